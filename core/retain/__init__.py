@@ -1,0 +1,1 @@
+"""Long-term memory for agents: extract, merge, recall."""

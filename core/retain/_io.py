@@ -1,0 +1,185 @@
+"""The two ways to run the engine's coroutines: inline for the sync face, on the event loop for the async one.
+
+Pipelines are written once, as coroutines over an `IO`. With `Inline` they never suspend, so `run_inline`
+drives one to its end with a single `send`. With `Asyncio` blocking calls go to a thread and ports' `a…`
+methods are awaited. Nothing in here is bound to one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any, ParamSpec, Protocol, TypeVar
+from weakref import WeakKeyDictionary
+
+T = TypeVar("T")
+R = TypeVar("R")
+P = ParamSpec("P")
+
+CONCURRENCY = 4  # requests to one provider at a time: polite to hosted APIs, harmless for local servers
+
+
+def run_inline(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, and return its result."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    coroutine.close()
+    raise RuntimeError("a pipeline awaited something other than its IO")
+
+
+class KeyedLocks:
+    """A fair lock per key. Waiting is a `concurrent.futures.Future`, so threads and tasks share it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: dict[Hashable, deque[Future[None]]] = {}
+
+    def enqueue(self, key: Hashable) -> Future[None]:
+        """A ticket that completes when its turn has come. Give it back with `release`."""
+        ticket: Future[None] = Future()
+        with self._guard:
+            queue = self._waiting.setdefault(key, deque())
+            queue.append(ticket)
+            first = len(queue) == 1
+        if first:
+            _grant(ticket)
+        return ticket
+
+    def release(self, key: Hashable, ticket: Future[None]) -> None:
+        """Leave the queue, whether or not the turn had come, and wake the next in line."""
+        with self._guard:
+            queue = self._waiting[key]
+            was_first = queue[0] is ticket
+            queue.remove(ticket)
+            following = queue[0] if queue else None
+            if not queue:
+                del self._waiting[key]
+        if was_first and following is not None:
+            _grant(following)
+
+
+def _grant(ticket: Future[None]) -> None:
+    # A ticket whose task was cancelled is still in line: its own `release` passes the turn on.
+    if ticket.set_running_or_notify_cancel():
+        ticket.set_result(None)
+
+
+class IO(Protocol):
+    """What a pipeline may await."""
+
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """A blocking function of ours: ledger, embedded index."""
+        ...
+
+    async def call(
+        self,
+        function: Callable[P, T],
+        twin: Callable[P, Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """A method of a port, or its `a…` twin."""
+        ...
+
+    async def map(self, function: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T]) -> list[R]:
+        """A pipeline over several items, a few at a time; results in order, the first error raised."""
+        ...
+
+    async def wait(self, future: Future[T]) -> T: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Inline:
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return function(*args, **kwargs)
+
+    async def call(
+        self,
+        function: Callable[P, T],
+        twin: Callable[P, Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        return function(*args, **kwargs)
+
+    async def map(self, function: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T]) -> list[R]:
+        work = list(items)
+        if len(work) < 2:
+            return [await function(item) for item in work]
+        with ThreadPoolExecutor(CONCURRENCY) as pool:
+            return list(pool.map(lambda item: run_inline(function(item)), work))
+
+    async def wait(self, future: Future[T]) -> T:
+        return future.result()
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class Asyncio:
+    async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    async def call(
+        self,
+        function: Callable[P, T],
+        twin: Callable[P, Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        return await twin(*args, **kwargs)
+
+    async def map(self, function: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T]) -> list[R]:
+        slots = asyncio.Semaphore(CONCURRENCY)
+
+        async def limited(item: T) -> R:
+            async with slots:
+                return await function(item)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(limited(item)) for item in items]
+        return [task.result() for task in tasks]
+
+    async def wait(self, future: Future[T]) -> T:
+        return await asyncio.wrap_future(future)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@asynccontextmanager
+async def holding(io: IO, locks: KeyedLocks, key: Hashable) -> AsyncIterator[None]:
+    """The lock of `key`, fairly, for the length of the block."""
+    ticket = locks.enqueue(key)
+    try:
+        await io.wait(ticket)
+        yield
+    finally:
+        locks.release(key, ticket)
+
+
+class PerLoop:
+    """An object per event loop: async clients must not outlive, or be shared between, loops."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make: Callable[[], Any] = make
+        self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._guard = threading.Lock()
+
+    def get(self) -> Any:
+        loop = asyncio.get_running_loop()
+        with self._guard:
+            if loop not in self._made:
+                self._made[loop] = self._make()
+            return self._made[loop]

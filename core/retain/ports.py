@@ -1,0 +1,107 @@
+"""What a user can bring: a language model, an embedder, a reranker, a redactor.
+
+Each is a Protocol: any object with these members serves. Every method has an `a…` twin that the async
+face awaits; where there is nothing to await, the twin may simply return what the method returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from .types import Role, Usage
+
+Vectors = Sequence[Sequence[float]] | npt.NDArray[np.floating[Any]]
+Vector = Sequence[float] | npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One message of a request to a language model."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The form a reply should have.
+
+    name: letters, digits and underscores, as providers demand of tools and response formats.
+    description: one line for models that are given it as a tool.
+    json: a JSON Schema of type object; every property required, no others allowed.
+    """
+
+    name: str
+    description: str
+    json: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A language model's reply.
+
+    content: the parsed object where the provider parsed it, else the text as it came.
+    usage: one call and its tokens, zero where the provider does not say.
+    """
+
+    content: str | Mapping[str, Any]
+    usage: Usage = field(default_factory=lambda: Usage(calls=1))
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """Answers a prompt, in the form of `schema` as well as it can.
+
+    Raises ModelError (or a child of it) where it fails; whatever else it raises is wrapped in one.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion: ...
+
+    async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns texts into vectors.
+
+    name: its identity, recorded in the store; another name means other vectors.
+    dimensions: the length of its vectors.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors: ...
+
+    async def aembed_documents(self, texts: Sequence[str]) -> Vectors: ...
+
+    def embed_query(self, text: str) -> Vector: ...
+
+    async def aembed_query(self, text: str) -> Vector: ...
+
+
+@runtime_checkable
+class Reranker(Protocol):
+    """Scores texts against a query; higher is better, one finite number per text."""
+
+    def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]: ...
+
+    async def arerank(self, query: str, texts: Sequence[str]) -> Sequence[float]: ...
+
+
+@runtime_checkable
+class Redactor(Protocol):
+    """Masks what must not be stored or sent to a model. Called once per text, before the journal."""
+
+    def redact(self, text: str) -> str: ...

@@ -1,0 +1,1 @@
+"""Retain as native parts of LlamaIndex."""
