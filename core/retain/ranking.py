@@ -1,0 +1,317 @@
+"""Which candidates answer a query best: pure, and from what the index returns alone.
+
+Dense and keyword scores are each brought to [0, 1] and summed; then the conversation around a candidate
+counts (the turns next to it, its episode), who said it, when, and what kind of sentence it is. Nothing is
+asked of the ledger: the few traits of a text that matter lie in the payload (`traits`).
+
+A candidate's payload, as far as it is read here: `u a r` scope, `e p` episode and position, `s` speakers,
+`h` happened and `c` created (microseconds), and the traits `w` (terms), `q` (a question), `t` (tells a time).
+Whatever is absent counts as nothing: a store without speakers, times or positions ranks by the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .dates import mentioned
+from .index.base import Candidate
+from .lexical import terms
+
+Floats = npt.NDArray[np.float64]
+
+_DAY = 86_400 * 1_000_000  # microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each signal adds at most, relative to the dense score's 1.0.
+
+    Chosen by leave-one-conversation-out cross-validation; what each is worth alone is the ablation table of
+    the same run: `python bench/retrieval.py locomo_dev.json --vectors minilm --ablation`.
+    """
+
+    keyword: float = 1.0
+    before: float = 0.25  # the turn before it: an answer follows its question
+    after: float = 0.15
+    nearby: float = 0.08  # two turns away, each
+    episode: float = 0.3
+    speaker: float = 0.5
+    period: float = 0.8
+    when: float = 0.2
+    question: float = 0.1
+    length: float = 0.2
+    recency: float = 0.02
+
+
+WEIGHTS = Weights()
+
+# Talk about an event follows it: what was said some days after the time asked about still counts, what was
+# said before it counts less. `python bench/retrieval.py ... --sweep` varies both.
+_DAYS_AFTER = 7.0
+_DAYS_BEFORE = 2.0
+_RECENCY_HALF_LIFE = 90.0  # days
+
+# Below this many candidates their spread says little: 0 is then the floor of their dense scores. Whatever
+# their number, the best dense score counts in full only if it is that much above the floor.
+_FEW = 10
+_LEAST_SPREAD = 0.25
+
+_EPISODE_TOP = 3  # the best members of an episode that speak for it
+
+
+@dataclass(frozen=True, slots=True)
+class RankQuery:
+    """What a query says beyond its words.
+
+    speakers: the known speakers that it names, lower-cased.
+    periods: the times that it names, as spans [from, until) in microseconds.
+    asks_when: it wants a time for an answer.
+    """
+
+    speakers: frozenset[str] = frozenset()
+    periods: tuple[tuple[int, int], ...] = ()
+    asks_when: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """id: the candidate's. score: in [0, 1]. parts: signal -> what it added to the score."""
+
+    id: str
+    score: float
+    parts: Mapping[str, float]
+
+
+# --- texts, when they are written -------------------------------------------------------------------------
+
+_CAPTION = re.compile(r"\s*\[[^\[\]]*\]\s*$")
+_QUESTION = re.compile(r"(?:[?？][\"'”’)）]*|[吗呢么][。!！~]*)$")
+_MONTHS = "january|february|march|april|june|july|august|september|october|november|december"
+_TIME = re.compile(
+    r"\b(?:yesterday|today|tonight|tomorrow|last|next|ago|recently|lately|since|just|soon|earlier|later"
+    r"|mornings?|evenings?|weekends?|weeks?|months?|years?|(?:mon|tues|wednes|thurs|fri|satur|sun)days?"
+    rf"|{_MONTHS}|in may|(?:19|20)\d\d)\b"
+    r"|[昨今明前后]天|[昨今明]晚|[上下这本][个]?(?:周|星期|礼拜|月|年|季度)|[去今明前后]年|刚刚|刚才|最近|以前|之前|以后|之后"
+    r"|(?:周|星期|礼拜)[一二三四五六日天末]|\d+月|\d+[日号]|[一二三四五六七八九十]+月|\d{4}年|早上|上午|下午|晚上",
+    re.IGNORECASE,
+)
+
+
+def indexed_text(text: str, speakers: Sequence[str]) -> str:
+    """What is embedded and matched for a memory: its text, after "{speaker}: " where one speaker is known
+    and the text does not name them already."""
+    if len(speakers) != 1 or not speakers[0] or _names(text.casefold(), speakers[0].casefold()):
+        return text
+    return f"{speakers[0]}: {text}"
+
+
+def traits(text: str) -> dict[str, int]:
+    """What ranking wants to know of a text, for its payload: `w` its number of terms, `q` 1 for a question,
+    `t` 1 where it tells a time."""
+    found = {"w": len(terms(text))}
+    if is_question(text):
+        found["q"] = 1
+    if _TIME.search(text):
+        found["t"] = 1
+    return found
+
+
+def is_question(text: str) -> bool:
+    """Whether a text ends as a question (a trailing note in brackets aside)."""
+    return bool(_QUESTION.search(_CAPTION.sub("", text.rstrip())))
+
+
+# --- the query --------------------------------------------------------------------------------------------
+
+_ASKS_WHEN = re.compile(
+    r"^\W*(?:since |until |by )?(?:when\b|how long\b|(?:what|which) (?:date|day|week|month|season|year)\b)"
+    r"|^\W*what time\b"
+    r"|什么时候|何时|哪[一]?[天年月日周]|几[月号点]|多久|多长时间|什么时间|哪个月|哪个星期",
+    re.IGNORECASE,
+)
+
+
+def understand(query: str, speakers: Collection[str], now: datetime) -> RankQuery:
+    """What `query`, asked at `now`, says beyond its words; `speakers` are the known ones, in any case."""
+    folded = query.casefold()
+    named = frozenset(name for name in (s.casefold() for s in speakers) if _names(folded, name))
+    periods = tuple((_microseconds(start), _microseconds(end)) for start, end in mentioned(query, now))
+    return RankQuery(speakers=named, periods=periods, asks_when=bool(_ASKS_WHEN.search(query)))
+
+
+def _microseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000)
+
+
+def known_speakers(candidates: Iterable[Candidate]) -> set[str]:
+    """Everyone who is a speaker of some candidate, lower-cased."""
+    return {name for candidate in candidates for name in candidate.payload.get("s") or ()}
+
+
+def _names(folded: str, name: str) -> bool:
+    """Whether a case-folded text names someone, by the whole name or by a first name of three letters."""
+    if not name.isascii():
+        return name in folded
+    first = name.split()[0] if name.split() else name
+    return any(
+        re.search(rf"(?<![a-z0-9]){re.escape(form)}(?![a-z0-9])", folded)
+        for form in {name, first if len(first) > 2 else name}
+        if form
+    )
+
+
+# --- ranking ----------------------------------------------------------------------------------------------
+
+
+def rank(
+    query: RankQuery,
+    candidates: Sequence[Candidate],
+    *,
+    limit: int,
+    now: datetime,
+    threshold: float | None = None,
+    weights: Weights = WEIGHTS,
+) -> list[Ranked]:
+    """The best `limit` candidates, best first; ties in the order of their ids.
+
+    threshold: the least score of a hit.
+    """
+    if not candidates or limit < 1:
+        return []
+    parts = _parts(query, candidates, now, weights)
+    scores = np.clip(sum(parts.values()), 0.0, 1.0)
+    order = sorted(range(len(candidates)), key=lambda at: (-scores[at], candidates[at].id))[:limit]
+    return [
+        Ranked(candidates[at].id, float(scores[at]), {name: float(part[at]) for name, part in parts.items()})
+        for at in order
+        if threshold is None or scores[at] >= threshold
+    ]
+
+
+def _parts(
+    query: RankQuery, candidates: Sequence[Candidate], now: datetime, weights: Weights
+) -> dict[str, Floats]:
+    payloads = [candidate.payload for candidate in candidates]
+    dense = _normalised_dense(np.array([candidate.dense for candidate in candidates], dtype=np.float64))
+    keyword = _share(np.array([candidate.sparse for candidate in candidates], dtype=np.float64))
+    own = dense + weights.keyword * keyword
+    context = _Surroundings(payloads, own)
+    parts = {
+        "dense": dense,
+        "keyword": weights.keyword * keyword,
+        "neighbours": weights.before * context.at(-1)
+        + weights.after * context.at(1)
+        + weights.nearby * (context.at(-2) + context.at(2)),
+        "episode": weights.episode * context.episode(),
+        "speaker": weights.speaker * _spoken_by(query.speakers, payloads),
+        "period": weights.period * _within(query.periods, payloads),
+        "when": weights.when * query.asks_when * _column(payloads, "t"),
+        "question": weights.question * (1.0 - _column(payloads, "q")),
+        "length": weights.length * _substance(_column(payloads, "w")),
+        "recency": weights.recency * _recency(payloads, now),
+    }
+    most = 1.0 + weights.keyword + _most_of(query, weights)
+    return {name: part / most for name, part in parts.items()}
+
+
+def _most_of(query: RankQuery, weights: Weights) -> float:
+    """The most that the signals beside dense and keyword can add for this query."""
+    around = (1.0 + weights.keyword) * (weights.before + weights.after + 2 * weights.nearby)
+    asked = weights.speaker * bool(query.speakers) + weights.period * bool(query.periods)
+    said = weights.when * query.asks_when + weights.question + weights.length + weights.recency
+    return around + weights.episode + asked + said
+
+
+def _normalised_dense(dense: Floats) -> Floats:
+    low = float(dense.min())
+    if len(dense) < _FEW:
+        low = min(low, 0.0)
+    return np.asarray((dense - low) / max(float(dense.max()) - low, _LEAST_SPREAD))
+
+
+def _share(scores: Floats) -> Floats:
+    """Scores as a share of the best one."""
+    best = float(scores.max())
+    return np.maximum(scores, 0.0) / best if best > 0 else np.zeros(len(scores))
+
+
+def _column(payloads: Sequence[Mapping[str, Any]], key: str) -> Floats:
+    return np.array([payload.get(key) or 0 for payload in payloads], dtype=np.float64)
+
+
+def _spoken_by(named: frozenset[str], payloads: Sequence[Mapping[str, Any]]) -> Floats:
+    """1 for what was said by the one speaker that the query names; several names tell nothing."""
+    if len(named) != 1:
+        return np.zeros(len(payloads))
+    (name,) = named
+    return np.array([float(name in (payload.get("s") or ())) for payload in payloads])
+
+
+def _within(periods: Sequence[tuple[int, int]], payloads: Sequence[Mapping[str, Any]]) -> Floats:
+    """1 for what happened in a period asked about, less the further away."""
+    best = np.zeros(len(payloads))
+    known = np.array([payload.get("h") is not None for payload in payloads])
+    happened = np.array([payload.get("h") or 0 for payload in payloads], dtype=np.float64)
+    for start, end in periods:
+        gap = np.maximum(happened - end, 0.0) / (_DAYS_AFTER * _DAY)
+        gap += np.maximum(start - happened, 0.0) / (_DAYS_BEFORE * _DAY)
+        best = np.maximum(best, np.exp(-gap))
+    return np.asarray(best * known)
+
+
+def _substance(words: Floats) -> Floats:
+    """Longer texts say more: the logarithm of the number of terms, as a share of the largest."""
+    return _share(np.log1p(words))
+
+
+def _recency(payloads: Sequence[Mapping[str, Any]], now: datetime) -> Floats:
+    said = np.array([payload.get("h") or payload.get("c") or 0 for payload in payloads], dtype=np.float64)
+    days = np.maximum(now.timestamp() * 1_000_000 - said, 0.0) / _DAY
+    return np.asarray(np.exp2(-days / _RECENCY_HALF_LIFE))
+
+
+class _Surroundings:
+    """Who lies next to whom. Positions count within a scope, and neighbours within an episode."""
+
+    _SPAN = 1 << 40  # more than any position, so that keys of two episodes never touch
+
+    def __init__(self, payloads: Sequence[Mapping[str, Any]], own: Floats) -> None:
+        self._own = own
+        codes: dict[object, int] = {}
+        episodes = [self._episode_of(payload, at) for at, payload in enumerate(payloads)]
+        self._episodes = np.array([codes.setdefault(key, len(codes)) for key in episodes])
+        positions = np.array([payload.get("p") or 0 for payload in payloads], dtype=np.int64)
+        self._keys = self._episodes * self._SPAN + positions + 2
+        self._known, inverse = np.unique(self._keys, return_inverse=True)
+        self._best = np.zeros(len(self._known))
+        np.maximum.at(self._best, inverse, own)
+
+    @staticmethod
+    def _episode_of(payload: Mapping[str, Any], at: int) -> object:
+        if payload.get("e") is None:
+            return at  # nothing is known about it: alone in an episode of its own
+        return (payload.get("u"), payload.get("a"), payload.get("r"), payload["e"])
+
+    def at(self, offset: int) -> Floats:
+        """The best own score that many positions away, 0 where no candidate lies there."""
+        wanted = self._keys + offset
+        found = np.minimum(np.searchsorted(self._known, wanted), len(self._known) - 1)
+        return np.where(self._known[found] == wanted, self._best[found], 0.0)
+
+    def episode(self) -> Floats:
+        """How well each one's episode does by its best members, as a share of the best episode."""
+        count = int(self._episodes.max()) + 1
+        order = np.lexsort((-self._own, self._episodes))
+        codes = self._episodes[order]
+        starts = np.searchsorted(codes, np.arange(count))
+        place = np.arange(len(codes)) - starts[codes]
+        top = order[place < _EPISODE_TOP]
+        total = np.bincount(self._episodes[top], weights=self._own[top], minlength=count)
+        return np.asarray(_share(total / _EPISODE_TOP)[self._episodes])

@@ -1,0 +1,194 @@
+"""What an agent should see before it answers: memories, then the turns behind them, within a token budget.
+
+Pure and deterministic. What is recalled is data: every piece is one line that starts as a list item, and
+nothing in it can look like a tag, a role marker or the end of the frame.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from .lexical import content_terms
+from .prompts.frame import FRAME_CLOSE, FRAME_OPEN, PREAMBLE, TURNS, Language
+from .ranking import indexed_text
+from .types import Context, JournaledMessage, SearchHit
+
+# A turn adds something to a memory if at least this share of its words is not in the memory.
+_NEW_WORDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    """Tokens that are left. Lines are counted one by one, with their line feed."""
+
+    left: int
+    count: Callable[[str], int]
+
+    def after(self, *lines: str) -> _Budget:
+        return _Budget(self.left - sum(self.count(line + "\n") for line in lines), self.count)
+
+
+def assemble(
+    hits: Sequence[SearchHit],
+    messages: Mapping[str, Sequence[JournaledMessage]],
+    *,
+    max_tokens: int,
+    count: Callable[[str], int],
+    language: Language | None = None,
+) -> Context:
+    """What fits of `hits` (best first) and of the turns behind them, framed as data.
+
+    messages: memory id -> the turns that it came from, and turns near them, the most telling first.
+    max_tokens: the length of the whole text, frame included, by `count`; where not even one memory fits,
+        the context is empty.
+    language: of the framing lines; by default that of the memories.
+    """
+    tongue = language or _language(hit.text for hit in hits)
+    frame = (FRAME_OPEN, PREAMBLE[tongue], FRAME_CLOSE)
+    budget = _Budget(max_tokens, count).after(*frame)
+    shown, budget = _fitting_memories(hits, budget)
+    if not shown:
+        return Context("")
+    turns = _fitting_turns(_adding(shown, messages), budget.after(TURNS[tongue]))
+    return _within(max_tokens, count, tongue, shown, turns)
+
+
+def _fitting_memories(hits: Sequence[SearchHit], budget: _Budget) -> tuple[list[SearchHit], _Budget]:
+    shown: list[SearchHit] = []
+    for hit in hits:
+        rest = budget.after(_memory_line(hit))
+        if rest.left >= 0:
+            shown.append(hit)
+            budget = rest
+    return shown, budget
+
+
+def _fitting_turns(turns: Iterable[JournaledMessage], budget: _Budget) -> list[JournaledMessage]:
+    """In the order given; the heading of a day is paid by its first turn."""
+    fitting: list[JournaledMessage] = []
+    days: set[str] = set()
+    for turn in turns:
+        day = _day(turn.happened_at)
+        rest = budget.after(_turn_line(turn), *([] if day in days else [_heading(day)]))
+        if rest.left >= 0:
+            fitting.append(turn)
+            days.add(day)
+            budget = rest
+    return fitting
+
+
+def _adding(
+    shown: Sequence[SearchHit], messages: Mapping[str, Sequence[JournaledMessage]]
+) -> Iterable[JournaledMessage]:
+    """The turns that say more than the memories shown, by the rank of their memory, each once."""
+    known = [set(content_terms(_memory_text(hit))) for hit in shown]
+    seen: set[str] = set()
+    for hit in shown:
+        for turn in messages.get(hit.id, ()):
+            if turn.id not in seen and _adds(turn, known):
+                seen.add(turn.id)
+                yield turn
+
+
+def _adds(turn: JournaledMessage, known: Sequence[set[str]]) -> bool:
+    said = set(content_terms(turn.message.content))
+    return bool(said) and all(len(said - words) >= _NEW_WORDS * len(said) for words in known)
+
+
+def _within(
+    max_tokens: int,
+    count: Callable[[str], int],
+    tongue: Language,
+    shown: list[SearchHit],
+    turns: list[JournaledMessage],
+) -> Context:
+    """The context, less its last turns and memories while it is too long: a tokeniser may count a whole text
+    differently from the sum of its lines."""
+    while shown:
+        text = _text(tongue, shown, turns)
+        tokens = count(text)
+        if tokens <= max_tokens:
+            ordered = tuple(sorted(turns, key=_said))
+            return Context(text, memories=tuple(shown), messages=ordered, tokens=tokens)
+        if turns:
+            turns = turns[:-1]
+        else:
+            shown = shown[:-1]
+    return Context("")
+
+
+# --- the text ---------------------------------------------------------------------------------------------
+
+
+def _text(tongue: Language, shown: Sequence[SearchHit], turns: Sequence[JournaledMessage]) -> str:
+    lines = [FRAME_OPEN, PREAMBLE[tongue], *(_memory_line(hit) for hit in shown)]
+    if turns:
+        lines.append(TURNS[tongue])
+    day = ""
+    for turn in sorted(turns, key=_said):
+        if _day(turn.happened_at) != day:
+            day = _day(turn.happened_at)
+            lines.append(_heading(day))
+        lines.append(_turn_line(turn))
+    return "\n".join([*lines, FRAME_CLOSE])
+
+
+def _said(turn: JournaledMessage) -> tuple[datetime, int, str]:
+    return turn.happened_at, turn.position, turn.id
+
+
+def _memory_line(hit: SearchHit) -> str:
+    return f"- [{_day(hit.memory.happened_at or hit.memory.created_at)}] {_memory_text(hit)}"
+
+
+def _memory_text(hit: SearchHit) -> str:
+    return as_data(indexed_text(hit.text, hit.memory.speakers))
+
+
+def _heading(day: str) -> str:
+    return f"[{day}]"
+
+
+def _turn_line(turn: JournaledMessage) -> str:
+    return f"- {as_data(turn.message.name or turn.message.role)}: {as_data(turn.message.content)}"
+
+
+def _day(at: datetime) -> str:
+    return at.date().isoformat()
+
+
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def _language(texts: Iterable[str]) -> Language:
+    """Chinese where at least a third of the letters and words are Chinese characters."""
+    text = " ".join(texts)
+    han = len(_HAN.findall(text))
+    words = len(_WORD.findall(_HAN.sub(" ", text)))
+    return "zh" if han and han >= words / 2 else "en"
+
+
+# --- text as data -----------------------------------------------------------------------------------------
+
+# Characters that cannot be seen and could hide a tag from this module but not from a model: controls,
+# zero-width spaces, direction marks, tag characters. Joiners stay: scripts and emoji need them.
+_INVISIBLE = re.compile(
+    "[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_SPACE = re.compile(r"\s+")
+# An opening bracket of a tag or of a chat template's marker; "<3", "< 5", "<=" and "<-" are none.
+_TAG = re.compile(r"[<＜﹤‹](?![0-9０-９=-]|\s+[0-9０-９])")
+_MARKER = re.compile(
+    r"\[(/?\s*(?:INST|SYS(?:TEM)?|USER|ASSISTANT|TOOL|AVAILABLE_TOOLS)\b[^\]]*)\]", re.IGNORECASE
+)
+
+
+def as_data(text: str) -> str:
+    """One line that says what `text` says and cannot be taken for markup, a role or the end of a frame."""
+    line = _SPACE.sub(" ", _INVISIBLE.sub("", text)).strip()
+    return _MARKER.sub(r"(\1)", _TAG.sub("‹", line))
