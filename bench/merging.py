@@ -1,0 +1,237 @@
+"""How well facts merge: right operation, right target, and whether every detail that still holds survives.
+
+    python bench/merging.py --strategy WithoutModel
+    OPENAI_BASE_URL=… OPENAI_MODEL=… python bench/merging.py --strategy Together --cache /tmp/replies
+
+Cases lie in `merging_cases.json` (see `Case`). Memories are ranked by cosine with the bundled embedder, as the
+engine does. Raw replies are cached by request, so that a second run asks nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import numpy as np
+from retain import merging
+from retain._dialogue import Question, Unreadable
+from retain.errors import ModelReplyError
+from retain.merging import Decision, MergeStrategy, Neighbour, NewFact
+from retain.types import MemoryItem
+
+HERE = Path(__file__).parent
+NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class Case:
+    """operations: those that are right. target: the position of the memory they are about; None for ADD.
+    keep / gone: what the memories must say, and must not say, afterwards; a list means any of its members.
+    """
+
+    id: str
+    kind: str
+    language: Literal["en", "zh"]
+    split: Literal["dev", "held-out"]
+    memories: list[str]
+    fact: str
+    operations: list[str]
+    target: int | None
+    keep: list[str | list[str]]
+    gone: list[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    case: Case
+    operation: str
+    target: int | None
+    store: list[str]
+    reason: str
+    lost: list[str | list[str]]
+    stale: list[str]
+
+    @property
+    def decided(self) -> bool:
+        """Right operation on the right target."""
+        return self.operation in self.case.operations and self.target == self.case.target
+
+    @property
+    def right(self) -> bool:
+        return self.decided and not self.lost and not self.stale
+
+
+class Model:
+    """An OpenAI-compatible endpoint, with the replies kept on disk."""
+
+    def __init__(self, cache: Path | None) -> None:
+        self.cache = cache
+        self.calls = self.input_tokens = self.output_tokens = 0
+        self.seconds = 0.0
+
+    def answer(self, question: Question) -> Any:
+        """What the dialogue is to be sent: the answer, or the error in its place."""
+        try:
+            return question.read(json.loads(self._reply(question)))
+        except (Unreadable, json.JSONDecodeError) as error:
+            return ModelReplyError(str(error))
+
+    def _reply(self, question: Question) -> str:
+        request = {
+            "model": os.environ["OPENAI_MODEL"],
+            "temperature": 0,
+            "max_tokens": 600,
+            "messages": [asdict(message) for message in question.messages],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": question.schema.name, "strict": True, "schema": question.schema.json},
+            },
+        }
+        key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+        path = self.cache / f"{key}.json" if self.cache else None
+        if path and path.exists():
+            reply = json.loads(path.read_text())
+        else:
+            reply = self._send(request)
+            if path:
+                path.write_text(json.dumps(reply, ensure_ascii=False))
+        self.calls += 1
+        self.input_tokens += reply["usage"]["prompt_tokens"]
+        self.output_tokens += reply["usage"]["completion_tokens"]
+        return str(reply["choices"][0]["message"]["content"])
+
+    def _send(self, request: Mapping[str, Any]) -> Any:
+        started = time.perf_counter()
+        key = os.environ.get("OPENAI_API_KEY", "")
+        response = httpx.post(
+            os.environ["OPENAI_BASE_URL"].rstrip("/") + "/chat/completions",
+            json=request,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=300,
+        )
+        response.raise_for_status()
+        self.seconds += time.perf_counter() - started
+        return response.json()
+
+
+def embedder() -> Callable[[Sequence[str]], Any]:
+    """texts -> float32[texts, 256], L2-normalised."""
+    from retain.models import BundledEmbedder
+
+    return BundledEmbedder().embed_documents
+
+
+def memory(text: str, position: int) -> MemoryItem:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return MemoryItem(str(position), text, "user", None, None, {}, at, at, None, at, None)
+
+
+def fact_of(case: Case, embed: Callable[[Sequence[str]], Any]) -> NewFact:
+    vectors = np.asarray(embed([case.fact, *case.memories]))
+    cosines = vectors[1:] @ vectors[0]
+    order = np.argsort(-cosines)[:NEIGHBOURS]
+    near = [Neighbour(memory(case.memories[i], int(i)), float(cosines[i])) for i in order]
+    return NewFact(case.fact, tuple(near))
+
+
+def decide(strategy: MergeStrategy, facts: Sequence[NewFact], model: Model) -> Sequence[tuple[Decision, ...]]:
+    dialogue = strategy.merge(facts)
+    try:
+        questions = next(dialogue)
+        while True:
+            questions = dialogue.send([model.answer(question) for question in questions])
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+
+
+def outcome(case: Case, decisions: Sequence[Decision]) -> Outcome:
+    store = dict(enumerate(case.memories))
+    for decision in decisions:
+        target = int(decision.target.id) if decision.target else len(store)
+        if decision.operation in ("ADD", "UPDATE"):
+            store[target] = decision.text
+        elif decision.operation == "DELETE":
+            del store[target]
+    first = decisions[0]
+    said = ";\n".join(store.values()).casefold() + ";"
+    lost = [k for k in case.keep if not any(d.casefold() in said for d in ([k] if isinstance(k, str) else k))]
+    stale = [g for g in case.gone if g.casefold() in said]
+    target = int(first.target.id) if first.target else None
+    return Outcome(case, first.operation, target, list(store.values()), first.reason, lost, stale)
+
+
+def share(outcomes: Sequence[Outcome], what: Callable[[Outcome], bool]) -> float:
+    return round(sum(map(what, outcomes)) / max(len(outcomes), 1), 3)
+
+
+def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    return {
+        "cases": len(outcomes),
+        "right": share(outcomes, lambda o: o.right),
+        "operation and target": share(outcomes, lambda o: o.decided),
+        "lost a detail": sum(bool(o.lost) for o in outcomes),
+        "kept a stale one": sum(bool(o.stale) for o in outcomes),
+    }
+
+
+def report(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    groups: dict[str, list[Outcome]] = defaultdict(list)
+    for one in outcomes:
+        for name in ("all", one.case.split, one.case.language, f"kind: {one.case.kind}"):
+            groups[name].append(one)
+    return {name: summary(members) for name, members in groups.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--strategy", default="WithoutModel", choices=["WithoutModel", "Together", "Pairwise"])
+    parser.add_argument("--cases", type=Path, default=HERE / "merging_cases.json")
+    parser.add_argument("--split", choices=["dev", "held-out"])
+    parser.add_argument("--only", default="", help="kinds or ids that contain this")
+    parser.add_argument("--cache", type=Path, help="folder for raw replies")
+    parser.add_argument("--wrong", action="store_true", help="print the cases that went wrong")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "merging.json")
+    arguments = parser.parse_args()
+
+    cases = [Case(**case) for case in json.loads(arguments.cases.read_text(encoding="utf-8"))]
+    cases = [c for c in cases if arguments.split in (None, c.split) and arguments.only in f"{c.kind} {c.id}"]
+    if arguments.cache:
+        arguments.cache.mkdir(parents=True, exist_ok=True)
+    model, embed, strategy = Model(arguments.cache), embedder(), getattr(merging, arguments.strategy)()
+    outcomes = []
+    for case in cases:
+        (decisions,) = decide(strategy, [fact_of(case, embed)], model)
+        outcomes.append(outcome(case, decisions))
+        one = outcomes[-1]
+        if arguments.wrong and not one.right:
+            print(f"{case.id} {case.kind}: {case.memories} + {case.fact!r}")
+            print(f"    {one.operation} {one.target} ({one.reason}) -> {one.store}")
+            print(f"    wanted {case.operations} {case.target}; lost {one.lost}; stale {one.stale}")
+    results = report(outcomes)
+    results["cost"] = {
+        "calls per case": round(model.calls / max(len(cases), 1), 3),
+        "input tokens per case": round(model.input_tokens / max(len(cases), 1), 1),
+        "output tokens per case": round(model.output_tokens / max(len(cases), 1), 1),
+        "model": os.environ.get("OPENAI_MODEL", "none") if model.calls else "none",
+    }
+    for name, figures in results.items():
+        print(f"{name:22}", "  ".join(f"{key} {value}" for key, value in figures.items()))
+    if not arguments.only and not arguments.split:
+        arguments.out.parent.mkdir(exist_ok=True)
+        known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+        known[arguments.strategy] = results
+        arguments.out.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
