@@ -1,0 +1,211 @@
+"""Facts from a conversation: what the model is asked, and what its reply is worth.
+
+Pure: a window of messages goes in, questions come out, answers go in, facts come out. The model's word is
+never taken for who said what: every fact is checked against, and speaks for, the messages it came from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ._dialogue import Dialogue, Question, Unreadable
+from .checking import Candidate, Line, checked, foreign
+from .dates import mentioned, resolve, written
+from .errors import ModelReplyError
+from .ports import Prompt
+from .prompts.extraction import CHINESE, ENGLISH, SCHEMA, Texts
+from .prompts.frame import FRAME_CLOSE, FRAME_OPEN
+from .recalled import strip_recalled
+from .statements import is_small_talk, is_statement, prose, sentences
+from .types import Message, Scope
+from .windowing import Window, is_shown, windows
+
+__all__ = ["FRAME_CLOSE", "FRAME_OPEN", "Fact", "Window", "extract", "strip_recalled", "windows"]
+
+# What orders a model about rather than tells of somebody. The sentence is kept in the journal, and not shown.
+_ORDER = re.compile(
+    r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instructions?|prompts?|rules|messages?|above)\b"
+    r"|\bsystem prompt\b|\bjailbreak\b|\byou are now\b|\b(?:from now on|new instructions?)\b.{0,20}(?:you|:)"
+    r"|\b(?:output|reply|respond|answer) (?:only )?(?:with|in) (?:json|the following)"
+    r"|(?:忽略|无视|忘记|忘掉).{0,10}(?:指令|指示|提示|规则|要求|内容)|系统提示|你现在是|从现在起你|新的指令",
+    re.I,
+)
+_ROLE_MARK = re.compile(
+    r"(?im)^\s*(?:#+\s*)?\[?(?:system|assistant|user|human|ai|developer|系统|助手|用户)\]?\s*[:：]\s*|<\|[^|<>]{1,40}\|>|</?(?:system|user|assistant)>"
+)
+_SELF_ENGLISH = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|my|mine|myself|we|we're|we've|us|our|ours)\b", re.I)
+_SELF_CHINESE = re.compile(r"[我咱俺]")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something worth remembering.
+
+    sources: positions into the messages of its window, ascending.
+    happened_at: the day it tells of where it names one that is past, else when its message was said.
+    """
+
+    text: str
+    sources: tuple[int, ...]
+    happened_at: datetime | None
+
+
+def extract(window: Window, *, scope: Scope, instructions: str | None = None) -> Dialogue[tuple[Fact, ...]]:
+    """Asks for the facts of a window and returns those that hold up, in the order of the messages.
+
+    Asks nothing where the window holds only courtesies, recalled memories and tool output. Asks once more
+    where a Chinese conversation was answered in English. `instructions` are the developer's own.
+
+    Raises the ModelReplyError that it is sent in the place of an answer.
+    """
+    lines = _lines(window)
+    if not _worth_asking(lines):
+        return ()
+    texts = CHINESE if is_chinese(" ".join(line.text for line in lines)) else ENGLISH
+    context = _context(window, texts)
+    question = _question(lines, context, texts, instructions)
+    candidates = _answer((yield [question]))
+    if texts is CHINESE and foreign(candidates, lines):
+        candidates = _better(candidates, _answer((yield [_again(question)])), lines)
+    kept = checked(candidates, lines, said_before=context, scope=scope, chinese=texts is CHINESE)
+    return tuple(_fact(candidate, window) for candidate in kept)
+
+
+def is_chinese(text: str) -> bool:
+    """Whether a text is Chinese for the most part: a word of another script weighs as much as two characters."""
+    han = sum("\u4e00" <= c <= "\u9fff" for c in text)
+    kana_or_hangul = sum("\u3040" <= c <= "\u30ff" or "\uac00" <= c <= "\ud7af" for c in text)
+    words = len(re.findall(r"[^\W\d_\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]+", text))
+    return han > 2 * words and han > 4 * kana_or_hangul
+
+
+def _lines(window: Window) -> list[Line]:
+    """What is shown of the messages, numbered from 1; recalled, empty and unshown ones have no number."""
+    lines: list[Line] = []
+    for position, message in enumerate(window.messages):
+        text = _shown(message) if is_shown(message) else ""
+        if text:
+            lines.append(
+                Line(len(lines) + 1, position, message.name, message.role, text, message.happened_at)
+            )
+    return lines
+
+
+def _shown(message: Message) -> str:
+    """The message on one line, without frames, role marks and orders, its relative dates made absolute."""
+    text = _ROLE_MARK.sub(" ", prose(message.content))
+    told = [s for s in sentences(text) if not _ORDER.search(s)]
+    line = re.sub(r"\s+", " ", " ".join(told)).strip()
+    return resolve(line, message.happened_at) if message.happened_at else line
+
+
+def _worth_asking(lines: Sequence[Line]) -> bool:
+    return any(_tells(line) for line in lines)
+
+
+def _tells(line: Line) -> bool:
+    """A statement, or a question that gives something away ("a restaurant near my home in Berlin?")."""
+    parts = [s for s in sentences(line.text) if not is_small_talk(s)]
+    if line.role == "assistant":
+        return bool(parts)
+    return any(is_statement(s) or _SELF_ENGLISH.search(s) or _SELF_CHINESE.search(s) for s in parts)
+
+
+def _context(window: Window, texts: Texts) -> list[str]:
+    rendered = [
+        f"{_label(m.name, m.role, texts)}: {text}"
+        for m in window.context
+        if is_shown(m) and (text := _shown(m))
+    ]
+    return rendered
+
+
+def _label(name: str | None, role: str, texts: Texts) -> str:
+    if name:
+        return re.sub(r"[\s:\[\]<>]+", " ", name).strip()[:40] or texts.user_label
+    return texts.assistant_label if role == "assistant" else texts.user_label
+
+
+def _question(
+    lines: Sequence[Line], context: Sequence[str], texts: Texts, instructions: str | None
+) -> Question:
+    system = texts.system
+    if instructions:
+        system += "\n\n" + texts.instructions.format(instructions=instructions.strip())
+    parts = [texts.context, *context, ""] if context else []
+    parts += [texts.conversation, *_dated(lines, texts)]
+    numbers = "1" if len(lines) == 1 else f"1-{len(lines)}"
+    parts += ["", texts.closing.format(numbers=numbers)]
+    prompts = (Prompt("system", system), Prompt("user", "\n".join(parts)))
+    return Question(prompts, SCHEMA, _read)
+
+
+def _dated(lines: Sequence[Line], texts: Texts) -> list[str]:
+    out: list[str] = []
+    day = None
+    for line in lines:
+        if line.said is not None and line.said.date() != day:
+            day = line.said.date()
+            weekday = "星期" + "一二三四五六日"[day.weekday()] if texts is CHINESE else day.strftime("%A")
+            out.append(texts.date.format(date=written(day, chinese=texts is CHINESE), weekday=weekday))
+        out.append(f"[{line.number}] {_label(line.name, line.role, texts)}: {line.text}")
+    return out
+
+
+def _read(reply: Mapping[str, Any]) -> tuple[Candidate, ...]:
+    entries = reply.get("facts")
+    if not isinstance(entries, list):
+        raise Unreadable('Reply with one JSON object {"facts": [{"message": 1, "speaker": "", "fact": ""}]}.')
+    read = [candidate for entry in entries if (candidate := _candidate(entry)) is not None]
+    if entries and not read:
+        raise Unreadable('Each of "facts" must be an object with "message" (a number), "speaker" and "fact".')
+    return tuple(read)
+
+
+def _candidate(entry: Any) -> Candidate | None:
+    if isinstance(entry, str):  # a bare list of texts: the message is found by its words
+        return Candidate(entry, 0, "")
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("fact"), str):
+        return None
+    number = entry.get("message")
+    if isinstance(number, str) and number.strip("[] ").isdecimal():
+        number = int(number.strip("[] "))
+    speaker = entry.get("speaker")
+    return Candidate(
+        entry["fact"],
+        int(number) if isinstance(number, (int, float)) else 0,
+        speaker if isinstance(speaker, str) else "",
+    )
+
+
+def _answer(answers: Sequence[Any]) -> tuple[Candidate, ...]:
+    (answer,) = answers
+    if isinstance(answer, ModelReplyError):
+        raise answer
+    return tuple(answer)
+
+
+def _again(question: Question) -> Question:
+    system, user = question.messages
+    return Question((system, Prompt("user", user.content + "必须用中文写。")), question.schema, question.read)
+
+
+def _better(
+    first: Sequence[Candidate], second: Sequence[Candidate], lines: Sequence[Line]
+) -> tuple[Candidate, ...]:
+    return tuple(second if second and not foreign(second, lines) else first)
+
+
+def _fact(candidate: Candidate, window: Window) -> Fact:
+    said = window.messages[candidate.sources[0]].happened_at
+    return Fact(candidate.text, candidate.sources, said and _happened(candidate.text, said))
+
+
+def _happened(text: str, said: datetime) -> datetime:
+    """The first day that the fact names, if it lies before its message by a day or more; else when it was said."""
+    starts = [start for start, _ in mentioned(text, said)]
+    return starts[0] if starts and starts[0] <= said - timedelta(days=1) else said

@@ -1,0 +1,161 @@
+"""What a message states, sentence by sentence and word for word, found without a model.
+
+Kept are sentences of the user that tell something. Questions, requests, greetings, small talk, code, logs,
+stack traces, bare links and recalled memories are not memories. Rules are few and general, in English and
+Chinese; where a sentence is in doubt it is kept, as what is lost cannot be found again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .recalled import strip_recalled
+from .types import Message
+
+_FENCE = re.compile(r"(```|~~~).*?(?:\1|\Z)", re.S)
+_ABBREVIATION = re.compile(
+    r"\b(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|approx|No|Inc|Ltd|a\.m|p\.m)\.$"
+)
+# A Latin full stop ends a sentence only before a space; a Chinese one always does.
+_END = re.compile(r"[。！？]+[”」』’\"')）]*|[.!?…]+[\"'”’)]*(?=\s|$)")
+
+_LOG_LINE = re.compile(
+    r"^\s*(?:"
+    r"(?:\[?\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}|\d{2}:\d{2}:\d{2}[.,\s])"  # a timestamp
+    r"|\[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|FATAL|CRITICAL|TRACE)\b[\]:]?"
+    r"|Traceback \(most recent call last\)|File \"[^\"]+\", line \d+|\s+at [\w.$<>]+\(|Caused by:"
+    r"|[A-Za-z_.]*(?:Error|Exception|Warning): "
+    r"|[$>#] \S|>>> |\.\.\. |diff --git|@@ |[+-]{3} [ab]/"
+    r")"
+)
+_CODE_LINE = re.compile(
+    r"^\s*(?:def|class|import|from \w+ import|return|function|const|let|var|public|private|#include|SELECT|INSERT|UPDATE \w+ SET)\b.*[({;:=]?"
+)
+_CODE_MARK = re.compile(r"[{};]\s*$|=>|==|!=|\+=|&&|\|\||::|\w\(\w*\)|^\s*[<{\[].*[>}\]],?\s*$|^\s*\w+ = ")
+_LINK = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\w+")
+_WORDS = re.compile(r"[^\W\d_]")
+
+_QUESTION_END = re.compile(r"[?？][\"'”’」』)）\s]*$")
+_QUESTION_ENGLISH = re.compile(
+    r"^(?:and |but |so |ok(?:ay)?,? |well,? |hey,? |also,? )?(?:what|who|whom|whose|which|where|when|why|how)"
+    r"(?:'s|'re|'d| is| are| was| were| do| does| did| can| could| should| would| will| about| come| many| much| long| often| to)\b"
+    r"|^(?:do|does|did|can|could|would|will|should|is|are|was|were|have|has) (?:you|it|there|this|that|i|we|he|she|they|the|my)\b",
+    re.I,
+)
+_QUESTION_CHINESE = re.compile(
+    r"(?:吗|呢|么)[。.！!~～]*$|^(?:请问|为什么|怎么|如何|什么|哪里|哪个|谁|是否|能不能|可不可以|有没有|要不要|会不会|是不是)"
+)
+_REQUEST_ENGLISH = re.compile(
+    r"^(?:(?:and|but|so|then|now|also|ok(?:ay)?|hey|hi|hello)[,!]? )?(?:please|pls|kindly)\b"
+    r"|^(?:(?:and|so|then|now|also|ok(?:ay)?)[,]? )?"
+    r"(?:tell|give|show|recommend|suggest|explain|write|help|list|find|search|translate|summari[sz]e|describe|"
+    r"make|create|generate|draft|fix|compare|check|look up|remind|send|book|let me know|let's|add|remove|delete|"
+    r"ignore|forget|act as|pretend|repeat|continue|go on|try again|rewrite|calculate|convert|plan) "
+    r"(?!out\b)(?:me|us|a|an|the|some|my|this|that|it|all|for|to|with|in|about|another|more|what|how|\w+s\b|\d)"
+    r"|^i(?:'d like| would like| want| need) you to\b|^i(?:'d like| would like| want| need) (?:some |your |more )?"
+    r"(?:help|advice|suggestions?|recommendations?|ideas|tips)\b"
+    r"|^(?:can|could|would|will) (?:you|we|i)\b",
+    re.I,
+)
+_REQUEST_CHINESE = re.compile(
+    r"^(?:那|那么|然后|另外|再|也|可以|能|麻烦|拜托)*(?:请|帮我|帮忙|麻烦你|告诉我|给我|教我|推荐|建议一下|解释|翻译|总结|写一|列出|列举|介绍一下|说说|查一下|提醒我|忽略|忘记)"
+    r"|^(?:你|您)(?:能|可以|可否|能否|会|觉得|认为|知道|帮)"
+)
+_SMALL_TALK_ENGLISH = re.compile(
+    r"^(?:(?:hi|hey|hello|yo|good (?:morning|afternoon|evening|night|day)|greetings|howdy|thanks?(?: you)?(?: so much| a lot| very much)?|thx|"
+    r"many thanks|cheers|bye(?:-bye)?|goodbye|see (?:you|ya)(?: \w+)?|take care|talk (?:to you )?(?:soon|later)|ok(?:ay)?|yes|yeah|yep|yup|no|nope|sure|"
+    r"great|cool|nice|awesome|wow|perfect|lol|haha+|hmm+|oh|ah|right|exactly|got it|i see|sounds (?:good|great|fun|awesome)|"
+    r"of course|no problem|you're welcome|welcome|nice to (?:meet|see) you|good to (?:see|hear from) you|"
+    r"that(?:'s| is| was) (?:so |really |very )?(?:great|cool|nice|awesome|amazing|good|helpful|right|true|interesting|wonderful)|"
+    r"congrat(?:s|ulations)|well done|good (?:job|luck)|have a (?:good|great|nice) \w+|i(?:'m| am) (?:fine|good|great|ok(?:ay)?|well)|"
+    r"there|everyone|all|again|too|and you|so much|then|man|dude|buddy|friend|indeed|please|sorry|absolutely|definitely|totally)"
+    r"[\s,.!?;:~-]*)+$",
+    re.I,
+)
+_SMALL_TALK_CHINESE = re.compile(
+    r"^(?:(?:你好|您好|大家好|嗨|哈喽|早上好|早安|早|上午好|中午好|下午好|晚上好|晚安|谢谢|谢谢你|多谢|感谢|非常感谢|太感谢了|不客气|再见|拜拜|回头见|明天见|"
+    r"好|好的|好吧|好啊|行|可以|嗯+|哦+|噢|啊|哈+|是|是的|对|对的|没错|不是|没有|不|没问题|当然|明白|明白了|知道了|了解|收到|太好了|太棒了|真棒|不错|很好|厉害|"
+    r"辛苦了|在吗|呀|呢|吧|了|啦|你|您|哇)[\s，。,.!！?？~～、…]*)+$"
+)
+
+
+def statements(message: Message) -> list[str]:
+    """The sentences of a user's message that are worth keeping, as they stand.
+
+    Empty for every other role, and where there is nothing but questions, requests, courtesies or code.
+    """
+    if message.role != "user":
+        return []
+    return [s for s in sentences(prose(message.content)) if is_statement(s)]
+
+
+def is_statement(sentence: str) -> bool:
+    """Whether a sentence tells something: no question, request, courtesy, and more than a word or a link."""
+    return not (
+        is_question(sentence) or is_request(sentence) or is_small_talk(sentence) or _is_bare(sentence)
+    )
+
+
+def is_question(sentence: str) -> bool:
+    text = sentence.strip()
+    return bool(
+        _QUESTION_END.search(text) or _QUESTION_ENGLISH.search(text) or _QUESTION_CHINESE.search(text)
+    )
+
+
+def is_request(sentence: str) -> bool:
+    text = sentence.strip()
+    return bool(_REQUEST_ENGLISH.search(text) or _REQUEST_CHINESE.search(text))
+
+
+def is_small_talk(sentence: str) -> bool:
+    text = sentence.strip()
+    return bool(_SMALL_TALK_ENGLISH.match(text) or _SMALL_TALK_CHINESE.match(text))
+
+
+def prose(content: str) -> str:
+    """The message without recalled memories, code blocks, quoted lines, logs and stack traces."""
+    text = _FENCE.sub("\n", strip_recalled(content))
+    return "\n".join(line for line in text.splitlines() if not _is_machine(line))
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, in order, without the white space around them."""
+    return [s for line in text.splitlines() for s in _split(line)]
+
+
+def _split(line: str) -> Iterator[str]:
+    start = 0
+    for end in _END.finditer(line):
+        piece = line[start : end.end()]
+        if _ABBREVIATION.search(piece):
+            continue
+        if piece.strip():
+            yield _bare_item(piece)
+        start = end.end()
+    if line[start:].strip():
+        yield _bare_item(line[start:])
+
+
+def _bare_item(sentence: str) -> str:
+    return re.sub(r"^\s*(?:[-*•·]|\d{1,2}[.)、])\s+", "", sentence).strip()
+
+
+def _is_machine(line: str) -> bool:
+    if line.startswith(("    ", "\t")) and _CODE_MARK.search(line):
+        return True
+    if line.lstrip().startswith(">"):
+        return True
+    return bool(_LOG_LINE.match(line) or (_CODE_LINE.match(line) and _CODE_MARK.search(line)))
+
+
+def _is_bare(sentence: str) -> bool:
+    """Nothing is said: links, numbers, a single word, or code."""
+    rest = _LINK.sub("", sentence)
+    letters = _WORDS.findall(rest)
+    if any(c > "\u2e7f" for c in letters):
+        return len(letters) < 3
+    return len(re.findall(r"[^\W_]+", rest)) < 2 or (
+        _CODE_MARK.search(sentence) is not None and len(letters) * 2 < len(rest)
+    )

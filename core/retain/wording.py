@@ -1,0 +1,295 @@
+"""Facts in one style: short, third person, beginning with the speaker's name, or for an unnamed user the verb.
+
+Small models slip into "I like", "User likes" or the wrong name; what can be put right in code is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .lexical import content_terms
+
+if TYPE_CHECKING:
+    from .checking import Line
+
+_QUOTES = "\"'“”‘’「」『』`"
+_HAN = re.compile(r"[\u3400-\u9fff]")
+
+# "User likes tea", "The user's dog", 用户喜欢茶
+_USER = re.compile(r"^(?:the |this )?(?:user|speaker|person|human)(?P<own>'s|’s)?(?![\w])\s*", re.I)
+_USER_CHINESE = re.compile(r"^(?:该|这位)?(?:用户|说话人|使用者)(?P<own>的)?")
+_ASSISTANT = re.compile(r"^(?:the )?(?:assistant|ai|chatbot|bot)\b\s*", re.I)
+_ASSISTANT_CHINESE = re.compile(r"^(?:该|这个)?(?:助手|助理|AI)")
+
+_VERBS = {
+    "am": "is", "'m": "is", "have": "has", "'ve": "has", "was": "was", "were": "was", "do": "does",
+    "go": "goes", "will": "will", "'ll": "will", "would": "would", "'d": "would", "can": "can", "could": "could",
+    "should": "should", "might": "might", "may": "may", "must": "must", "don't": "doesn't", "haven't": "hasn't",
+    "can't": "can't", "cannot": "cannot", "couldn't": "couldn't", "won't": "won't", "wouldn't": "wouldn't",
+    "didn't": "didn't", "wasn't": "wasn't", "hadn't": "hadn't", "had": "had", "used": "used",
+}  # fmt: skip
+_ADVERB = r"(?:(?:also|really|just|always|never|often|usually|sometimes|still|already|recently|finally|currently|only|even|actually|definitely|absolutely|totally|mostly|now|truly|both) )*"
+_FIRST = re.compile(
+    rf"^(?:and |so |but |well,? |also,? |yes,? |no,? )?i(?=\b|['’])(?P<short>['’](?:m|ve|ll|d))? ?(?P<adverb>{_ADVERB})(?P<verb>[\w'’]+)?",
+    re.I,
+)
+_PAST = set(
+    [
+        "was",
+        "were",
+        "had",
+        "did",
+        "went",
+        "got",
+        "made",
+        "took",
+        "came",
+        "saw",
+        "knew",
+        "thought",
+        "found",
+        "gave",
+        "told",
+        "felt",
+        "became",
+        "left",
+        "put",
+        "brought",
+        "began",
+        "kept",
+        "held",
+        "wrote",
+        "stood",
+        "heard",
+        "let",
+        "meant",
+        "set",
+        "met",
+        "ran",
+        "paid",
+        "sat",
+        "spoke",
+        "lay",
+        "led",
+        "read",
+        "grew",
+        "lost",
+        "fell",
+        "sent",
+        "built",
+        "understood",
+        "drew",
+        "broke",
+        "spent",
+        "cut",
+        "rose",
+        "drove",
+        "bought",
+        "wore",
+        "chose",
+        "ate",
+        "drank",
+        "sang",
+        "swam",
+        "slept",
+        "won",
+        "taught",
+        "caught",
+        "fought",
+        "sold",
+        "hit",
+        "quit",
+        "hurt",
+    ]
+)
+_WE = re.compile(r"^we(?=\b|['’])(?P<short>['’](?:re|ve|ll|d))? ?", re.I)
+
+
+def is_han(text: str) -> bool:
+    """Whether Chinese characters outweigh the words of other scripts."""
+    han = len(_HAN.findall(text))
+    return han > 0 and han >= len(re.findall(r"[A-Za-z]{2,}", text))
+
+
+def tidy(text: str) -> str:
+    """One line, without list marks, quotes around all of it, or a final full stop."""
+    line = re.sub(r"\s+", " ", text).strip()
+    line = re.sub(r"^(?:[-*•·]|\d{1,2}[.)、]|\[\d+\]) +", "", line)
+    if len(line) > 1 and line[0] in _QUOTES and line[-1] in _QUOTES:
+        line = line[1:-1].strip()
+    if re.search(r"[.!?。！？]\s*\S", line) is None:
+        line = re.sub(r"(?<![.\b])[.。]$", "", line)
+    return line
+
+
+def without_subject(text: str) -> str:
+    """ "User likes pizza" and "I like pizza" as "Likes pizza"; 用户喜欢披萨 as 喜欢披萨."""
+    for pattern in (_USER, _USER_CHINESE):
+        if match := pattern.match(text):
+            return _capital(text[match.end() :])
+    return _capital(third_person(text))
+
+
+def spoken_by(text: str, line: Line, lines: Sequence[Line], *, chinese: bool) -> str | None:
+    """`text` as a fact that the speaker of `line` told; None where it puts words in another's mouth."""
+    if line.role == "assistant" and line.name is None:
+        return _of_assistant(text, chinese=is_han(text) or chinese)
+    if _begins_with_assistant(text):
+        return None  # the assistant's promise, on the word of somebody else
+    if line.name is None:
+        return without_subject(text) or None
+    return _named(text, line, lines)
+
+
+def third_person(text: str, subject: str = "") -> str:
+    """A sentence in the first person told of `subject`, or of nobody: "I'm vegan" as "Is vegan"."""
+    if text.startswith(("我", "俺")):
+        return _third_chinese(text, subject)
+    owner = f"{subject}'s" if subject else ""
+    if match := re.match(r"(?:and |so |but )?my\b ?", text, re.I):
+        rest = text[match.end() :]
+        return _pronouns(f"{owner} {rest}" if owner else _capital(rest), subject)
+    if match := _FIRST.match(text):
+        rest = text[match.end() :]
+        return _pronouns(_joined(subject, f"{match['adverb']}{_conjugated(match)}{rest}"), subject)
+    if match := _WE.match(text):
+        return text
+    return text
+
+
+def _conjugated(match: re.Match[str]) -> str:
+    short, verb = (match["short"] or "").replace("’", "'").lower(), (match["verb"] or "")
+    if short:
+        return f"{_VERBS[short]} {verb}".strip()
+    low = verb.replace("’", "'").lower()
+    if low in _VERBS:
+        return _VERBS[low]
+    if low in _PAST or low.endswith("ed") or not low:
+        return verb
+    return _third(low)
+
+
+def _third(verb: str) -> str:
+    if re.search(r"(?:s|x|z|ch|sh|o)$", verb):
+        return verb + "es"
+    return verb[:-1] + "ies" if re.search(r"[^aeiou]y$", verb) else verb + "s"
+
+
+def _pronouns(text: str, subject: str) -> str:
+    """The rest of a first-person sentence; "their" fits every speaker."""
+    for pattern, word in (
+        (r"\bmy\b", "their"),
+        (r"\bmine\b", "theirs"),
+        (r"\bmyself\b", "themselves"),
+        (r"\bme\b", "them"),
+    ):
+        text = re.sub(pattern, word, text, flags=re.I)
+    text = re.sub(r"\bI['’]m\b", "they're", text)
+    text = re.sub(r"\bI['’]ve\b", "they've", text)
+    text = re.sub(r"\bI was\b", "they were", text)
+    text = re.sub(r"\bI am\b", "they are", text)
+    return re.sub(r"\bI(?=\b|['’](?:ll|d))", "they", text)
+
+
+def _third_chinese(text: str, subject: str) -> str:
+    rest = re.sub(r"^(?:我们|我|俺)的?", "", text)
+    rest = re.sub(r"我(?!们)", "自己", rest)
+    possessive = re.match(r"^(?:我|俺)的", text)
+    return f"{subject}{'的' if possessive and subject else ''}{rest}"
+
+
+def _joined(subject: str, rest: str) -> str:
+    return f"{subject} {rest}" if subject else _capital(rest)
+
+
+def _capital(text: str) -> str:
+    text = text.strip()
+    return text[:1].upper() + text[1:]
+
+
+# --- assistants -------------------------------------------------------------------------------------------
+
+
+def _begins_with_assistant(text: str) -> bool:
+    return bool(_ASSISTANT.match(text) or _ASSISTANT_CHINESE.match(text))
+
+
+def _of_assistant(text: str, *, chinese: bool) -> str | None:
+    if _begins_with_assistant(text):
+        return _capital(text)
+    if _USER.match(text) or _USER_CHINESE.match(text):
+        return None  # what an assistant says of the user is no evidence for it
+    if chinese:
+        verb = re.match(
+            r"^(?:已|已经|曾|会|将)?(?:推荐|建议|答应|同意|承诺|提醒|提供|介绍|说|提到|解释|计划|认为|帮)",
+            text,
+        )
+        return f"助手{text}" if verb else f"助手说：{text}"
+    if text.startswith(("I ", "I'", "I’")):
+        return third_person(text, "Assistant")
+    first = text.split(" ", 1)[0].lower()
+    if re.fullmatch(
+        r"(?:recommend|suggest|promis|agre|offer|advis|propos|explain|mention|said|say|warn|remind|provid|note|will|is|has|plan)\w{0,4}",
+        first,
+    ):
+        return f"Assistant {text[:1].lower()}{text[1:]}"
+    return f"Assistant said: {text}"
+
+
+# --- named speakers ---------------------------------------------------------------------------------------
+
+_PRONOUN = re.compile(r"^(?:he|she|they)(?P<short>['’](?:s|re|ve|ll|d))?(?= |$)", re.I)
+_POSSESSIVE = re.compile(r"^(?:his|her|their)(?= )", re.I)
+_VERB_FIRST = re.compile(
+    r"^(?:is|was|has|had|does|did|will|would|can|could|should|might|plans|isn't|wasn't|hasn't|doesn't|didn't|won't|can't|"
+    r"went|got|made|took|came|saw|found|gave|felt|became|left|began|kept|wrote|met|ran|grew|lost|bought|read|won|taught|"
+    r"also|recently|currently|really|never|always|often|usually|[a-z]{2,}(?:s|ed))$",
+    re.I,
+)
+
+
+def _named(text: str, line: Line, lines: Sequence[Line]) -> str | None:
+    name = line.name or ""
+    if match := _USER.match(text) or _USER_CHINESE.match(text):
+        rest = text[match.end() :]
+        own = match["own"]
+        return f"{name}{own or ''}{rest}" if is_han(text) else f"{name}{own or ''} {rest}"
+    text = third_person(text, name)
+    if _speaks_of(name, text):
+        return text
+    if match := _POSSESSIVE.match(text):
+        return f"{name}'s{text[match.end() :]}"
+    if match := _PRONOUN.match(text):
+        return f"{name}{match['short'] or ''}{text[match.end() :]}"
+    others = [other.name for other in lines if other.name and other.name != name]
+    other = next((o for o in others if text.lower().startswith(o.lower())), None)
+    if other is not None:
+        return _of_other(text, other, line, lines)
+    if is_han(text):
+        return f"{name}{text}"
+    first = text.split(" ", 1)[0]
+    if _VERB_FIRST.match(first) and not text.startswith(("This ", "His ", "Its ")):
+        return f"{name} {text[:1].lower()}{text[1:]}"
+    return f"{name}: {text}"
+
+
+def _speaks_of(name: str, text: str) -> bool:
+    return re.search(rf"(?<![^\W_]){re.escape(name)}", text, re.I) is not None
+
+
+def _of_other(text: str, other: str, line: Line, lines: Sequence[Line]) -> str | None:
+    """A fact about somebody else: right if the line speaks to or of them, else the name is put right."""
+    addressed = re.search(r"\byou(?:r|['’]\w+)?\b|[你您]", line.text, re.I) or _speaks_of(
+        other[:3], line.text
+    )
+    if addressed:
+        return text
+    return (line.name or "") + text[len(other) :]
+
+
+def shares_words(one: str, other: str) -> float:
+    """The share of `one`'s content words that `other` holds."""
+    words = set(content_terms(one))
+    return len(words & set(content_terms(other))) / len(words) if words else 0.0
