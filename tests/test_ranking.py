@@ -84,9 +84,9 @@ def test_a_turn_next_to_a_strong_one_is_lifted() -> None:
 
 
 def test_the_answer_after_a_question_is_lifted_more_than_what_came_before_it() -> None:
-    question = candidate("question", 0.9, 9.0, e=1, p=10)
-    around = [candidate("prior", 0.3, e=1, p=9), candidate("answer", 0.3, e=1, p=11)]
-    assert order([question, *around]) == ["question", "answer", "prior"]
+    question = candidate("question", 0.9, 9.0, e=1, p=10, q=1)
+    around = [candidate("a prior turn", 0.3, e=1, p=9), candidate("answer", 0.3, e=1, p=11)]
+    assert order([question, *around]) == ["question", "answer", "a prior turn"]
 
 
 def test_positions_of_another_scope_are_no_neighbours() -> None:
@@ -110,6 +110,11 @@ def test_what_the_named_speaker_said_is_lifted() -> None:
     assert order(said, RankQuery(speakers=frozenset({"caroline"}))) == ["b", "a"]
 
 
+def test_what_the_named_speaker_said_of_themselves_is_lifted_most() -> None:
+    said = [candidate("a", s=["mel"]), candidate("b", s=["mel"], i=1), candidate("c", s=["caroline"], i=1)]
+    assert order(said, RankQuery(speakers=frozenset({"mel"}))) == ["b", "a", "c"]
+
+
 def test_two_named_speakers_lift_neither() -> None:
     said = [candidate("a", s=["mel"]), candidate("b", s=["caroline"])]
     assert order(said, RankQuery(speakers=frozenset({"caroline", "mel"}))) == ["a", "b"]
@@ -117,14 +122,10 @@ def test_two_named_speakers_lift_neither() -> None:
 
 def test_what_was_said_in_the_period_asked_about_is_lifted() -> None:
     may = (microseconds(datetime(2023, 5, 1, tzinfo=UTC)), microseconds(datetime(2023, 6, 1, tzinfo=UTC)))
-    days = {"before": datetime(2023, 4, 28), "in": datetime(2023, 5, 9), "after": datetime(2023, 6, 4)}
-    said = [candidate(id, h=microseconds(day.replace(tzinfo=UTC))) for id, day in days.items()]
-    assert order([candidate("unknown"), *said], RankQuery(periods=(may,))) == [
-        "in",
-        "after",
-        "before",
-        "unknown",
-    ]
+    days = {"before": (4, 28), "in": (5, 9), "after": (6, 4)}
+    said = [candidate(k, h=microseconds(datetime(2023, *day, tzinfo=UTC))) for k, day in days.items()]
+    asked = RankQuery(periods=(may,))
+    assert order([candidate("unknown"), *said], asked) == ["in", "after", "before", "unknown"]
 
 
 def test_a_text_that_tells_a_time_answers_when() -> None:
@@ -152,6 +153,7 @@ payloads = st.fixed_dictionaries(
         "w": st.integers(0, 500),
         "q": st.just(1),
         "t": st.just(1),
+        "i": st.just(1),
     },
 )
 floats = st.floats(-1, 1, allow_nan=False)
@@ -219,6 +221,8 @@ def test_the_period_a_query_names_is_understood() -> None:
         ("I like tea", ["Caroline"], "Caroline: I like tea"),
         ("Caroline likes tea", ["Caroline"], "Caroline likes tea"),
         ("caroline's tea", ["Caroline"], "caroline's tea"),
+        ("I agree, Caroline. Tea!", ["Caroline"], "Caroline: I agree, Caroline. Tea!"),
+        ("Once a day, Caroline drinks tea.", ["Caroline"], "Once a day, Caroline drinks tea."),
         ("I like Mellow tea", ["Mel"], "Mel: I like Mellow tea"),
         ("小明喜欢茶", ["小明"], "小明喜欢茶"),
         ("我喜欢茶", ["小明"], "小明: 我喜欢茶"),
@@ -249,7 +253,7 @@ def test_texts_that_tell_a_time_are_recognised(text: str) -> None:
 
 
 def test_a_text_without_a_time_tells_none() -> None:
-    assert traits("I like tea") == {"w": 3}
+    assert traits("Mel likes tea") == {"w": 3}
 
 
 def test_the_known_speakers_are_those_of_the_candidates() -> None:
@@ -259,3 +263,8 @@ def test_the_known_speakers_are_those_of_the_candidates() -> None:
         "mel",
         "caroline",
     }
+
+
+@pytest.mark.parametrize("text", ["I like tea", "my tea", "Our dog!", "我喜欢茶", "咱们走吧"])
+def test_texts_that_speak_of_oneself_are_recognised(text: str) -> None:
+    assert traits(text)["i"] == 1

@@ -5,7 +5,8 @@ counts (the turns next to it, its episode), who said it, when, and what kind of 
 asked of the ledger: the few traits of a text that matter lie in the payload (`traits`).
 
 A candidate's payload, as far as it is read here: `u a r` scope, `e p` episode and position, `s` speakers,
-`h` happened and `c` created (microseconds), and the traits `w` (terms), `q` (a question), `t` (tells a time).
+`h` happened and `c` created (microseconds), and the traits `w` (terms), `q` (a question), `t` (tells a time),
+`i` (speaks of oneself).
 Whatever is absent counts as nothing: a store without speakers, times or positions ranks by the rest.
 """
 
@@ -37,16 +38,18 @@ class Weights:
     the same run: `python bench/retrieval.py locomo_dev.json --vectors minilm --ablation`.
     """
 
-    keyword: float = 1.0
-    before: float = 0.25  # the turn before it: an answer follows its question
+    keyword: float = 0.85
+    answer: float = 0.25  # the turn before it is a question: an answer shares few words with its question
+    before: float = 0.1  # whatever the turn before it is
     after: float = 0.15
     nearby: float = 0.08  # two turns away, each
-    episode: float = 0.3
+    episode: float = 0.9
     speaker: float = 0.5
-    period: float = 0.8
+    oneself: float = 0.2  # ... and the speaker named speaks of himself or herself
+    period: float = 1.3
     when: float = 0.2
-    question: float = 0.1
-    length: float = 0.2
+    statement: float = 0.1  # questions tell little
+    length: float = 0.3
     recency: float = 0.02
 
 
@@ -93,6 +96,7 @@ class Ranked:
 
 _CAPTION = re.compile(r"\s*\[[^\[\]]*\]\s*$")
 _QUESTION = re.compile(r"(?:[?？][\"'”’)）]*|[吗呢么][。!！~]*)$")
+_ADDRESS = re.compile(r"[,，]\s*\w+\s*(?=[.,!?。，！？]|$)")
 _MONTHS = "january|february|march|april|june|july|august|september|october|november|december"
 _TIME = re.compile(
     r"\b(?:yesterday|today|tonight|tomorrow|last|next|ago|recently|lately|since|just|soon|earlier|later"
@@ -103,23 +107,28 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 
+_ONESELF = re.compile(r"\b(?:I|[Mm]y|[Mm]e|[Mm]yself|[Ww]e|[Oo]ur|[Uu]s)\b|[我咱俺]")
+
 
 def indexed_text(text: str, speakers: Sequence[str]) -> str:
     """What is embedded and matched for a memory: its text, after "{speaker}: " where one speaker is known
-    and the text does not name them already."""
-    if len(speakers) != 1 or not speakers[0] or _names(text.casefold(), speakers[0].casefold()):
+    and the text does not name them already (but to address somebody: "I see, Caroline.")."""
+    if len(speakers) != 1 or not speakers[0]:
         return text
-    return f"{speakers[0]}: {text}"
+    told = _ADDRESS.sub(" ", text).casefold()
+    return text if _names(told, speakers[0].casefold()) else f"{speakers[0]}: {text}"
 
 
 def traits(text: str) -> dict[str, int]:
-    """What ranking wants to know of a text, for its payload: `w` its number of terms, `q` 1 for a question,
-    `t` 1 where it tells a time."""
+    """What ranking wants to know of a text, for its payload: `w` its number of terms; where it holds, as 1:
+    `q` a question, `t` tells a time, `i` speaks of oneself."""
     found = {"w": len(terms(text))}
     if is_question(text):
         found["q"] = 1
     if _TIME.search(text):
         found["t"] = 1
+    if _ONESELF.search(text):
+        found["i"] = 1
     return found
 
 
@@ -202,18 +211,22 @@ def _parts(
     dense = _normalised_dense(np.array([candidate.dense for candidate in candidates], dtype=np.float64))
     keyword = _share(np.array([candidate.sparse for candidate in candidates], dtype=np.float64))
     own = dense + weights.keyword * keyword
+    asking = _column(payloads, "q")
+    spoken_by = _spoken_by(query.speakers, payloads)
     context = _Surroundings(payloads, own)
+    questions = _Surroundings(payloads, own * asking)
     parts = {
         "dense": dense,
         "keyword": weights.keyword * keyword,
+        "answer": weights.answer * questions.at(-1),
         "neighbours": weights.before * context.at(-1)
         + weights.after * context.at(1)
         + weights.nearby * (context.at(-2) + context.at(2)),
-        "episode": weights.episode * context.episode(),
-        "speaker": weights.speaker * _spoken_by(query.speakers, payloads),
+        "episode": weights.episode * context.episode() * float(own.max()) / (1.0 + weights.keyword),
+        "speaker": spoken_by * (weights.speaker + weights.oneself * _column(payloads, "i")),
         "period": weights.period * _within(query.periods, payloads),
         "when": weights.when * query.asks_when * _column(payloads, "t"),
-        "question": weights.question * (1.0 - _column(payloads, "q")),
+        "statement": weights.statement * (1.0 - asking),
         "length": weights.length * _substance(_column(payloads, "w")),
         "recency": weights.recency * _recency(payloads, now),
     }
@@ -223,10 +236,12 @@ def _parts(
 
 def _most_of(query: RankQuery, weights: Weights) -> float:
     """The most that the signals beside dense and keyword can add for this query."""
-    around = (1.0 + weights.keyword) * (weights.before + weights.after + 2 * weights.nearby)
-    asked = weights.speaker * bool(query.speakers) + weights.period * bool(query.periods)
-    said = weights.when * query.asks_when + weights.question + weights.length + weights.recency
-    return around + weights.episode + asked + said
+    near = weights.answer + weights.before + weights.after + 2 * weights.nearby
+    around = (1.0 + weights.keyword) * near + weights.episode
+    named = (weights.speaker + weights.oneself) * (len(query.speakers) == 1)
+    asked = named + weights.period * bool(query.periods) + weights.when * query.asks_when
+    said = weights.statement + weights.length + weights.recency
+    return around + asked + said
 
 
 def _normalised_dense(dense: Floats) -> Floats:

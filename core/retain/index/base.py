@@ -1,4 +1,4 @@
-"""What the engine asks of an index: points in, candidates out. The index is derived data, the ledger is the truth.
+"""What the engine asks of an index: points in, candidates out. The index is derived data, the ledger is not.
 
 A point is one version of one memory. Its payload holds what filters and ranking need and no text:
 
@@ -7,8 +7,8 @@ A point is one version of one memory. Its payload holds what filters and ranking
     c d h  created, updated, happened (microseconds; `h` absent where unknown)
     e p  episode and position of its first message within the scope (absent where there is no message)
     s  speakers, lower-cased
-    w q t  what ranking wants to know of the text (`ranking.traits`)
-    m  metadata by hex-encoded key, so that any key is a safe path
+    w q t i  what ranking wants to know of the text (`ranking.traits`)
+    m  metadata, as `payload.encode_metadata` lays it out
 """
 
 from __future__ import annotations
