@@ -147,9 +147,14 @@ class Asyncio:
             async with slots:
                 return await function(item)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(limited(item)) for item in items]
-        return [task.result() for task in tasks]
+        tasks = [asyncio.ensure_future(limited(item)) for item in items]
+        try:
+            return await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
 
     async def wait(self, future: Future[T]) -> T:
         return await asyncio.wrap_future(future)

@@ -149,7 +149,7 @@ class SearchHit(_Record):
 
     memory: MemoryItem
     score: float
-    parts: Mapping[str, float] = field(default_factory=lambda: EMPTY)  # type: ignore[assignment,return-value]
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

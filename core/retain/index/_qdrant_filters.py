@@ -1,0 +1,103 @@
+"""Filters and scopes in Qdrant's terms, for its two Python libraries, which name the same things apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, Protocol
+
+from ..filters import TIMES, All, AnyOf, Condition, Filter, Not
+from .base import FOREVER, IndexQuery
+from .payload import encode_key, equality_token
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
+_TIME_KEYS = {"created_at": "c", "updated_at": "d", "happened_at": "h"}
+_SCOPE_KEYS = {"user_id": "u", "agent_id": "a", "run_id": "r"}
+
+
+class Vocabulary(Protocol):
+    """The conditions that we use, in the classes of one library."""
+
+    def all_of(self, conditions: Sequence[Any]) -> Any: ...
+
+    def any_of(self, conditions: Sequence[Any]) -> Any: ...
+
+    def none_of(self, conditions: Sequence[Any]) -> Any: ...
+
+    def equals(self, key: str, value: str | int) -> Any: ...
+
+    def among(self, key: str, values: Sequence[str]) -> Any: ...
+
+    def substring(self, key: str, text: str) -> Any: ...
+
+    def ordered(self, key: str, operator: str, value: float) -> Any: ...
+
+    def has_id(self, ids: Sequence[str]) -> Any: ...
+
+
+def population(words: Vocabulary, query: IndexQuery) -> Any:
+    """The points of the scope at the time asked about: what term frequencies are counted over."""
+    return words.all_of(_scope_and_time(words, query))
+
+
+def selection(words: Vocabulary, query: IndexQuery) -> Any:
+    """The points that may answer: the population, less what the filters exclude."""
+    conditions = _scope_and_time(words, query)
+    if query.filters is not None:
+        conditions.append(condition(words, query.filters))
+    return words.all_of(conditions)
+
+
+def _scope_and_time(words: Vocabulary, query: IndexQuery) -> list[Any]:
+    given = query.scope.ids()
+    conditions = [
+        words.equals(key, given.get(name, ""))
+        for name, key in _SCOPE_KEYS.items()
+        if query.exact or name in given
+    ]
+    if query.as_of is None:
+        return [*conditions, words.equals("t1", FOREVER)]
+    return [*conditions, words.ordered("t0", "lte", query.as_of), words.ordered("t1", "gt", query.as_of)]
+
+
+def condition(words: Vocabulary, wanted: Filter) -> Any:
+    match wanted:
+        case All(parts):
+            return words.all_of([condition(words, part) for part in parts])
+        case AnyOf(()):
+            return words.has_id([])  # nothing
+        case AnyOf(parts):
+            return words.any_of([condition(words, part) for part in parts])
+        case Not(part):
+            return words.none_of([condition(words, part)])
+        case Condition(field, operator, datetime() as moment) if field in TIMES:
+            return words.ordered(_TIME_KEYS[field], operator, (moment - _EPOCH) // timedelta(microseconds=1))
+        case Condition():
+            return _on_metadata(words, wanted)
+
+
+def _on_metadata(words: Vocabulary, wanted: Condition) -> Any:
+    path = f"m.{encode_key(wanted.field)}"
+    value: Any = wanted.value
+    if wanted.operator == "in":
+        return _equality(words, path, value)
+    if wanted.operator == "contains":
+        element = words.among(f"{path}.l", [str(equality_token(value))])
+        return (
+            words.any_of([element, words.substring(f"{path}.t", value)])
+            if isinstance(value, str)
+            else element
+        )
+    return words.ordered(f"{path}.n", wanted.operator, value)
+
+
+def _equality(words: Vocabulary, path: str, values: Sequence[object]) -> Any:
+    texts = [value for value in values if isinstance(value, str)]
+    tokens = [str(equality_token(value)) for value in values]
+    others = [token for token in tokens if not token.startswith("s")]
+    ways = [
+        words.among(f"{path}.{key}", wanted)
+        for key, wanted in (("t", texts), ("e", others), ("l", tokens))
+        if wanted
+    ]
+    return words.any_of(ways) if ways else words.has_id([])

@@ -1,0 +1,291 @@
+"""The embedded index: Qdrant's engine in this process (qdrant-edge), one shard for all users.
+
+Every call into the engine holds the interpreter for its length, so calls are kept small, run in a thread in
+the async face, and take turns under a lock, which also keeps `close` and `compact` from pulling the shard
+away under a search. The folder must be locked by the caller (`FolderLock`) before it is opened: a second opener
+fails, and damages what the first one wrote.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count as numbers
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from .._io import IO
+from ..errors import ClosedError, StorageError, StoreLockedError
+from ._union import missing, union
+from .base import Candidate, IndexQuery, Point
+
+if TYPE_CHECKING:
+    import qdrant_edge
+
+_log = logging.getLogger("retain")
+
+SLICE = 256  # points per update: about 10 ms of the interpreter (`python bench/index_speed.py`)
+PAGE = 2_000  # ids per scroll
+INDEXED = ("a", "r")  # keyword fields beside the tenant's, "u"
+TIMES = ("t0", "t1", "c", "d", "h")
+
+
+class EdgeIndex:
+    """An `Index` in a folder. Make it with `open`."""
+
+    def __init__(self, path: Path, dimensions: int, shard: qdrant_edge.EdgeShard) -> None:
+        self._path = path
+        self._dimensions = dimensions
+        self._shard: qdrant_edge.EdgeShard | None = shard
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], dimensions: int) -> tuple[Self, bool]:
+        """The index in a folder, and whether it is new and has to be filled.
+
+        A shard that does not load, or is of other dimensions, is moved to `<name>.damaged-<n>` beside it.
+        Raises StorageError where the folder cannot be written.
+        """
+        folder = Path(path)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            for left_over in (_beside(folder, "compacting"), _beside(folder, "replaced")):
+                shutil.rmtree(left_over, ignore_errors=True)
+            if folder.exists() and any(folder.iterdir()):
+                shard = _load(folder, dimensions)
+                if shard is not None:
+                    return cls(folder, dimensions, shard), False
+                _set_aside(folder)
+        except OSError as error:
+            raise StorageError(f"the index folder {folder} cannot be used: {error}") from error
+        return cls(folder, dimensions, _create(folder, dimensions)), True
+
+    async def upsert(self, io: IO, points: Sequence[Point]) -> None:
+        for start in range(0, len(points), SLICE):
+            await io.run(self._upsert, points[start : start + SLICE])
+
+    async def delete(self, io: IO, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), SLICE):
+            await io.run(self._delete, ids[start : start + SLICE])
+
+    async def query(self, io: IO, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+        return await io.run(self._query, queries) if queries else []
+
+    async def count(self, io: IO) -> int:
+        return await io.run(self._count)
+
+    async def ids(self, io: IO) -> set[str]:
+        found: set[str] = set()
+        offset: Any = None
+        while True:
+            page, offset = await io.run(self._ids, offset)
+            found.update(page)
+            if offset is None:
+                return found
+
+    async def clear(self, io: IO) -> None:
+        await io.run(self._clear)
+
+    async def compact(self, io: IO) -> None:
+        """Copy what is left into a new shard: only then are deleted points' bytes gone, from segments and
+        write-ahead log alike. Damaged shards that were set aside go too. Searches wait meanwhile."""
+        await io.run(self._compact)
+
+    async def optimize(self, io: IO) -> bool:
+        """Merge segments and build per-tenant indexes; for idle times, as it holds the interpreter for
+        seconds in a large store. Whether there was anything to do."""
+        return await io.run(self._optimize)
+
+    async def flush(self, io: IO) -> None:
+        await io.run(self._flush)
+
+    def close(self) -> None:
+        """Idempotent. In a forked child it only forgets the shard, which is the parent's."""
+        if os.getpid() != self._process:
+            self._shard = None
+            return
+        with self._lock:
+            shard, self._shard = self._shard, None
+            if shard is not None:
+                with _translated("closing the index"):
+                    shard.close()
+
+    # -- the blocking halves
+
+    @contextmanager
+    def _using(self, doing: str) -> Iterator[qdrant_edge.EdgeShard]:
+        if os.getpid() != self._process:
+            raise StoreLockedError(
+                f"the index in {self._path} belongs to process {self._process}; this one is a fork of it: "
+                "open a Memory after forking, or keep the store on a server"
+            )
+        with self._lock:
+            if self._shard is None:
+                raise ClosedError("the index was closed")
+            with _translated(doing):
+                yield self._shard
+
+    def _upsert(self, points: Sequence[Point]) -> None:
+        import qdrant_edge as q
+
+        from ._edge_requests import sparse
+
+        made = [
+            q.Point(
+                point.id,
+                {"dense": point.vector.tolist(), "terms": sparse(point.sparse)},
+                dict(point.payload),
+            )
+            for point in points
+        ]
+        with self._using("writing to the index") as shard:
+            shard.update(q.UpdateOperation.upsert_points(made))
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        import qdrant_edge as q
+
+        with self._using("deleting from the index") as shard:
+            shard.update(q.UpdateOperation.delete_points(list(ids)))
+
+    def _query(self, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+        from ._edge_requests import batch, fill_requests, first_requests
+
+        found = []
+        with self._using("searching the index") as shard:
+            first = iter(batch(shard, [request for query in queries for request in first_requests(query)]))
+            ranked = [(next(first), next(first) if query.sparse.indices else []) for query in queries]
+            gaps = [missing(query, *hits) for query, hits in zip(queries, ranked, strict=True)]
+            fills = [
+                request
+                for query, gap in zip(queries, gaps, strict=True)
+                for request in fill_requests(query, gap)
+            ]
+            second = iter(batch(shard, fills))
+            for hits, gap in zip(ranked, gaps, strict=True):
+                filled = [next(second) if ids else [] for ids in gap]
+                found.append(union(*hits, *filled))
+        return found
+
+    def _count(self) -> int:
+        import qdrant_edge as q
+
+        with self._using("counting the index") as shard:
+            return shard.count(q.CountRequest(exact=True))
+
+    def _ids(self, offset: Any) -> tuple[list[str], Any]:
+        import qdrant_edge as q
+
+        with self._using("listing the index") as shard:
+            page, following = shard.scroll(
+                q.ScrollRequest(offset=offset, limit=PAGE, with_payload=False, with_vector=False)
+            )
+        return [str(record.id) for record in page], following
+
+    def _clear(self) -> None:
+        with self._using("clearing the index") as shard:
+            shard.close()
+            self._shard = None
+            shutil.rmtree(self._path)
+            self._shard = _create(self._path, self._dimensions)
+
+    def _compact(self) -> None:
+        import qdrant_edge as q
+
+        fresh, old = _beside(self._path, "compacting"), _beside(self._path, "replaced")
+        with self._using("compacting the index") as shard:
+            shutil.rmtree(fresh, ignore_errors=True)
+            copy = _create(fresh, self._dimensions)
+            offset: Any = None
+            while True:
+                page, offset = shard.scroll(
+                    q.ScrollRequest(offset=offset, limit=SLICE, with_payload=True, with_vector=True)
+                )
+                points: list[q.Point] = [q.Point(r.id, r.vector, r.payload) for r in page]  # type: ignore[arg-type]
+                if points:
+                    copy.update(q.UpdateOperation.upsert_points(points))
+                if offset is None:
+                    break
+            copy.flush()
+            copy.close()
+            shard.close()
+            self._shard = None
+            self._path.rename(old)
+            fresh.rename(self._path)
+            self._shard = _load(self._path, self._dimensions)
+            for superseded in (old, *_damaged(self._path)):
+                shutil.rmtree(superseded)
+            if self._shard is None:
+                raise StorageError(f"the compacted index in {self._path} does not open; it will be rebuilt")
+
+    def _optimize(self) -> bool:
+        with self._using("optimizing the index") as shard:
+            return shard.optimize()
+
+    def _flush(self) -> None:
+        with self._using("flushing the index") as shard:
+            shard.flush()
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except StorageError:
+        raise
+    except Exception as error:  # the engine raises nothing more precise
+        raise StorageError(f"{doing} failed: {error}") from error
+
+
+def _load(folder: Path, dimensions: int) -> qdrant_edge.EdgeShard | None:
+    import qdrant_edge as q
+
+    try:
+        return q.EdgeShard.load(str(folder), _config(dimensions))
+    except Exception as error:  # noqa: BLE001 - the engine raises nothing more precise
+        # Nothing is lost by going on: this is derived from the ledger, and the caller fills it anew.
+        _log.warning("the index in %s does not open (%s)", folder, error)
+        return None
+
+
+def _create(folder: Path, dimensions: int) -> qdrant_edge.EdgeShard:
+    import qdrant_edge as q
+
+    with _translated(f"creating the index in {folder}"):
+        shard = q.EdgeShard.create(str(folder), _config(dimensions))
+        fields: list[tuple[str, Any]] = [("u", q.KeywordIndexParams(is_tenant=True))]
+        fields += [(name, q.KeywordIndexParams()) for name in INDEXED]
+        fields += [(name, q.IntegerIndexParams(lookup=True, range=True)) for name in TIMES]
+        for name, kind in fields:
+            shard.update(q.UpdateOperation.create_field_index(name, kind))
+        return shard
+
+
+def _config(dimensions: int) -> qdrant_edge.EdgeConfig:
+    import qdrant_edge as q
+
+    return q.EdgeConfig(
+        vectors={"dense": q.EdgeVectorParams(dimensions, q.Distance.Cosine)},
+        sparse_vectors={"terms": q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)},
+        # A graph per tenant and none over all: nobody searches across tenants.
+        hnsw_config=q.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000, payload_m=16),
+        wal_enabled=True,
+    )
+
+
+def _set_aside(folder: Path) -> None:
+    aside = next(path for n in numbers(1) if not (path := _beside(folder, f"damaged-{n}")).exists())
+    folder.rename(aside)
+    _log.warning("the index is rebuilt from the ledger; the old one was moved to %s", aside)
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.with_name(f"{folder.name}.{what}")
+
+
+def _damaged(folder: Path) -> list[Path]:
+    return [path for path in folder.parent.iterdir() if path.name.startswith(f"{folder.name}.damaged-")]

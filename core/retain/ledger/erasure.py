@@ -1,0 +1,54 @@
+"""Erasing: the one verb that removes. Memories, versions, vectors, history, evidence, messages, jobs, outbox rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, func, insert, select
+
+from ..types import Erasure, Scope
+from .database import Database, in_scope
+from .schema import changes, jobs, messages, outbox, scopes, vectors, versions
+
+
+def erase(database: Database, scope: Scope, *, dry_run: bool) -> tuple[Erasure, list[str]]:
+    """Remove everything that carries the given ids; all of the ledger for an empty scope.
+
+    Returns the numbers, and the ids of the removed versions, whose points the outbox now asks to delete.
+    """
+    if dry_run:
+        with database.reading() as db:
+            return _counts(db, scope, dry_run=True), []
+    with database.writing() as db:
+        numbers = _counts(db, scope, dry_run=False)
+        removed = list(db.execute(select(versions.c.id).where(*in_scope(versions, scope))).scalars())
+        _remove(db, scope)
+        if removed:
+            db.execute(insert(outbox), [{"version_id": name} for name in removed])
+    return numbers, removed
+
+
+def _remove(db: Connection, scope: Scope) -> None:
+    of_scope = select(versions.c.id).where(*in_scope(versions, scope))
+    memories = select(versions.c.memory_id).where(*in_scope(versions, scope))
+    db.execute(delete(outbox).where(outbox.c.version_id.in_(of_scope)))
+    db.execute(delete(vectors).where(vectors.c.version_id.in_(of_scope)))
+    db.execute(delete(changes).where(changes.c.memory_id.in_(memories)))  # their evidence goes with them
+    for table in (versions, messages, jobs, scopes):
+        db.execute(delete(table).where(*in_scope(table, scope)))
+
+
+def _counts(db: Connection, scope: Scope, *, dry_run: bool) -> Erasure:
+    memories = select(versions.c.memory_id).where(*in_scope(versions, scope)).distinct()
+
+    def rows(table: Table, *conditions: Any) -> int:
+        return db.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one()
+
+    return Erasure(
+        memories=db.execute(select(func.count()).select_from(memories.subquery())).scalar_one(),
+        versions=rows(versions, *in_scope(versions, scope)),
+        changes=rows(changes, changes.c.memory_id.in_(memories)),
+        messages=rows(messages, *in_scope(messages, scope)),
+        jobs=rows(jobs, *in_scope(jobs, scope)),
+        dry_run=dry_run,
+    )

@@ -1,0 +1,206 @@
+"""What was said, before any model is asked: the journal of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from ..types import JournaledMessage, Message, Role, Scope
+from .database import Database, in_scope, lock_scope, scope_key
+from .jobs import NewJob, insert_job
+from .schema import messages, scopes
+from .times import Clock, from_micros, to_micros
+
+# A pause longer than this ends an episode. Chats resume within minutes or come back hours later; LoCoMo's
+# sessions, all of one time each, lie days apart.
+EPISODE_GAP = 60 * 60 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Journaled:
+    """fresh: the messages written now. known: those that were there before, by the caller's own ids."""
+
+    fresh: tuple[JournaledMessage, ...]
+    known: tuple[JournaledMessage, ...]
+
+
+class Journal:
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def append(
+        self, scope: Scope, said: Sequence[Message], *, session_id: str | None, job: NewJob | None
+    ) -> Journaled:
+        """Write the messages that are new, and the job that will remember them, in one transaction.
+
+        Every message carries its `happened_at`. Without fresh messages no job is written.
+        """
+        with self._database.writing() as db:
+            counters = lock_scope(db, scope)
+            known = _known(db, scope, session_id, said)
+            fresh = _unseen(said, known)
+            rows = _rows(scope, fresh, session_id, job.id if job else "", counters, self._clock())
+            if rows:
+                db.execute(insert(messages), rows)
+                last = rows[-1]
+                db.execute(
+                    update(scopes)
+                    .where(*(scopes.c[name] == value for name, value in scope_key(scope).items()))
+                    .values(
+                        position=last["position"],
+                        episode=last["episode"],
+                        last_said=last["happened_at"],
+                        last_session=last["session_id"],
+                    )
+                )
+                if job is not None:
+                    insert_job(db, scope, session_id, job, self._clock())
+        written = tuple(_journaled_from(row) for row in rows)
+        return Journaled(written, tuple(known.values()))
+
+    def of_add(self, add_id: str) -> tuple[JournaledMessage, ...]:
+        with self._database.reading() as db:
+            query = select(messages).where(messages.c.add_id == add_id).order_by(messages.c.seq)
+            return tuple(_journaled(row) for row in db.execute(query))
+
+    def by_ids(self, ids: Iterable[str]) -> dict[str, JournaledMessage]:
+        wanted = list(ids)
+        with self._database.reading() as db:
+            query = select(messages).where(messages.c.id.in_(wanted))
+            return {row.id: _journaled(row) for row in db.execute(query)}
+
+    def before(
+        self, scope: Scope, session_id: str | None, position: int, limit: int
+    ) -> tuple[JournaledMessage, ...]:
+        """The last messages of the scope and session ahead of a position, oldest first."""
+        conditions = [messages.c[name] == value for name, value in scope_key(scope).items()]
+        conditions += [messages.c.session_id == (session_id or ""), messages.c.position < position]
+        query = select(messages).where(*conditions).order_by(messages.c.position.desc()).limit(limit)
+        with self._database.reading() as db:
+            return tuple(_journaled(row) for row in db.execute(query))[::-1]
+
+    def listed(
+        self, scope: Scope, session_id: str | None, *, limit: int | None = None
+    ) -> tuple[JournaledMessage, ...]:
+        """Messages that match the given ids, oldest first; with a limit, the newest so many of them."""
+        query = select(messages).where(*in_scope(messages, scope), messages.c.cleared_at.is_(None))
+        if session_id is not None:
+            query = query.where(messages.c.session_id == session_id)
+        with self._database.reading() as db:
+            if limit is None:
+                return tuple(_journaled(row) for row in db.execute(query.order_by(messages.c.seq)))
+            newest = db.execute(query.order_by(messages.c.seq.desc()).limit(limit))
+            return tuple(_journaled(row) for row in newest)[::-1]
+
+    def clear(self, scope: Scope, session_id: str | None, keep: Sequence[str] = ()) -> int:
+        """Take messages out of the session's history. They stay in the journal, as evidence of memories."""
+        query = update(messages).where(*in_scope(messages, scope), messages.c.cleared_at.is_(None))
+        if session_id is not None:
+            query = query.where(messages.c.session_id == session_id)
+        if keep:
+            query = query.where(messages.c.id.not_in(keep))
+        with self._database.writing() as db:
+            # A cleared message no longer claims its caller's id: the same id may be said anew.
+            return db.execute(query.values(cleared_at=self._clock(), external_id=None)).rowcount
+
+    def count(self, scope: Scope) -> int:
+        with self._database.reading() as db:
+            return db.execute(
+                select(func.count()).select_from(messages).where(*in_scope(messages, scope))
+            ).scalar_one()
+
+
+def delete_messages(db: Connection, scope: Scope) -> int:
+    return db.execute(delete(messages).where(*in_scope(messages, scope))).rowcount
+
+
+def _known(
+    db: Connection, scope: Scope, session_id: str | None, said: Sequence[Message]
+) -> dict[str, JournaledMessage]:
+    ids = [message.id for message in said if message.id is not None]
+    found: dict[str, JournaledMessage] = {}
+    for start in range(0, len(ids), 500):
+        query = select(messages).where(
+            *(messages.c[name] == value for name, value in scope_key(scope).items()),
+            messages.c.session_id == (session_id or ""),
+            messages.c.external_id.in_(ids[start : start + 500]),
+        )
+        found |= {row.external_id: _journaled(row) for row in db.execute(query)}
+    return found
+
+
+def _unseen(said: Sequence[Message], known: dict[str, JournaledMessage]) -> list[Message]:
+    seen = set(known)
+    fresh = []
+    for message in said:
+        if message.id is None or message.id not in seen:
+            fresh.append(message)
+        if message.id is not None:
+            seen.add(message.id)
+    return fresh
+
+
+def _rows(
+    scope: Scope,
+    said: Sequence[Message],
+    session_id: str | None,
+    add_id: str,
+    counters: Row[Any],
+    now: int,
+) -> list[dict[str, Any]]:
+    """Message rows, numbered on from the scope's counters; a long pause or another session opens an episode."""
+    rows = []
+    position, episode, last = counters.position, counters.episode, counters.last_said
+    session = counters.last_session
+    for message in said:
+        assert message.happened_at is not None
+        at = to_micros(message.happened_at)
+        position += 1
+        if episode == 0 or abs(at - last) > EPISODE_GAP or (session_id or "") != session:
+            episode += 1
+        last, session = at, session_id or ""
+        rows.append(
+            {
+                "id": str(uuid4()),
+                **scope_key(scope),
+                "session_id": session,
+                "add_id": add_id,
+                "position": position,
+                "episode": episode,
+                "role": message.role,
+                "name": message.name,
+                "external_id": message.id,
+                "content": message.content,
+                "data": dict(message.data) if message.data is not None else None,
+                "happened_at": at,
+                "created_at": now,
+            }
+        )
+    return rows
+
+
+def _journaled(row: Row[Any]) -> JournaledMessage:
+    return _journaled_from(row._mapping)
+
+
+def _journaled_from(row: Any) -> JournaledMessage:
+    happened_at = from_micros(row["happened_at"])
+    role: Role = row["role"]
+    return JournaledMessage(
+        id=row["id"],
+        message=Message(
+            row["content"], role, row["name"], row["external_id"], happened_at, row["data"]
+        ),
+        scope=Scope(row["user_id"] or None, row["agent_id"] or None, row["run_id"] or None),
+        session_id=row["session_id"] or None,
+        add_id=row["add_id"] or None,
+        position=row["position"],
+        episode=row["episode"],
+        happened_at=happened_at,
+        created_at=from_micros(row["created_at"]),
+    )

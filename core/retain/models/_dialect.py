@@ -1,0 +1,103 @@
+"""What an endpoint understands: how it is asked for structure, and which parameters it takes.
+
+Endpoints that call themselves OpenAI-compatible differ. Each refusal narrows the dialect by one step, so
+that asking again comes to an end; the dialect is pure data and knows nothing of the network.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ..ports import Prompt, Schema
+
+Structure = Literal["json_schema", "tool", "json_object", "text"]
+LADDER: tuple[Structure, ...] = ("json_schema", "tool", "json_object", "text")
+
+_STRUCTURE_REFUSED = re.compile(
+    r"response_format|json_schema|json_object|structured|grammar|guided|schema|\btools?\b|tool_choice|function",
+    re.IGNORECASE,
+)
+_REFUSING_STATUS = frozenset({400, 404, 405, 415, 422, 500, 501})  # llama.cpp says 500 to tools it cannot do
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """structure: how structure is asked for. `fixed` means that the user chose it.
+    temperature / limit: whether these parameters are sent.
+    """
+
+    structure: Structure = "json_schema"
+    fixed: bool = False
+    temperature: bool = True
+    limit: bool = True
+
+    def narrowed(self, status: int, message: str, *, structured: bool) -> Dialect | None:
+        """The dialect to try after the endpoint refused this one; None where that would not help.
+
+        structured: whether the refused request asked for structure at all.
+        """
+        if status not in _REFUSING_STATUS:
+            return None
+        if (
+            self.limit
+            and re.search(r"max_(completion_)?tokens", message)
+            and "max_completion_tokens" in message
+        ):
+            return replace(self, limit=False)  # a reasoning model: its thoughts count, and want no limit
+        if self.temperature and "temperature" in message:
+            return replace(self, temperature=False)
+        if structured and not self.fixed and self.structure != "text" and _STRUCTURE_REFUSED.search(message):
+            return replace(self, structure=LADDER[LADDER.index(self.structure) + 1])
+        return None
+
+    def request(
+        self,
+        messages: Sequence[Prompt],
+        schema: Schema | None,
+        *,
+        temperature: float | None,
+        limit: int | None,
+    ) -> dict[str, Any]:
+        """The arguments of the request, model aside."""
+        arguments: dict[str, Any] = {}
+        if self.temperature and temperature is not None:
+            arguments["temperature"] = temperature
+        if self.limit and limit is not None:
+            arguments["max_tokens"] = limit
+        if schema is not None and self.structure in {"json_object", "text"}:
+            messages = with_schema(messages, schema)
+        arguments["messages"] = [{"role": prompt.role, "content": prompt.content} for prompt in messages]
+        if schema is not None:
+            arguments |= _structured(self.structure, schema)
+        return arguments
+
+
+def _structured(structure: Structure, schema: Schema) -> dict[str, Any]:
+    form = dict(schema.json)
+    match structure:
+        case "json_schema":
+            wanted = {"name": schema.name, "description": schema.description, "schema": form, "strict": True}
+            return {"response_format": {"type": "json_schema", "json_schema": wanted}}
+        case "tool":
+            function = {"name": schema.name, "description": schema.description, "parameters": form}
+            return {
+                "tools": [{"type": "function", "function": function}],
+                "tool_choice": {"type": "function", "function": {"name": schema.name}},
+            }
+        case "json_object":
+            return {"response_format": {"type": "json_object"}}
+        case "text":
+            return {}
+
+
+def with_schema(messages: Sequence[Prompt], schema: Schema) -> list[Prompt]:
+    """The messages with the schema at the end of the first system message, where it can be cached."""
+    form = json.dumps(schema.json, ensure_ascii=False)
+    demand = f"Reply with one JSON object that fits this JSON Schema, and nothing else:\n{form}"
+    if messages and messages[0].role == "system":
+        return [Prompt("system", f"{messages[0].content}\n\n{demand}"), *messages[1:]]
+    return [Prompt("system", demand), *messages]
