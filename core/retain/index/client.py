@@ -83,7 +83,7 @@ class ClientIndex:
         Raises StorageError where the server does not answer or the collection is of other dimensions.
         """
         options = options or ServerOptions()
-        with _translated(f"opening the index at {location}"):
+        with _Translated(f"opening the index at {location}"):
             sync, clients = _clients(location, api_key, options)
         index = cls(sync, clients, collection, dimensions, options)
         try:
@@ -145,7 +145,7 @@ class ClientIndex:
         with self._lock:
             sync, self._sync = self._sync, None
         if sync is not None:
-            with _translated("closing the index"):
+            with _Translated("closing the index"):
                 sync.close()
 
     # -- how it is asked
@@ -173,7 +173,7 @@ class ClientIndex:
         found = made.dimensions(await self._call(io, "get_collection"))
         if found != self._dimensions:
             raise StorageError(
-                f"the collection {self._collection!r} has vectors of {found} dimensions, not {self._dimensions}: "
+                f"collection {self._collection!r} has vectors of {found} dimensions, not {self._dimensions}: "
                 "give another collection name, or remove it"
             )
         if self._clients is not None:
@@ -206,11 +206,11 @@ class ClientIndex:
         def synchronously() -> Any:
             return getattr(sync, method)(**arguments)
 
-        with _translated(f"{method} on the index"):
+        with _Translated(f"{method} on the index"):
             return await io.call(synchronously, asynchronously)
 
     def _locally(self, method: str, arguments: dict[str, Any]) -> Any:
-        with self._lock, _translated(f"{method} on the index"):
+        with self._lock, _Translated(f"{method} on the index"):
             return getattr(self._open_client(), method)(**arguments)
 
     def _open_client(self) -> QdrantClient:
@@ -224,7 +224,7 @@ class ClientIndex:
         return self._sync
 
 
-class _translated:
+class _Translated:
     """Everything that qdrant-client raises becomes a StorageError, once, with the cause attached."""
 
     def __init__(self, doing: str) -> None:
@@ -247,8 +247,8 @@ def _clients(
         return QdrantClient(":memory:"), None
     if "://" not in location:
         warnings.warn(
-            "qdrant-edge does not run on this machine; qdrant-client's local mode serves instead. It searches "
-            "every memory of every user each time, which is slow beyond some thousand memories",
+            "qdrant-edge does not run on this machine; qdrant-client's local mode serves instead. It "
+            "searches every memory of every user each time, which is slow beyond some thousand memories",
             stacklevel=3,
         )
         return QdrantClient(path=location), None

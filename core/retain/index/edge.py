@@ -2,8 +2,8 @@
 
 Every call into the engine holds the interpreter for its length, so calls are kept small, run in a thread in
 the async face, and take turns under a lock, which also keeps `close` and `compact` from pulling the shard
-away under a search. The folder must be locked by the caller (`FolderLock`) before it is opened: a second opener
-fails, and damages what the first one wrote.
+away under a search. The folder must be locked by the caller (`FolderLock`) before it is opened: a second
+opener fails, and damages what the first one wrote.
 """
 
 from __future__ import annotations
