@@ -24,7 +24,7 @@ _DIALOGUE_ID = re.compile(r"D\d+:\d+")
 
 @dataclass(frozen=True)
 class Entry:
-    """A turn or an observation. ids: the turns it covers. text: as embedded for a turn, without the speaker."""
+    """A turn or an observation. ids: the turns it covers. text: what was embedded, without the speaker."""
 
     ids: tuple[str, ...]
     speaker: str
@@ -70,8 +70,8 @@ def load(path: str | Path) -> list[Conversation]:
 
 def covered(asked: Asked, entries: Sequence[Entry]) -> float:
     """The share of a question's evidence that some entries cover."""
-    found = {id for entry in entries for id in entry.ids}
-    return sum(id in found for id in asked.evidence) / len(asked.evidence)
+    found = {turn for entry in entries for turn in entry.ids}
+    return sum(turn in found for turn in asked.evidence) / len(asked.evidence)
 
 
 class StoredVectors:
@@ -143,7 +143,9 @@ def _observations(sample: dict[str, Any], number: int) -> list[Entry]:
 
 
 def _asked(question: dict[str, Any]) -> Asked:
-    evidence = dict.fromkeys(id for text in question["evidence"] for id in re.split(r"[;\s]+", text) if id)
+    evidence = dict.fromkeys(
+        turn for text in question["evidence"] for turn in re.split(r"[;\s]+", text) if turn
+    )
     return Asked(question["question"], str(question.get("answer", "")), tuple(evidence), question["category"])
 
 
