@@ -42,12 +42,9 @@ class Dialect:
         """
         if status not in _REFUSING_STATUS:
             return None
-        if (
-            self.limit
-            and re.search(r"max_(completion_)?tokens", message)
-            and "max_completion_tokens" in message
-        ):
-            return replace(self, limit=False)  # a reasoning model: its thoughts count, and want no limit
+        if self.limit and ("max_tokens" in message or "max_completion_tokens" in message):
+            # A reasoning model, which wants no limit on its thoughts, or a context too short for ours.
+            return replace(self, limit=False)
         if self.temperature and "temperature" in message:
             return replace(self, temperature=False)
         if structured and not self.fixed and self.structure != "text" and _STRUCTURE_REFUSED.search(message):

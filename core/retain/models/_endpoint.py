@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
 from .._io import IO, PerLoop
@@ -92,12 +92,13 @@ class Endpoint:
         match error:
             case openai.APITimeoutError():
                 return ModelError(
-                    f"{where} did not answer within {self._timeout:g} s. Raise timeout=, or take a faster model."
+                    f"{where} gave no answer within {self._timeout:g} s. Raise timeout= or use a faster model."
                 )
             case openai.APIConnectionError():
                 reason = self._without_key(str(error.__cause__ or error))
                 return ModelError(
-                    f"Cannot reach {where}: {reason}. Is the server running, and is base_url= (OPENAI_BASE_URL) right?"
+                    f"Cannot reach {where}: {reason}. "
+                    "Is the server running, and is base_url= (OPENAI_BASE_URL) right?"
                 )
             case openai.AuthenticationError() | openai.PermissionDeniedError():
                 # Not in the provider's words: some repeat the key.
@@ -110,7 +111,8 @@ class Endpoint:
                 )
             case openai.NotFoundError():
                 return ModelError(
-                    f"{where} was not found. Check model= (OPENAI_MODEL) and base_url= (OPENAI_BASE_URL): {said}"
+                    f"{where} was not found. "
+                    f"Check model= (OPENAI_MODEL) and base_url= (OPENAI_BASE_URL): {said}"
                 )
             case openai.APIStatusError() if _filtered(error):
                 return ModelRefusedError(f"{where} declined: {said}")
@@ -121,17 +123,18 @@ class Endpoint:
             case _:
                 return ModelError(f"{where} failed: {said}")
 
-    def raise_failure(self, error: Exception, model: str) -> None:
+    def raise_failure(self, error: Exception, model: str) -> NoReturn:
         """Raise `failure`, with its cause unless the cause would show the key."""
-        failure = self.failure(error, model)
         import openai
 
-        if self._key in str(error) or isinstance(error, openai.AuthenticationError):
+        failure = self.failure(error, model)
+        if isinstance(error, openai.AuthenticationError) or self._without_key(str(error)) != str(error):
             raise failure from None
         raise failure from error
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "***")
+        # A short key ("none", "local") is a placeholder, and may be a word of the message.
+        return text.replace(self._key, "***") if len(self._key) >= 8 else text
 
 
 def require_openai() -> None:

@@ -1,4 +1,4 @@
-"""Language models and embedders behind OpenAI-compatible endpoints: OpenAI, Ollama, llama.cpp, vLLM and others."""
+"""Language models and embedders behind OpenAI-compatible endpoints: OpenAI, Ollama, llama.cpp, vLLM ..."""
 
 from __future__ import annotations
 
@@ -109,8 +109,7 @@ class OpenAIModel:
                 narrower = dialect.narrowed(error.status_code, str(error), structured=schema is not None)
                 if narrower is None:
                     self._endpoint.raise_failure(error, self._model)
-                else:
-                    self._learn(dialect, narrower)
+                self._learn(dialect, narrower)
             except openai.OpenAIError as error:
                 self._endpoint.raise_failure(error, self._model)
             else:
