@@ -7,14 +7,14 @@ where no message supports it or where it tells nothing (questions, courtesies, o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from .dates import resolve
+from .dates import mentioned, only_day, resolve, written
 from .lexical import content_terms
 from .prompts.extraction import EXAMPLE_MARKS
-from .statements import is_question, is_request, is_small_talk
+from .statements import is_question, is_request, is_small_talk, is_statement, sentences
 from .types import Role, Scope
 from .wording import is_han, spoken_by, tidy
 
@@ -24,16 +24,28 @@ SUPPORTED = 0.25
 # Another message takes over only when it supports the fact by this much more than the one that was named.
 CLEARLY_BETTER = 0.34
 
-MOST_PER_MESSAGE = 12
+# From one message, facts that share this much of their words say one thing twice ("is keen on counseling",
+# "is thinking of counseling"), unless they differ in a name, a number or a Chinese character.
+SAME = 0.65
 
+SHORT = 12  # content words of a message that may need the one before it to be understood
+MOST_PER_MESSAGE = 12  # what goes beyond is a model that repeats itself
+
+_CLAUSE = re.compile(r"[,;，；。！？]|[.!?](?=\s|$)|\b(?:and|but|so)\b")
+
+# Remarks on the conversation, where its content was asked for: "Asked about the weather", "No facts".
 _META = re.compile(
-    r"^(?:the |an? )?(?:[\w'-]+ )?(?:(?:is|was) )?(?:ask(?:s|ed|ing)|wonder(?:s|ed|ing)|greet(?:s|ed|ing)|thank(?:s|ed|ing)|"
-    r"request(?:s|ed|ing)|inquir(?:es|ed|ing)|compliment(?:s|ed|ing)|congratulat(?:es|ed|ing)|"
-    r"want(?:s|ed) to know|says? (?:hi|hello|goodbye|thanks)|said (?:hi|hello|goodbye|thanks))\b"
+    r"^(?:[\w'-]+ ){0,2}(?:is |was |are )?(?:"
+    r"(?:ask|inquir|wonder)(?:e?s|ed|ing)? (?:\w+ )?(?:about|if|whether|how|what|why|when|where|who|which|assistant"
+    r"|for (?:advice|help|tips|ideas|suggestions|recommendations|information|more))\b"
+    r"|request(?:s|ed|ing)? |greet(?:s|ed|ing) |thank(?:s|ed|ing) |compliment(?:s|ed|ing) |congratulat(?:es|ed|ing) "
+    r"|wants? to know |sa(?:ys|id) (?:hi|hello|goodbye|thanks))"
     r"|^(?:no|none|nothing|n/a)\b.{0,30}(?:facts?|remember|information)?$"
     r"|^.{0,6}(?:询问|请求|问候|打招呼|感谢|祝贺|想知道|没有值得|无$)",
     re.I,
 )
+_YOU = re.compile(r"\byou(?:r|rs|['’]\w+)?\b|[你您]", re.I)
+_I = re.compile(r"\b(?:i|me|my|mine|we|us|our)\b|[我咱俺]", re.I)
 _IDS = re.compile(r"\b(?:user|agent|run|session)[ _-]?id\b|(?:用户|会话)ID", re.I)
 
 
@@ -73,20 +85,64 @@ def checked(
     """
     evidence = _Evidence(lines, said_before)
     found: list[Candidate] = []
-    for candidate in candidates[: MOST_PER_MESSAGE * len(lines)]:
-        text = tidy(candidate.text)
-        if not text or tells_nothing(text):
+    for candidate in _whole(candidates[: MOST_PER_MESSAGE * len(lines)], lines):
+        line = evidence.line_of(candidate)
+        if line is None or tells_nothing(candidate.text) or _forbidden(candidate.text, line, scope, evidence):
             continue
-        line = evidence.line_of(replace(candidate, text=text))
-        if line is None or _forbidden(text, line, scope, evidence):
+        moved = line.number != candidate.number
+        text = spoken_by(candidate.text, line, lines, moved=moved, chinese=chinese)
+        if text is None or tells_nothing(text) or _of_the_listener(text, line, lines):
             continue
-        words = spoken_by(text, line, lines, chinese=chinese)
-        if words is None or tells_nothing(words):
-            continue
-        if line.said is not None:
-            words = resolve(words, line.said)
-        found.append(replace(candidate, text=words, sources=(line.position,)))
+        found.append(replace(candidate, text=_dated(text, line), sources=(line.position,)))
     return folded(sorted(found, key=lambda c: c.sources))
+
+
+def _whole(candidates: Iterable[Candidate], lines: Sequence[Line]) -> Iterator[Candidate]:
+    """Candidates on one line; a message of several sentences that was copied comes as its statements."""
+    copied = {_plain(line.text) for line in lines}
+    for candidate in candidates:
+        text = tidy(candidate.text)
+        parts = sentences(text)
+        if len(parts) > 1 and any(_plain(text) in other for other in copied):
+            yield from (replace(candidate, text=tidy(part)) for part in parts if is_statement(part))
+        elif text:
+            yield replace(candidate, text=text)
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def _dated(text: str, line: Line) -> str:
+    """With absolute dates; the date of the clause that the fact was taken from, where it was left out."""
+    if line.said is None:
+        return text
+    text = resolve(text, line.said)
+    if mentioned(text, line.said):
+        return text
+    clause = _closest(text, _CLAUSE.split(line.text))
+    day = only_day(clause, line.said)
+    if day is None:
+        return text
+    told = written(day, chinese=is_han(text))
+    return f"{text}（{told}）" if is_han(text) else f"{text} ({told})"
+
+
+def _closest(text: str, parts: Sequence[str]) -> str:
+    """The part that shares the most of its words with `text`."""
+    words = _words(text)
+    return max(parts, key=lambda part: len(words & _words(part)), default="")
+
+
+def _of_the_listener(text: str, line: Line, lines: Sequence[Line]) -> bool:
+    """ "So cool you found a group" tells nothing of its speaker; a fact that says so has the wrong person."""
+    if line.role == "assistant":
+        return False
+    sentence = _closest(text, sentences(line.text) or [line.text])
+    if not _YOU.search(sentence) or _I.search(sentence):
+        return False
+    named = [other.name for other in lines if other.name and other.name != line.name]
+    return not any(other in text for other in named)
 
 
 def foreign(candidates: Sequence[Candidate], lines: Sequence[Line]) -> bool:
@@ -99,7 +155,12 @@ def foreign(candidates: Sequence[Candidate], lines: Sequence[Line]) -> bool:
 
 def tells_nothing(text: str) -> bool:
     """Questions, orders, courtesies, and remarks on the conversation itself ("asked about the weather")."""
-    return is_question(text) or is_request(text) or is_small_talk(text) or bool(_META.search(text))
+    return (
+        is_question(text, inverted=False)
+        or is_request(text)
+        or is_small_talk(text)
+        or bool(_META.search(text))
+    )
 
 
 def folded(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -120,8 +181,15 @@ def _repeats(one: Candidate, other: Candidate) -> bool:
     a, b = _words(one.text), _words(other.text)
     if a == b:
         return _negations(one.text) == _negations(other.text)
-    subset = bool(a) and bool(b) and (a <= b or b <= a)
-    return subset and one.sources == other.sources and _negations(one.text) == _negations(other.text)
+    if one.sources != other.sources or not a or not b or _negations(one.text) != _negations(other.text):
+        return False
+    return a <= b or b <= a or (len(a & b) >= SAME * len(a | b) and not _particular(one.text, other.text))
+
+
+def _particular(one: str, other: str) -> bool:
+    """Whether two texts differ in a name or number, and so tell of two things."""
+    a, b = (set(re.findall(r"\b[A-Z]\w*|\d+|[\u4e00-\u9fff]", text[1:])) for text in (one, other))
+    return a != b
 
 
 _NEGATION = re.compile(r"\b(?:not|no|never|without|cannot|stopped|quit|none)\b|n['’]t\b|[不没无别未]", re.I)
@@ -139,39 +207,42 @@ class _Evidence:
     """The content words of the messages, and how many of a fact's they hold."""
 
     def __init__(self, lines: Sequence[Line], said_before: Sequence[str]) -> None:
-        self.lines = lines
-        self._by_number = {line.number: line for line in lines}
+        self._telling = {line.number: line for line in lines if line.number}
         self._names = _words(" ".join(line.name or "" for line in lines)) | _words("user assistant 用户 助手")
-        self._of = {line.number: _words(line.text) for line in lines}
-        self._before = _words(" ".join(said_before))
-        self.everything = " ".join([line.text for line in lines] + list(said_before)).casefold()
+        self._of: dict[int, frozenset[str]] = {}
+        self._before: dict[int, frozenset[str]] = {}  # what was said up to the message: it may explain it
+        before = _words(" ".join(said_before))
+        for line in lines:
+            words = _words(line.text)
+            if line.number:
+                self._of[line.number] = words
+                self._before[line.number] = before
+            before = words
+        self._everything = " ".join([line.text for line in lines] + list(said_before)).casefold()
 
     def line_of(self, candidate: Candidate) -> Line | None:
         """The message that the fact came from: the named one, unless another clearly supports it better."""
         words = _words(candidate.text) - self._names
-        named = self._by_number.get(candidate.number)
-        if len(self.lines) == 1:
-            named = self.lines[0]
-        if not words:
-            return named
-        if named is not None and is_han(named.text) != is_han(candidate.text):
-            return named  # no words to compare across languages
-        shares = {line.number: len(words & self._of[line.number]) / len(words) for line in self.lines}
-        best = max(self.lines, key=lambda line: shares[line.number])
-        if named is None or shares[best.number] >= shares[named.number] + CLEARLY_BETTER:
-            named = best
-        if shares[named.number] >= SUPPORTED or self._explained(named, words):
+        named = self._telling.get(candidate.number)
+        if len(self._telling) == 1:
+            named = next(iter(self._telling.values()))
+        if not words or (named is not None and is_han(named.text) != is_han(candidate.text)):
+            return named  # no words to compare, or none of one language
+        shares = {number: len(words & of) / len(words) for number, of in self._of.items()}
+        best = max(shares, key=lambda number: shares[number])
+        if named is None or shares[best] >= shares[named.number] + CLEARLY_BETTER:
+            named = self._telling[best]
+        if shares[named.number] >= SUPPORTED or self._explained(named.number, words):
             return named
         return None
 
-    def _explained(self, line: Line, words: frozenset[str]) -> bool:
+    def _explained(self, number: int, words: frozenset[str]) -> bool:
         """Short answers ("Yes, two of them") take their words from what was said before."""
-        previous = self._of.get(line.number - 1, frozenset()) | self._before
-        together = len(words & (self._of[line.number] | previous)) / len(words)
-        return together >= 2 * SUPPORTED and len(self._of[line.number]) <= 12
+        of = self._of[number]
+        return len(of) <= SHORT and len(words & (of | self._before[number])) >= 2 * SUPPORTED * len(words)
 
     def holds(self, text: str) -> bool:
-        return text.casefold() in self.everything
+        return text.casefold() in self._everything
 
 
 def _forbidden(text: str, line: Line, scope: Scope, evidence: _Evidence) -> bool:

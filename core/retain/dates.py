@@ -47,6 +47,12 @@ def mentioned(text: str, anchor: datetime) -> list[tuple[datetime, datetime]]:
     return [(datetime.combine(s.start, midnight), datetime.combine(s.end, midnight)) for s in spans]
 
 
+def only_day(text: str, anchor: datetime) -> date | None:
+    """The day that `text` names, where it names one and no other time."""
+    spans = [mention.span for mention in _mentions(text, anchor.date())]
+    return spans[0].start if len(spans) == 1 and spans[0].grain == "day" else None
+
+
 def written(day: date, *, chinese: bool) -> str:
     """A day as memories write it: 7 May 2023, 2023年5月7日."""
     if chinese:

@@ -20,7 +20,7 @@ from .ports import Prompt
 from .prompts.extraction import CHINESE, ENGLISH, SCHEMA, Texts
 from .prompts.frame import FRAME_CLOSE, FRAME_OPEN
 from .recalled import strip_recalled
-from .statements import is_small_talk, is_statement, prose, sentences
+from .statements import is_question, is_small_talk, is_statement, prose, sentences
 from .types import Message, Scope
 from .windowing import Window, is_shown, windows
 
@@ -63,7 +63,7 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
     Raises the ModelReplyError that it is sent in the place of an answer.
     """
     lines = _lines(window)
-    if not _worth_asking(lines):
+    if not any(line.number for line in lines):
         return ()
     texts = CHINESE if is_chinese(" ".join(line.text for line in lines)) else ENGLISH
     context = _context(window, texts)
@@ -103,25 +103,17 @@ def _shown(message: Message) -> str:
     return resolve(line, message.happened_at) if message.happened_at else line
 
 
-def _worth_asking(lines: Sequence[Line]) -> bool:
-    return any(_tells(line) for line in lines)
-
-
-def _tells(line: Line) -> bool:
+def _tells(role: str, text: str) -> bool:
     """A statement, or a question that gives something away ("a restaurant near my home in Berlin?")."""
-    parts = [s for s in sentences(line.text) if not is_small_talk(s)]
-    if line.role == "assistant":
-        return bool(parts)
+    parts = [s for s in sentences(text) if not is_small_talk(s)]
+    if role == "assistant":
+        return any(not is_question(s) for s in parts)
     return any(is_statement(s) or _SELF_ENGLISH.search(s) or _SELF_CHINESE.search(s) for s in parts)
 
 
 def _context(window: Window, texts: Texts) -> list[str]:
-    rendered = [
-        f"{_label(m.name, m.role, texts)}: {text}"
-        for m in window.context
-        if is_shown(m) and (text := _shown(m))
-    ]
-    return rendered
+    shown = [(m, _shown(m)) for m in window.context if is_shown(m)]
+    return [f"{_label(m.name, m.role, texts)}: {text}" for m, text in shown if text]
 
 
 def _label(name: str | None, role: str, texts: Texts) -> str:
@@ -138,7 +130,8 @@ def _question(
         system += "\n\n" + texts.instructions.format(instructions=instructions.strip())
     parts = [texts.context, *context, ""] if context else []
     parts += [texts.conversation, *_dated(lines, texts)]
-    numbers = "1" if len(lines) == 1 else f"1-{len(lines)}"
+    last = max(line.number for line in lines)
+    numbers = "1" if last == 1 else f"1-{last}"
     parts += ["", texts.closing.format(numbers=numbers)]
     prompts = (Prompt("system", system), Prompt("user", "\n".join(parts)))
     return Question(prompts, SCHEMA, _read)
@@ -152,7 +145,8 @@ def _dated(lines: Sequence[Line], texts: Texts) -> list[str]:
             day = line.said.date()
             weekday = "星期" + "一二三四五六日"[day.weekday()] if texts is CHINESE else day.strftime("%A")
             out.append(texts.date.format(date=written(day, chinese=texts is CHINESE), weekday=weekday))
-        out.append(f"[{line.number}] {_label(line.name, line.role, texts)}: {line.text}")
+        mark = f"[{line.number}]" if line.number else "-"
+        out.append(f"{mark} {_label(line.name, line.role, texts)}: {line.text}")
     return out
 
 

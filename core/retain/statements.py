@@ -37,10 +37,15 @@ _LINK = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\w+")
 _WORDS = re.compile(r"[^\W\d_]")
 
 _QUESTION_END = re.compile(r"[?？][\"'”’」』)）\s]*$")
-_QUESTION_ENGLISH = re.compile(
+_QUESTION_WORD = re.compile(
     r"^(?:and |but |so |ok(?:ay)?,? |well,? |hey,? |also,? )?(?:what|who|whom|whose|which|where|when|why|how)"
-    r"(?:'s|'re|'d| is| are| was| were| do| does| did| can| could| should| would| will| about| come| many| much| long| often| to)\b"
-    r"|^(?:do|does|did|can|could|would|will|should|is|are|was|were|have|has) (?:you|it|there|this|that|i|we|he|she|they|the|my)\b",
+    r"(?:'s|'re|'d| is| are| was| were| do| does| did| can| could| should| would| will| about| come| many| much"
+    r"| long| often| to)\b",
+    re.I,
+)
+_QUESTION_INVERTED = re.compile(
+    r"^(?:do|does|did|can|could|would|will|should|is|are|was|were|have|has) "
+    r"(?:you|it|there|this|that|i|we|he|she|they|the|my)\b",
     re.I,
 )
 _QUESTION_CHINESE = re.compile(
@@ -51,7 +56,7 @@ _REQUEST_ENGLISH = re.compile(
     r"|^(?:(?:and|so|then|now|also|ok(?:ay)?)[,]? )?"
     r"(?:tell|give|show|recommend|suggest|explain|write|help|list|find|search|translate|summari[sz]e|describe|"
     r"make|create|generate|draft|fix|compare|check|look up|remind|send|book|let me know|let's|add|remove|delete|"
-    r"ignore|forget|act as|pretend|repeat|continue|go on|try again|rewrite|calculate|convert|plan) "
+    r"ignore|forget|act as|pretend|repeat|continue|go on|try again|rewrite|calculate|convert) "
     r"(?!out\b)(?:me|us|a|an|the|some|my|this|that|it|all|for|to|with|in|about|another|more|what|how|\w+s\b|\d)"
     r"|^i(?:'d like| would like| want| need) you to\b|^i(?:'d like| would like| want| need) (?:some |your |more )?"
     r"(?:help|advice|suggestions?|recommendations?|ideas|tips)\b"
@@ -97,11 +102,12 @@ def is_statement(sentence: str) -> bool:
     )
 
 
-def is_question(sentence: str) -> bool:
+def is_question(sentence: str, *, inverted: bool = True) -> bool:
+    """inverted: whether "is the …" opens a question; not so in facts, which leave out their subject."""
     text = sentence.strip()
-    return bool(
-        _QUESTION_END.search(text) or _QUESTION_ENGLISH.search(text) or _QUESTION_CHINESE.search(text)
-    )
+    if _QUESTION_END.search(text) or _QUESTION_CHINESE.search(text) or _QUESTION_WORD.search(text):
+        return True
+    return inverted and _QUESTION_INVERTED.search(text) is not None
 
 
 def is_request(sentence: str) -> bool:

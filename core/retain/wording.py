@@ -9,8 +9,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .lexical import content_terms
-
 if TYPE_CHECKING:
     from .checking import Line
 
@@ -35,8 +33,7 @@ _FIRST = re.compile(
     rf"^(?:and |so |but |well,? |also,? |yes,? |no,? )?i(?=\b|['’])(?P<short>['’](?:m|ve|ll|d))? ?(?P<adverb>{_ADVERB})(?P<verb>[\w'’]+)?",
     re.I,
 )
-_PAST = set(
-    [
+_PAST = {
         "was",
         "were",
         "had",
@@ -102,9 +99,13 @@ _PAST = set(
         "hit",
         "quit",
         "hurt",
-    ]
+    }
+# "Gonna continue my studies", but not "Painting helps me relax", whose gerund is the subject
+_ELLIPTIC = re.compile(
+    r"^(?:just |still |also )?(?P<verb>gonna|been|(?:go|try|think|look|plan|hop|work|feel|learn|start|get|enjoy)\w*ing)\b"
+    r"(?!\s+(?:is|are|was|were|has|helps?|makes?|gives?|can|will)\b)",
+    re.I,
 )
-_WE = re.compile(r"^we(?=\b|['’])(?P<short>['’](?:re|ve|ll|d))? ?", re.I)
 
 
 def is_han(text: str) -> bool:
@@ -120,7 +121,7 @@ def tidy(text: str) -> str:
     if len(line) > 1 and line[0] in _QUOTES and line[-1] in _QUOTES:
         line = line[1:-1].strip()
     if re.search(r"[.!?。！？]\s*\S", line) is None:
-        line = re.sub(r"(?<![.\b])[.。]$", "", line)
+        line = re.sub(r"(?<!\.)[.。!！]+$", "", line)
     return line
 
 
@@ -132,31 +133,35 @@ def without_subject(text: str) -> str:
     return _capital(third_person(text))
 
 
-def spoken_by(text: str, line: Line, lines: Sequence[Line], *, chinese: bool) -> str | None:
-    """`text` as a fact that the speaker of `line` told; None where it puts words in another's mouth."""
+def spoken_by(text: str, line: Line, lines: Sequence[Line], *, moved: bool, chinese: bool) -> str | None:
+    """`text` as a fact that the speaker of `line` told; None where it puts words in another's mouth.
+
+    moved: the model ascribed the fact to another message, so the name it wrote is not to be trusted.
+    """
     if line.role == "assistant" and line.name is None:
-        return _of_assistant(text, chinese=is_han(text) or chinese)
-    if _begins_with_assistant(text):
-        return None  # the assistant's promise, on the word of somebody else
+        return _of_assistant(text, chinese=chinese)
+    if _begins_with_assistant(text) or re.match(r"you\b|[你您]", text, re.I):
+        return None  # the assistant's promise on the word of somebody else; what was said of the listener
     if line.name is None:
         return without_subject(text) or None
-    return _named(text, line, lines)
+    return _named(text, line, lines, moved=moved)
 
 
 def third_person(text: str, subject: str = "") -> str:
     """A sentence in the first person told of `subject`, or of nobody: "I'm vegan" as "Is vegan"."""
     if text.startswith(("我", "俺")):
         return _third_chinese(text, subject)
-    owner = f"{subject}'s" if subject else ""
-    if match := re.match(r"(?:and |so |but )?my\b ?", text, re.I):
+    if match := re.match(r"(?:and |so |but )?my ", text, re.I):
         rest = text[match.end() :]
-        return _pronouns(f"{owner} {rest}" if owner else _capital(rest), subject)
+        return _pronouns(f"{subject}'s {rest}" if subject else _capital(rest))
     if match := _FIRST.match(text):
         rest = text[match.end() :]
-        return _pronouns(_joined(subject, f"{match['adverb']}{_conjugated(match)}{rest}"), subject)
-    if match := _WE.match(text):
-        return text
-    return text
+        return _pronouns(_joined(subject, f"{match['adverb']}{_conjugated(match)}{rest}"))
+    if match := _ELLIPTIC.match(text):
+        verb = "has been" if match["verb"].lower() == "been" else f"is {match['verb'].lower()}"
+        verb = verb.replace("gonna", "going to")
+        return _pronouns(_joined(subject, f"{verb}{text[match.end() :]}"))
+    return _pronouns(text)
 
 
 def _conjugated(match: re.Match[str]) -> str:
@@ -177,20 +182,29 @@ def _third(verb: str) -> str:
     return verb[:-1] + "ies" if re.search(r"[^aeiou]y$", verb) else verb + "s"
 
 
-def _pronouns(text: str, subject: str) -> str:
-    """The rest of a first-person sentence; "their" fits every speaker."""
+def _pronouns(text: str) -> str:
+    """A sentence without the words for oneself; "they" fits every speaker."""
+    if not _SELF.search(text):
+        return text
+    for pattern, word in _OTHER_PERSON:
+        text = pattern.sub(word, text)
+    return text
+
+
+_SELF = re.compile(r"\bI\b|\b(?:my|mine|myself|me|i'm|i've)\b", re.I)
+_OTHER_PERSON = tuple(
+    (re.compile(rf"\b{pattern}", re.I if pattern[0] == "m" else 0), word)
     for pattern, word in (
-        (r"\bmy\b", "their"),
-        (r"\bmine\b", "theirs"),
-        (r"\bmyself\b", "themselves"),
-        (r"\bme\b", "them"),
-    ):
-        text = re.sub(pattern, word, text, flags=re.I)
-    text = re.sub(r"\bI['’]m\b", "they're", text)
-    text = re.sub(r"\bI['’]ve\b", "they've", text)
-    text = re.sub(r"\bI was\b", "they were", text)
-    text = re.sub(r"\bI am\b", "they are", text)
-    return re.sub(r"\bI(?=\b|['’](?:ll|d))", "they", text)
+        (r"my\b", "their"),
+        (r"mine\b", "theirs"),
+        (r"myself\b", "themselves"),
+        (r"me\b", "them"),
+        (r"I(?:['’]m| am)\b", "they are"),
+        (r"I['’]ve\b", "they have"),
+        (r"I was\b", "they were"),
+        (r"I\b", "they"),
+    )
+)
 
 
 def _third_chinese(text: str, subject: str) -> str:
@@ -250,12 +264,14 @@ _VERB_FIRST = re.compile(
 )
 
 
-def _named(text: str, line: Line, lines: Sequence[Line]) -> str | None:
+def _named(text: str, line: Line, lines: Sequence[Line], *, moved: bool) -> str | None:
     name = line.name or ""
     if match := _USER.match(text) or _USER_CHINESE.match(text):
-        rest = text[match.end() :]
-        own = match["own"]
-        return f"{name}{own or ''}{rest}" if is_han(text) else f"{name}{own or ''} {rest}"
+        return f"{name}{match['own'] or ''}{'' if is_han(text) else ' '}{text[match.end() :]}"
+    others = [other.name for other in lines if other.name and other.name != name]
+    other = next((o for o in others if text.lower().startswith(o.lower())), None)
+    if other is not None and (moved or not _addresses(line.text, other)):
+        return name + text[len(other) :]
     text = third_person(text, name)
     if _speaks_of(name, text):
         return text
@@ -263,33 +279,19 @@ def _named(text: str, line: Line, lines: Sequence[Line]) -> str | None:
         return f"{name}'s{text[match.end() :]}"
     if match := _PRONOUN.match(text):
         return f"{name}{match['short'] or ''}{text[match.end() :]}"
-    others = [other.name for other in lines if other.name and other.name != name]
-    other = next((o for o in others if text.lower().startswith(o.lower())), None)
-    if other is not None:
-        return _of_other(text, other, line, lines)
     if is_han(text):
-        return f"{name}{text}"
+        return f"{name}说{text}" if other else f"{name}{text}"
     first = text.split(" ", 1)[0]
-    if _VERB_FIRST.match(first) and not text.startswith(("This ", "His ", "Its ")):
+    if other is None and _VERB_FIRST.match(first) and first not in ("This", "His", "Its"):
         return f"{name} {text[:1].lower()}{text[1:]}"
-    return f"{name}: {text}"
+    plain = first.lower() in ("the", "a", "an", "this", "that", "it", "there", "some", "being", "having")
+    return f"{name} says {text[:1].lower()}{text[1:]}" if plain else f"{name} says {text}"
 
 
 def _speaks_of(name: str, text: str) -> bool:
     return re.search(rf"(?<![^\W_]){re.escape(name)}", text, re.I) is not None
 
 
-def _of_other(text: str, other: str, line: Line, lines: Sequence[Line]) -> str | None:
-    """A fact about somebody else: right if the line speaks to or of them, else the name is put right."""
-    addressed = re.search(r"\byou(?:r|['’]\w+)?\b|[你您]", line.text, re.I) or _speaks_of(
-        other[:3], line.text
-    )
-    if addressed:
-        return text
-    return (line.name or "") + text[len(other) :]
-
-
-def shares_words(one: str, other: str) -> float:
-    """The share of `one`'s content words that `other` holds."""
-    words = set(content_terms(one))
-    return len(words & set(content_terms(other))) / len(words) if words else 0.0
+def _addresses(text: str, other: str) -> bool:
+    """Whether a message speaks to or of somebody."""
+    return re.search(r"\byou(?:r|['’]\w+)?\b|[你您]", text, re.I) is not None or _speaks_of(other[:3], text)
