@@ -194,7 +194,9 @@ def report(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--strategy", default="WithoutModel", choices=["WithoutModel", "Together", "Pairwise"])
+    parser.add_argument(
+        "--strategy", default="WithoutModel", choices=["WithoutModel", "Together", "Pairwise"]
+    )
     parser.add_argument("--cases", type=Path, default=HERE / "merging_cases.json")
     parser.add_argument("--split", choices=["dev", "held-out"])
     parser.add_argument("--only", default="", help="kinds or ids that contain this")

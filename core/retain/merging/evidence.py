@@ -1,60 +1,72 @@
-"""What code can tell about statements without asking: words, details, denial, change, whom they are about."""
+"""What code can tell about one statement: what and whom it is about, its details, what it denies or changes."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
+from ..lexical import terms
 from . import lexicon
 
-_CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af"
-_TOKEN = re.compile(rf"[{_CJK}]+|[^\s{_CJK}]+")
-_IS_CJK = re.compile(rf"[{_CJK}]")
+CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af"
+IS_CJK = re.compile(rf"[{CJK}]")
+_TOKEN = re.compile(rf"\d+(?:[.,:/-]\d+)*[年月日号点分岁个]?|[{CJK}]|[^\s{CJK}]+")
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
-_NAME = re.compile(r"(?<![.!?。]\s)(?<!^)\b[A-Z][\w'’-]*")
+_NAME = re.compile(r"(?<!^)\b[A-Z][\w'’-]*")
 _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9+#.'’-]*")
 _APOSTROPHES = frozenset("'’`ʼ")
 _KEPT = frozenset("#%@&*")  # C#, 50%, addresses: they tell things apart
+_DATED = re.compile(
+    r"^[a-z]*\d.*$|^(?:jan|feb|mar|march|apr|april|may|jun|june|jul|juli|aug|august|sep|septemb|oct|octob|nov|novemb"
+    r"|dec|decemb|monday|tuesday|wednesday|thursday|friday|saturday|sunday|januari|februari|am|pm|hour|minut|noon)$"
+    r"|^[一二三四五六七八九十年月日号点分半周]$"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One statement, read by code.
 
-    words: its content words, stemmed, synonyms folded; for Chinese, its content characters.
-    numbers: its numbers as written.
-    names: its proper names, lower-cased; Latin words within Chinese count as such.
+    words: its content words, stemmed, synonyms folded; of Chinese, its content characters.
+    one / keyed / many: which concepts of the lexicon it mentions.
+    objects: the content words that are no concept and no remark: what it says of those concepts.
+    numbers / names: as written, names lower-cased; within Chinese, Latin words count as names.
     others: whom it is about besides the speaker ("sister", "dog").
-    negated / ended / changed / corrected: it denies; says that something is over; is new; sets right.
+    subject: the name or noun that the statement begins with, if it does ("Max is nine": "max").
+    denied: the content words of what it says is not, or no longer, so.
     """
 
     words: frozenset[str]
+    one: frozenset[str]
+    keyed: frozenset[str]
+    many: frozenset[str]
+    objects: frozenset[str]
     numbers: frozenset[str]
     names: frozenset[str]
     others: frozenset[str]
+    subject: str
+    denied: frozenset[str]
     negated: bool
     ended: bool
     changed: bool
     corrected: bool
+    achieved: bool
+    intended: bool
     chinese: bool
 
     @property
-    def details(self) -> frozenset[str]:
-        """What must not be lost by accident: numbers and names."""
-        return self.numbers | self.names
+    def concepts(self) -> frozenset[str]:
+        return self.one | self.keyed | self.many
 
 
 def normalised(text: str) -> str:
     """Case, width, punctuation and spacing removed: equal for texts that differ in nothing else."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = "".join(_kept(folded, i) for i in range(len(folded)))
-    words = kept.split()
-    joined = " ".join(words)
-    return re.sub(rf"(?<=[{_CJK}]) | (?=[{_CJK}])", "", joined)
+    joined = " ".join("".join(_kept(folded, i) for i in range(len(folded))).split())
+    return re.sub(rf"(?<=[{CJK}]) | (?=[{CJK}])", "", joined)
 
 
 def _kept(text: str, position: int) -> str:
@@ -68,88 +80,113 @@ def _kept(text: str, position: int) -> str:
     if character in "-−" and after.isdigit() and not before.strip():
         return "-"  # a negative number
     inside = before.isascii() and before.isalnum() and after.isascii() and after.isalnum()
-    return character if inside and character in ".,:/_-" else " "
+    return character if inside and character in ".,:/_" else " "
 
 
 @lru_cache(maxsize=4096)
 def read(text: str) -> Evidence:
     """The evidence in `text`."""
-    plain = normalised(text)
+    plain = normalised(lexicon.PREFACE.sub("", text.strip()))
+    full = normalised(text)
     return Evidence(
         words=frozenset(_words(plain)),
+        one=_mentioned(plain, lexicon.ONE),
+        keyed=_mentioned(plain, lexicon.KEYED),
+        many=_mentioned(plain, lexicon.MANY),
+        objects=frozenset(_words(_without_concepts(plain))),
         numbers=frozenset(_NUMBER.findall(plain)),
         names=frozenset(_names(text)),
         others=frozenset(_others(plain)),
+        subject=_subject(plain, text),
+        denied=frozenset(w for d in lexicon.DENIED.findall(full) for w in _words(" ".join(d))),
         negated=_negated(plain),
-        ended=_mentions(plain, lexicon.ENDING),
-        changed=_mentions(plain, lexicon.CHANGE),
-        corrected=_mentions(plain, lexicon.CORRECTION),
-        chinese=bool(_IS_CJK.search(plain)),
+        ended=bool(lexicon.ENDING.search(plain)),
+        changed=bool(lexicon.CHANGE.search(plain)),
+        corrected=bool(lexicon.CORRECTION.search(full)),
+        achieved=bool(lexicon.ACHIEVED.search(plain)),
+        intended=bool(lexicon.INTENDED.search(plain)),
+        chinese=bool(IS_CJK.search(plain)),
     )
 
 
-def overlap(a: Iterable[str], b: Iterable[str]) -> float:
-    """How much of the smaller set lies in the other, in [0, 1]."""
-    first, second = set(a), set(b)
-    smaller = min(len(first), len(second))
-    return len(first & second) / smaller if smaller else 0.0
-
-
 def missing(old: str, new: str) -> frozenset[str]:
-    """Content words, numbers and names of `old` that `new` does not have."""
+    """Content words and numbers of `old` that `new` does not have."""
     before, after = read(old), read(new)
     return (before.words | before.numbers) - (after.words | after.numbers)
 
 
-def _words(plain: str) -> Iterable[str]:
+def dated(words: Iterable[str]) -> bool:
+    """Whether all of the words are numbers, dates or times."""
+    return all(_DATED.match(word) for word in words)
+
+
+def _mentioned(plain: str, concepts: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(name for name, pattern in concepts.items() if re.search(pattern, plain))
+
+
+def _without_concepts(plain: str) -> str:
+    for pattern in (lexicon.CORRECTION, lexicon.CHANGE, lexicon.ENDING):
+        plain = pattern.sub(" ", plain)
+    for concepts in (lexicon.KEYED, lexicon.ONE, lexicon.MANY):
+        for pattern in concepts.values():
+            plain = re.sub(pattern, " ", plain)
+    return plain
+
+
+def _words(plain: str) -> Iterator[str]:
     for same, word in lexicon.SAME_CJK:
         plain = plain.replace(same, word)
     for token in _TOKEN.findall(plain):
-        if _IS_CJK.match(token):
-            yield from (c for c in token if c not in lexicon.CJK_STOP)
+        if IS_CJK.match(token):
+            if token not in lexicon.CJK_STOP:
+                yield token
         elif token not in lexicon.STOP:
             stem = _stem(token)
             yield lexicon.SAME.get(stem, stem)
 
 
-def _names(text: str) -> Iterable[str]:
-    found = _LATIN.findall(text) if _IS_CJK.search(text) else _NAME.findall(text)
+def _names(text: str) -> Iterator[str]:
+    found = _LATIN.findall(text) if IS_CJK.search(text) else _NAME.findall(text)
     for name in found:
-        word = name.casefold().rstrip(".'’").removesuffix("'s").removesuffix("’s")
+        word = re.sub(r"['’]s?$", "", name.casefold().rstrip("."))
         if word not in lexicon.STOP:
             yield word
 
 
-def _others(plain: str) -> Iterable[str]:
-    words = set(_TOKEN.findall(plain)) if not _IS_CJK.search(plain) else set()
+def _others(plain: str) -> Iterator[str]:
+    words = set(plain.split())
     for word, other in lexicon.OTHERS.items():
-        if word.isascii():
-            if word in words or word + "s" in words:
-                yield other
-        elif word in plain:
+        if {word, word + "s"} & words if word.isascii() else word in plain:
             yield other
 
 
+_VERBS = re.compile(r"^(?:is|was|are|has|had|will|can|does|likes|[a-z]+(?:s|ed))$")
+
+
+def _subject(plain: str, text: str) -> str:
+    """The word before the first verb: "max" in "Max is nine"; the noun in "The house has four rooms"."""
+    if IS_CJK.search(plain):
+        return ""
+    words = plain.split()
+    if words[:1] in (["the"], ["my"], ["his"], ["her"], ["their"]):
+        words = words[1:]
+    elif words and (words[0] in ("user", "i", "we", "it", "he", "she") or _VERBS.match(words[0])):
+        return ""
+    for i, word in enumerate(words[1:5], 1):
+        if _VERBS.match(word) and words[i - 1] not in lexicon.STOP:
+            return _stem(words[i - 1])
+    return ""
+
+
 def _negated(plain: str) -> bool:
-    if _IS_CJK.search(plain):
+    if IS_CJK.search(plain):
         for harmless in lexicon.NEGATION_CJK_NOT:
             plain = plain.replace(harmless, "")
         return any(word in plain for word in lexicon.NEGATION_CJK)
     return not lexicon.NEGATION.isdisjoint(plain.split())
 
 
-def _mentions(plain: str, phrases: Iterable[str]) -> bool:
-    spaced = f" {plain} "
-    return any(f" {phrase} " in spaced if phrase.isascii() else phrase in plain for phrase in phrases)
-
-
 @lru_cache(maxsize=8192)
 def _stem(word: str) -> str:
-    return str(_stemmer().stemWord(word)) if word.isalpha() else word
-
-
-@lru_cache(maxsize=1)
-def _stemmer() -> Any:
-    import snowballstemmer  # imported when first used: `import retain` stays fast
-
-    return snowballstemmer.stemmer("english")
+    stems = terms(word) if word.isalpha() else []
+    return stems[0] if len(stems) == 1 else word

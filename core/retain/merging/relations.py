@@ -1,33 +1,28 @@
-"""How a fact stands to a memory, and the operation that follows from it."""
+"""How a fact stands to a memory, as far as code can tell.
+
+Certain are only relations whose evidence lies in the words; of the rest `judged` says None, and the model is
+asked. A wrong "different" costs a duplicate, a wrong "extends" a long memory; "contradicts" replaces what was
+known, so it wants the strongest evidence. Figures: `python bench/merging.py --strategy WithoutModel`.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from .data import Decision, Neighbour, NewFact
-from .evidence import missing, normalised, overlap, read
+from .evidence import Evidence, dated, normalised, read
 
 Relation = Literal["same", "less", "extends", "contradicts", "different"]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 
-NEAR = 0.3
-_CLAUSES = re.compile(r"\s*(?:[;；，。]|,(?!\d)|\.(?:\s|$)|\band\b|\bbut\b|\bwith\b)\s*")
-
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """A relation between a fact and one of its neighbours.
+class Verdict:
+    """A relation and its evidence in words; weight: which of several contradicted memories is meant most."""
 
-    text: the memory afterwards, where it was written for us.
-    """
-
-    neighbour: Neighbour
     relation: Relation
     reason: str
-    text: str | None = None
+    weight: float = 0.0
 
 
 def near_duplicate(a: str, b: str) -> bool:
@@ -36,73 +31,163 @@ def near_duplicate(a: str, b: str) -> bool:
     Never true of statements that differ in a number, a name, a denial or whom they are about.
     """
     if normalised(a) == normalised(b):
-        return True
+        return bool(normalised(a)) or a == b
     first, second = read(a), read(b)
-    return first.words == second.words and bool(first.words) and not _told_apart(a, b)
+    if not first.words or first.words != second.words or first.names ^ second.names:
+        return False
+    return first.numbers == second.numbers and not _told_apart(first, second)
 
 
-def certain(fact: str, memory: str) -> Relation | None:
-    """The relation where code can tell it alone, else None."""
+def judged(fact: str, memory: str) -> Verdict | None:
+    """How the fact stands to the memory, where the words tell; else None."""
     if near_duplicate(fact, memory):
-        return "same"
+        return Verdict("same", "already known")
     new, old = read(fact), read(memory)
-    if not new.words or not old.words or _told_apart(fact, memory) or new.ended or new.corrected:
-        return None
-    if new.words < old.words and new.details <= old.details:
-        return "less"
-    if old.words < new.words and old.details <= new.details and not new.changed:
-        return "extends"
+    for rule in (
+        _denied,
+        _elsewhere,
+        _reversed,
+        _contained,
+        _one,
+        _rescheduled,
+        _achieved,
+        _side_by_side,
+        _keyed,
+        _about,
+        _apart,
+    ):
+        verdict = rule(new, old)
+        if verdict is not None:
+            return verdict
     return None
 
 
-def is_near(fact: str, neighbour: Neighbour) -> bool:
-    """Whether a memory may have anything to do with a fact: by cosine, or by words where vectors miss it."""
-    return neighbour.similarity >= NEAR or overlap(read(fact).words, read(neighbour.memory.text).words) >= 0.5
+def _told_apart(a: Evidence, b: Evidence) -> bool:
+    return a.negated != b.negated or a.ended != b.ended or a.others != b.others
 
 
-def _told_apart(a: str, b: str) -> bool:
-    first, second = read(a), read(b)
-    return first.negated != second.negated or first.ended != second.ended or first.others != second.others
+def _shared(new: Evidence, old: Evidence) -> frozenset[str]:
+    return new.objects & old.objects
 
 
-def conclude(fact: NewFact, judgements: Sequence[Judgement]) -> tuple[Decision, ...]:
-    """The decisions for one fact, from how it stands to each of its neighbours (best first)."""
-    by = {relation: [j for j in judgements if j.relation == relation] for relation in RELATIONS}
-    said = by["same"] or by["less"]
-    if said and not by["contradicts"]:
-        return (Decision("NOOP", fact.text, said[0].neighbour.memory, said[0].reason),)
-    for relation in ("contradicts", "extends"):
-        if by[relation]:
-            return (_update(fact, by[relation][0]),)
-    return (Decision("ADD", fact.text, None, "nothing known says this or contradicts it"),)
+def _denied(new: Evidence, old: Evidence) -> Verdict | None:
+    """ "not Austria", "from Slack to Teams": what is denied is what was known."""
+    if new.others and old.others and not new.others & old.others:
+        return None
+    hit = new.denied & old.words
+    if not hit or (old.negated and not new.corrected):
+        return None
+    known = old.objects or old.words
+    share = len(hit) / len(new.denied)
+    if share >= 0.5 and (hit & known or len(hit) > 1):
+        return Verdict("contradicts", "says that what was known does not hold", 3 + share)
+    return None
 
 
-def _update(fact: NewFact, judgement: Judgement) -> Decision:
-    memory = judgement.neighbour.memory
-    join = replaced if judgement.relation == "contradicts" else extended
-    text = judgement.text or join(memory.text, fact.text)
-    return Decision("UPDATE", text, memory, judgement.reason)
+def _elsewhere(new: Evidence, old: Evidence) -> Verdict | None:
+    """About two people, or two pets."""
+    partners = "partner" in new.one and "partner" in old.one
+    if new.others and old.others and not new.others & old.others and not partners:
+        return Verdict("different", "about someone else")
+    if new.others != old.others and not partners and not _names_in(new, old):
+        lone = (new.others or old.others) and not (new.others and old.others)
+        if lone and not (new.objects & old.objects):
+            return Verdict("different", "about someone else")
+    return None
 
 
-def extended(old: str, new: str) -> str:
-    """One text that says both."""
-    if not missing(old, new):
-        return new
-    if not missing(new, old):
-        return old
-    return _joined(new, [old])
+def _names_in(new: Evidence, old: Evidence) -> bool:
+    return bool(new.subject and new.subject in old.words)
 
 
-def replaced(old: str, new: str) -> str:
-    """The new statement, followed by those clauses of the old one that it does not touch."""
-    clauses = [clause for clause in _CLAUSES.split(old) if clause]
-    if len(clauses) < 2:
-        return new
-    shared = [overlap(read(clause).words, read(new).words) for clause in clauses]
-    touched = shared.index(max(shared))
-    return _joined(new, [c for i, c in enumerate(clauses) if i != touched and missing(c, new)])
+def _reversed(new: Evidence, old: Evidence) -> Verdict | None:
+    """One denies or ends what the other says."""
+    if (new.negated or new.ended) == (old.negated or old.ended):
+        return None
+    shared = _shared(new, old)
+    concept = new.one & old.one
+    if not shared and not concept:
+        return None
+    smaller = min(len(new.objects), len(old.objects)) or 1
+    if len(shared) / smaller >= 0.5 or (concept and new.ended):
+        return Verdict("contradicts", "says the opposite of what was known", 2 + len(shared) / smaller)
+    return None
 
 
-def _joined(first: str, others: Sequence[str]) -> str:
-    separator = "；" if read(first).chinese else "; "
-    return separator.join([first.rstrip(".。;； "), *(text.strip() for text in others)])
+def _contained(new: Evidence, old: Evidence) -> Verdict | None:
+    if (_told_apart(new, old) and new.others == old.others) or new.corrected:
+        return None
+    if new.words and new.words <= old.words and new.numbers <= old.numbers:
+        return Verdict("less", "already known in more detail")
+    if old.words and old.words <= new.words and old.numbers <= new.numbers and not new.negated:
+        return Verdict("extends", "says what was known and more", 2)
+    concepts = new.one & old.one
+    if concepts and new.objects and new.objects <= old.objects and not new.changed:
+        return Verdict("same" if new.objects == old.objects else "less", "already known in other words")
+    return None
+
+
+def _one(new: Evidence, old: Evidence) -> Verdict | None:
+    """Another value of what a person has one of."""
+    concepts = new.one & old.one
+    if not concepts or (new.others != old.others and "partner" not in concepts):
+        return None
+    if old.intended and not new.intended and not new.achieved:
+        return None
+    shared = _shared(new, old)
+    if old.objects and old.objects <= new.objects:
+        return Verdict("extends", "says what was known and more", 1)
+    if shared and not new.changed and not dated(new.objects ^ old.objects):
+        return None
+    return Verdict(
+        "contradicts",
+        f"a new value of what there is one of: {', '.join(sorted(concepts))}",
+        1 + len(concepts),
+    )
+
+
+def _rescheduled(new: Evidence, old: Evidence) -> Verdict | None:
+    """The same but for a number, a date or a time."""
+    only_new, only_old = new.objects - old.objects, old.objects - new.objects
+    shared = _shared(new, old)
+    if not only_new or not only_old or new.others != old.others:
+        return None
+    if dated(only_new) and dated(only_old) and any(not dated([w]) for w in shared | (new.keyed & old.keyed)):
+        return Verdict("contradicts", "the same with another number or date", 2)
+    return None
+
+
+def _achieved(new: Evidence, old: Evidence) -> Verdict | None:
+    if old.intended and not new.intended and (new.achieved or new.changed) and _shared(new, old):
+        return Verdict("contradicts", "what was intended has happened", 1)
+    return None
+
+
+def _side_by_side(new: Evidence, old: Evidence) -> Verdict | None:
+    if new.corrected or new.changed or (new.others != old.others and new.subject):
+        return None
+    if new.many & old.many and not _shared(new, old):
+        return Verdict("different", "of such things there can be many")
+    return None
+
+
+def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
+    shared = _shared(new, old)
+    if (new.keyed & old.keyed or new.corrected or new.changed) and new.others == old.others and shared:
+        share = len(shared) / min(len(new.objects), len(old.objects))
+        if share >= 0.5:
+            return Verdict("contradicts", "another value of the same", 1 + share)
+    return None
+
+
+def _about(new: Evidence, old: Evidence) -> Verdict | None:
+    """It begins with what the memory speaks of."""
+    if new.subject and new.subject in old.words and new.subject != old.subject:
+        return Verdict("extends", "says more of what was known", 1)
+    return None
+
+
+def _apart(new: Evidence, old: Evidence) -> Verdict | None:
+    if not new.words & old.words and not new.concepts & old.concepts and not new.corrected:
+        return Verdict("different", "nothing in common")
+    return None

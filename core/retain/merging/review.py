@@ -2,31 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from .data import Decision, Decisions, NewFact
+from .composing import extended, replaced
+from .data import Decision, Decisions, Neighbour, NewFact
 from .evidence import missing, normalised, read
-from .relations import Judgement, certain, conclude, extended, is_near, near_duplicate
+from .relations import Relation, Verdict, judged, near_duplicate
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How a fact stands to one of its neighbours.
+
+    text: the memory afterwards, where it was written for us.
+    """
+
+    neighbour: Neighbour
+    verdict: Verdict
+    text: str | None = None
+
+
+def judgements(fact: NewFact) -> tuple[list[Judgement], list[Neighbour]]:
+    """What code can tell about a fact's neighbours, and the neighbours of which it cannot tell."""
+    told, open_ = [], []
+    for neighbour in fact.neighbours:
+        verdict = judged(fact.text, neighbour.memory.text)
+        if verdict is None:
+            open_.append(neighbour)
+        else:
+            told.append(Judgement(neighbour, verdict))
+    return told, open_
 
 
 def shortcut(fact: NewFact) -> tuple[Decision, ...] | None:
     """The decisions for a fact that no model need be asked about, else None."""
-    near = [n for n in fact.neighbours if is_near(fact.text, n)]
-    if not near:
-        return (Decision("ADD", fact.text, None, "nothing near it is known"),)
-    for neighbour in near:
-        if certain(fact.text, neighbour.memory.text) in ("same", "less"):
-            return (Decision("NOOP", fact.text, neighbour.memory, "already known"),)
-    for neighbour in near:
-        if certain(fact.text, neighbour.memory.text) == "extends":
-            return conclude(
-                fact, [Judgement(neighbour, "extends", "says what was known and more", fact.text)]
-            )
+    told, open_ = judgements(fact)
+    if not open_ or any(j.verdict.relation != "different" for j in told):
+        return conclude(fact, told)
     return None
 
 
-def repeats(facts: Sequence[NewFact]) -> dict[int, int]:
+def conclude(fact: NewFact, told: Iterable[Judgement]) -> tuple[Decision, ...]:
+    """The decisions for one fact, from how it stands to each of its neighbours."""
+    by: dict[Relation, list[Judgement]] = {}
+    for judgement in told:
+        by.setdefault(judgement.verdict.relation, []).append(judgement)
+    for relation in ("same", "contradicts", "less", "extends"):
+        if relation in by:
+            return (_decision(fact, max(by[relation], key=_strength)),)
+    return added(fact, "nothing known says this or contradicts it")
+
+
+def _strength(judgement: Judgement) -> tuple[float, float]:
+    return judgement.verdict.weight, judgement.neighbour.similarity
+
+
+def _decision(fact: NewFact, judgement: Judgement) -> Decision:
+    memory, verdict = judgement.neighbour.memory, judgement.verdict
+    if verdict.relation in ("same", "less"):
+        return Decision("NOOP", fact.text, memory, verdict.reason)
+    compose = replaced if verdict.relation == "contradicts" else extended
+    text = judgement.text or compose(memory.text, fact.text)
+    return Decision("UPDATE", text, memory, verdict.reason)
+
+
+def repeats(facts: Sequence[NewFact]) -> Mapping[int, int]:
     """Facts that repeat an earlier one of the same batch -> its position."""
     found: dict[int, int] = {}
     for i, fact in enumerate(facts):
@@ -52,12 +93,12 @@ def reviewed(facts: Sequence[NewFact], proposed: Sequence[Sequence[Decision]]) -
     result: list[tuple[Decision, ...]] = []
     for fact, decisions in zip(facts, proposed, strict=True):
         kept = tuple(d for d in (_held(fact, decision, taken) for decision in decisions) if d is not None)
-        result.append(kept or added(fact, "the model's decision could not be carried out"))
+        result.append(kept or added(fact, "kept beside it, for the decision made could not be carried out"))
         taken.update({d.target.id: d for d in kept if d.target and d.operation in ("UPDATE", "DELETE")})
     return tuple(result)
 
 
-def _held(fact: NewFact, decision: Decision, taken: dict[str, Decision]) -> Decision | None:
+def _held(fact: NewFact, decision: Decision, taken: Mapping[str, Decision]) -> Decision | None:
     if decision.operation == "ADD" or decision.repeats is not None:
         return decision if decision.text.strip() else replace(decision, text=fact.text)
     if decision.target is None or decision.target.id not in {n.memory.id for n in fact.neighbours}:
@@ -70,11 +111,10 @@ def _held(fact: NewFact, decision: Decision, taken: dict[str, Decision]) -> Deci
 
 
 def _worded(fact: NewFact, decision: Decision) -> Decision:
-    """An UPDATE whose text keeps the fact and, unless it contradicts them, the memory's details."""
     assert decision.target is not None
-    text = decision.text.strip() or fact.text
-    if missing(fact.text, text) or read(text).chinese != read(fact.text).chinese:
-        text = extended(decision.target.text, fact.text)
+    text = decision.text.strip() or extended(decision.target.text, fact.text)
     if normalised(text) == normalised(decision.target.text):
         return Decision("NOOP", fact.text, decision.target, "already known")
+    if read(text).chinese != read(fact.text).chinese:
+        text = extended(decision.target.text, fact.text)
     return replace(decision, text=text)

@@ -9,9 +9,10 @@ from .._dialogue import Dialogue, Question, Unreadable
 from ..errors import ModelReplyError
 from ..prompts import merging as prompts
 from ..types import MemoryItem, Operation
+from .composing import extended
 from .data import Decision, Decisions, Neighbour, NewFact
-from .relations import RELATIONS, Judgement, Relation, conclude, extended, is_near
-from .review import added, repeated, repeats, reviewed, shortcut
+from .relations import RELATIONS, Relation, Verdict
+from .review import Judgement, added, conclude, judgements, repeated, repeats, reviewed, shortcut
 
 Proposal = tuple[Decision, ...]
 Asking = Generator[Sequence[Question], Sequence[Any], dict[int, Proposal]]
@@ -69,7 +70,7 @@ class Pairwise(_Strategy):
     """One call per fact: how it stands to each near memory. The operation is derived in code."""
 
     def _ask(self, facts: Mapping[int, NewFact]) -> Asking:
-        pairs = {i: [n for n in fact.neighbours if is_near(fact.text, n)] for i, fact in facts.items()}
+        pairs = {i: judgements(fact)[1] for i, fact in facts.items()}
         questions = [
             Question(*prompts.relations(facts[i], near), read=lambda reply: _rows(reply, "relations"))
             for i, near in pairs.items()
@@ -87,9 +88,8 @@ def _shown(facts: Iterable[NewFact]) -> list[MemoryItem]:
     """The near memories of all facts, each once; its number in the question is its position plus one."""
     memories: dict[str, MemoryItem] = {}
     for fact in facts:
-        for neighbour in fact.neighbours:
-            if is_near(fact.text, neighbour):
-                memories.setdefault(neighbour.memory.id, neighbour.memory)
+        for neighbour in judgements(fact)[1]:
+            memories.setdefault(neighbour.memory.id, neighbour.memory)
     return list(memories.values())
 
 
@@ -120,7 +120,7 @@ def _judgements(near: Sequence[Neighbour], rows: Sequence[Mapping[str, Any]]) ->
         if isinstance(number, int) and relation in RELATIONS:
             relations.setdefault(number, relation)
     return [
-        Judgement(neighbour, relations.get(i, "different"), "decided by the model")
+        Judgement(neighbour, Verdict(relations.get(i, "different"), "decided by the model"))
         for i, neighbour in enumerate(near, 1)
     ]
 
