@@ -40,7 +40,7 @@ _META = re.compile(
     r"|for (?:advice|help|tips|ideas|suggestions|recommendations|information|more))\b"
     r"|request(?:s|ed|ing)? |greet(?:s|ed|ing) |thank(?:s|ed|ing) |compliment(?:s|ed|ing) |congratulat(?:es|ed|ing) "
     r"|wants? to know |sa(?:ys|id) (?:hi|hello|goodbye|thanks))"
-    r"|^(?:no|none|nothing|n/a)\b.{0,30}(?:facts?|remember|information)?$"
+    r"|^(?:no|none|nothing|n/a)(?:\b.{0,30}\b(?:facts?|remember|information))?[.!]?$"
     r"|^.{0,6}(?:询问|请求|问候|打招呼|感谢|祝贺|想知道|没有值得|无$)",
     re.I,
 )

@@ -1,0 +1,71 @@
+"""Fixtures of the whole suite. `memory` runs every behaviour test in both faces and on several stores."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retain import Memory
+from tests.fakes import HashEmbedder, Ticking
+
+# face, store
+COMBINATIONS = [("sync", "folder"), ("async", "folder"), ("sync", "in-memory"), ("async", "in-memory")]
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test talks to a model, or writes to a store, that the machine happens to be set up for."""
+    for name in [name for name in os.environ if name.startswith(("OPENAI_", "RETAIN_"))]:
+        monkeypatch.delenv(name)
+
+
+class Face:
+    """A `Memory` whose operations run in one of the faces: `face.add(...)` is `add` or an awaited `aadd`."""
+
+    def __init__(self, memory: Memory, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.memory = memory
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if self._loop is None:
+            operation: Callable[..., Any] = getattr(self.memory, name)
+            return operation
+        loop, twin = self._loop, getattr(self.memory, f"a{name}")
+        return lambda *args, **kwargs: loop.run_until_complete(twin(*args, **kwargs))
+
+
+Opener = Callable[..., Face]
+
+
+@pytest.fixture(params=COMBINATIONS, ids=lambda pair: "-".join(pair))
+def open_memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
+    """Opens memories in the face and on the store of the test's run; all are closed afterwards.
+
+    A folder opened again under the same `name` is the same store.
+    """
+    face, store = request.param
+    loop = asyncio.new_event_loop() if face == "async" else None
+    opened: list[Face] = []
+
+    def opener(name: str = "store", **options: Any) -> Face:
+        path: Any = tmp_path / name if store == "folder" else ":memory:"
+        options = {"llm": None, "embedder": HashEmbedder(), "now": Ticking(), **options}
+        opened.append(Face(Memory(path, **options), loop))
+        return opened[-1]
+
+    yield opener
+    for memory in opened:
+        memory.close()
+    if loop is not None:
+        loop.close()
+
+
+@pytest.fixture
+def memory(open_memory: Opener) -> Face:
+    """An empty store without a model."""
+    return open_memory()
