@@ -35,7 +35,8 @@ class Evidence:
     objects: the content words that are no concept and no remark: what it says of those concepts.
     numbers / names: as written, names lower-cased; within Chinese, Latin words count as names.
     others: whom it is about besides the speaker ("sister", "dog").
-    subject: the name or noun that the statement begins with, if it does ("Max is nine": "max").
+    subject: the words before its first verb ("Max is nine": "max"); empty for "Likes tea", and for Chinese,
+        where `plain`, the normalised text, begins with it.
     denied: the content words of what it says is not, or no longer, so.
     """
 
@@ -47,7 +48,8 @@ class Evidence:
     numbers: frozenset[str]
     names: frozenset[str]
     others: frozenset[str]
-    subject: str
+    subject: frozenset[str]
+    plain: str
     denied: frozenset[str]
     negated: bool
     ended: bool
@@ -97,7 +99,8 @@ def read(text: str) -> Evidence:
         numbers=frozenset(_NUMBER.findall(plain)),
         names=frozenset(_names(text)),
         others=frozenset(_others(plain)),
-        subject=_subject(plain, text),
+        subject=_subject(plain),
+        plain=plain,
         denied=frozenset(w for d in lexicon.DENIED.findall(full) for w in _words(" ".join(d))),
         negated=_negated(plain),
         ended=bool(lexicon.ENDING.search(plain)),
@@ -134,6 +137,7 @@ def _without_concepts(plain: str) -> str:
 
 
 def _words(plain: str) -> Iterator[str]:
+    plain = lexicon.INDEFINITE_CJK.sub(" ", plain)
     for same, word in lexicon.SAME_CJK:
         plain = plain.replace(same, word)
     for token in _TOKEN.findall(plain):
@@ -160,22 +164,21 @@ def _others(plain: str) -> Iterator[str]:
             yield other
 
 
-_VERBS = re.compile(r"^(?:is|was|are|has|had|will|can|does|likes|[a-z]+(?:s|ed))$")
+_VERB = re.compile(r"^(?:is|was|are|were|has|had|will|can|does|did|[a-z]{2,}(?:s|ed))$")
+_PRONOUNS = frozenset({"user", "i", "we", "it", "he", "she", "they", "there"})
 
 
-def _subject(plain: str, text: str) -> str:
-    """The word before the first verb: "max" in "Max is nine"; the noun in "The house has four rooms"."""
-    if IS_CJK.search(plain):
-        return ""
-    words = plain.split()
-    if words[:1] in (["the"], ["my"], ["his"], ["her"], ["their"]):
-        words = words[1:]
-    elif words and (words[0] in ("user", "i", "we", "it", "he", "she") or _VERBS.match(words[0])):
-        return ""
-    for i, word in enumerate(words[1:5], 1):
-        if _VERBS.match(word) and words[i - 1] not in lexicon.STOP:
-            return _stem(words[i - 1])
-    return ""
+def _subject(plain: str) -> frozenset[str]:
+    """The stems before the first verb, at most four words in; empty where the statement begins with it."""
+    words = [
+        word for word in plain.split() if word not in ("the", "my", "his", "her", "their", "our", "a", "an")
+    ]
+    if IS_CJK.search(plain) or not words or words[0] in _PRONOUNS:
+        return frozenset()
+    for i, word in enumerate(words[:5]):
+        if _VERB.match(word) and not (i + 1 < len(words) and _VERB.match(words[i + 1]) and i == 0):
+            return frozenset(_words(" ".join(words[:i])))
+    return frozenset()
 
 
 def _negated(plain: str) -> bool:

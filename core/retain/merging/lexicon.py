@@ -29,6 +29,7 @@ NEGATION = _words("""
     wouldnt hasnt havent hadnt neither nor
 """)
 NEGATION_CJK = ("不", "没", "无", "未", "别", "非")
+INDEFINITE_CJK = re.compile("一[个只条位辆台名本匹头家间份]")
 # Words in which those characters deny nothing.
 NEGATION_CJK_NOT = _words("""
     不过 不错 不久 不但 不仅 特别 别人 分别 别墅 非常 非洲 未来 无论 无锡 差不多 不断 南非 没准 级别 性别 区别
@@ -77,6 +78,8 @@ PREFACE = re.compile(
     re.IGNORECASE,
 )
 PREFACED = re.compile(r"^(?:其实|实际上|actually |in fact )", re.IGNORECASE)
+
+STATUS = frozenset({"partner", "baby"})  # of ONE: the word itself is the value ("single", "married")
 
 # What statements are about. ONE: a person has one of these at a time, so another value replaces the first.
 # KEYED: one for each object ("favourite colour"). MANY: any number, so other values stand side by side.
@@ -152,7 +155,8 @@ SAME = {
     "reloc": "move", "begin": "start", "began": "start", "hate": "dislik", "purchas": "buy", "bought": "buy",
     "allerg": "allergi", "ate": "eat", "went": "go", "goe": "go", "one": "1", "two": "2", "three": "3",
     "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10", "twice": "2",
-    "bike": "bicycl",
+    "bike": "bicycl", "fli": "flight", "flew": "flight", "wrote": "write", "written": "write",
+    "studi": "study", "ran": "run",
 }  # fmt: skip
 SAME_CJK = (
     ("喜爱", "喜欢"), ("热爱", "喜欢"), ("爱好", "喜欢"), ("居住", "住"), ("父亲", "爸爸"), ("母亲", "妈妈"),

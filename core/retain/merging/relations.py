@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from . import lexicon
 from .evidence import Evidence, dated, normalised, read
 
 Relation = Literal["same", "less", "extends", "contradicts", "different"]
@@ -97,7 +98,7 @@ def _elsewhere(new: Evidence, old: Evidence) -> Verdict | None:
 
 
 def _names_in(new: Evidence, old: Evidence) -> bool:
-    return bool(new.subject and new.subject in old.words)
+    return bool(new.subject & old.words)
 
 
 def _reversed(new: Evidence, old: Evidence) -> Verdict | None:
@@ -109,8 +110,10 @@ def _reversed(new: Evidence, old: Evidence) -> Verdict | None:
     if not shared and not concept:
         return None
     smaller = min(len(new.objects), len(old.objects)) or 1
-    if len(shared) / smaller >= 0.5 or (concept and new.ended):
-        return Verdict("contradicts", "says the opposite of what was known", 2 + len(shared) / smaller)
+    by_chance = new.chinese and len(shared) == 1 < smaller  # 车 of 车库
+    share = 0.0 if by_chance else len(shared) / smaller
+    if share >= 0.5 or (concept and new.ended):
+        return Verdict("contradicts", "says the opposite of what was known", 2 + share + len(concept))
     return None
 
 
@@ -135,6 +138,8 @@ def _one(new: Evidence, old: Evidence) -> Verdict | None:
     if old.intended and not new.intended and not new.achieved:
         return None
     shared = _shared(new, old)
+    if concepts & lexicon.STATUS and (new.changed or new.achieved):
+        return Verdict("contradicts", "what was known has changed", 2)
     if old.objects and old.objects <= new.objects:
         return Verdict("extends", "says what was known and more", 1)
     if shared and not new.changed and not dated(new.objects ^ old.objects):
@@ -172,7 +177,11 @@ def _side_by_side(new: Evidence, old: Evidence) -> Verdict | None:
 
 
 def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
-    shared = _shared(new, old)
+    shared, keys = _shared(new, old), new.keyed & old.keyed
+    if "name" in keys and new.others == old.others and not shared and not new.many | old.many:
+        return Verdict("contradicts", "another name of the same", 1)
+    if keys == {"name"} and "has" in new.many & old.many and not (new.changed or new.corrected):
+        return Verdict("different", "one of another name")
     if (new.keyed & old.keyed or new.corrected or new.changed) and new.others == old.others and shared:
         share = len(shared) / min(len(new.objects), len(old.objects))
         if share >= 0.5:
@@ -181,8 +190,12 @@ def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
 
 
 def _about(new: Evidence, old: Evidence) -> Verdict | None:
-    """It begins with what the memory speaks of."""
-    if new.subject and new.subject in old.words and new.subject != old.subject:
+    """It begins with what the memory speaks of, though the memory does not begin with it."""
+    if new.chinese:
+        begins = any(new.plain[:n] in old.plain[1:] for n in range(2, 7) if len(new.plain) > n)
+    else:
+        begins = bool(new.subject) and new.subject <= old.words
+    if begins and (new.chinese or new.subject != old.subject):
         return Verdict("extends", "says more of what was known", 1)
     return None
 
