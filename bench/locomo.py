@@ -143,10 +143,9 @@ def _observations(sample: dict[str, Any], number: int) -> list[Entry]:
 
 
 def _asked(question: dict[str, Any]) -> Asked:
-    evidence = dict.fromkeys(
-        turn for text in question["evidence"] for turn in re.split(r"[;\s]+", text) if turn
-    )
-    return Asked(question["question"], str(question.get("answer", "")), tuple(evidence), question["category"])
+    turns = re.split(r"[;\s]+", " ".join(question["evidence"]))
+    evidence = tuple(dict.fromkeys(turn for turn in turns if turn))
+    return Asked(question["question"], str(question.get("answer", "")), evidence, question["category"])
 
 
 def _time(text: str) -> datetime:
