@@ -57,6 +57,7 @@ class Evidence:
     corrected: bool
     achieved: bool
     intended: bool
+    rough: bool
     chinese: bool
 
     @property
@@ -107,6 +108,7 @@ def read(text: str) -> Evidence:
         changed=bool(lexicon.CHANGE.search(plain)),
         corrected=bool(lexicon.CORRECTION.search(full)),
         achieved=bool(lexicon.ACHIEVED.search(plain)),
+        rough=bool(lexicon.ROUGHLY.search(plain)),
         intended=bool(lexicon.INTENDED.search(plain)),
         chinese=bool(IS_CJK.search(plain)),
     )
@@ -182,11 +184,13 @@ def _subject(plain: str) -> frozenset[str]:
 
 
 def _negated(plain: str) -> bool:
+    dislike = bool(lexicon.DISLIKE.search(plain))
+    plain = lexicon.DISLIKE.sub(" ", plain)
     if IS_CJK.search(plain):
         for harmless in lexicon.NEGATION_CJK_NOT:
             plain = plain.replace(harmless, "")
-        return any(word in plain for word in lexicon.NEGATION_CJK)
-    return not lexicon.NEGATION.isdisjoint(plain.split())
+        return dislike != any(word in plain for word in lexicon.NEGATION_CJK)
+    return dislike != (not lexicon.NEGATION.isdisjoint(plain.split()))
 
 
 @lru_cache(maxsize=8192)

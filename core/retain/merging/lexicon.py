@@ -17,11 +17,11 @@ STOP = _words("""
     a an the i me my mine myself you your yours he him his she her hers it its we us our ours they them
     their theirs user users is am are was were be been being do does did has have had having will would
     shall should can could may might must to of in on at by for with from as that this these those there
-    here and or but so if then than also very really just quite too about into over up out s t m re ve ll
+    here and or but so if then than also very really just quite too about into over up out per each every s t m re ve ll
     d im ive who which what when where how
 """)
 CJK_STOP = frozenset(
-    "的了着过是在我你他她它们有和与及也都很就还把被对从到这那个位名只条些地得吧呢啊嘛之其所而且用户"
+    "每的了着过是在我你他她它们有和与及也都很就还把被对从到这那个位名只条些地得吧呢啊嘛之其所而且用户"
 )
 
 NEGATION = _words("""
@@ -39,8 +39,10 @@ NEGATION_CJK_NOT = _words("""
 ENDING = re.compile(
     r"\b(?:no longer|not? any ?more|any ?more|any longer|stopp?(?:ed|s)|quit|g[ai]ven? up|cancell?ed|used to|sold|"
     r"broke up|split up|divorced|passed away|died|lost|ended|dropped|former(?:ly)?|got rid of|gave away|"
-    r"unsubscribed|left|resigned|retired)\b"
-    r"|不再|戒|已经不|已经没|取消|停止|停了|放弃|卖了|卖掉|分手|离婚|去世|不用了|退订|退出|辞职|辞去|离职|退休|没有了|不.{1,12}了$"
+    r"unsubscribed|left|resigned|retired|laid off|fired|deleted|uninstalled|removed|closed|healed|recovered|cured|died|dead|"
+    r"rehomed|broke down|dropped out|moved out|out of business|discontinued)\b"
+    r"|不再|戒|已经不|已经没|取消|停止|停了|放弃|卖了|卖掉|分手|离婚|去世|不用了|退订|退出|辞职|辞去|离职|退休|没有了|裁员|裁掉|被裁|开除|卸载|删了|删除|删掉|注销|关闭|痊愈|康复|治好|病好|死了|过世|送人|辍学|搬走|停产|倒闭|"
+    r"不.{1,12}了$"
 )
 CHANGE = re.compile(
     r"\b(?:moved|moving|switched|changed|now|nowadays|these days|instead|replaced|became|becomes|has become|"
@@ -63,12 +65,16 @@ INTENDED = re.compile(
     r"going to|intends?|thinking (?:of|about)|considering|waiting|preparing|is writing|is reading|is learning)\b"
     r"|找|打算|计划|想|准备|申请|希望|考虑|等|正在|在学|攒钱"
 )
+# A number that is not meant exactly.
+ROUGHLY = re.compile(
+    r"\b(?:about|around|roughly|approximately|some|nearly|almost|or so|more or less|several|a few)\b|左右|大约|大概|约|差不多|将近|几"
+)
 # What follows is what is not, or no longer, so.
 DENIED = re.compile(
     r"\b(?:not|instead of|rather than|no longer|never|stopp?ed|quit|cancell?ed|without|dont|doesnt|didnt|isnt|arent|"
     r"cant|cannot|wont|sold|gave up|broke up with|switched from|moved from|changed from|from)\s+(.+?)"
     r"(?=\s+(?:but|to|any ?more|any longer|and|that)\b|$)"
-    r"|(?:不是|而不是|不再|不去|不想|不|没有|没|戒掉|戒了|戒|取消了?|放弃了?|卖掉?了?|停止|从|由|把|和)"
+    r"|(?:不是|而不是|不再|不去|不想|不|没有|没|戒掉|戒了|戒|取消了?|放弃了?|卖掉?了?|停止|从|由|把|和(?=[^，,]{1,8}(?:分手|离婚)))"
     r"([^，,]{1,12}?)(?=了|换|改|搬|转|卖|戒|取消|分手|离婚|而是|$)"
 )
 # Said about the statement, not part of it.
@@ -86,20 +92,23 @@ STATUS = frozenset({"partner", "baby"})  # of ONE: the word itself is the value 
 ONE = {
     "home": r"\b(?:lives?|living|lived|resid(?:es?|ing)|home is|mov(?:ed|es|ing)|relocat(?:ed|es|ing)|settled|"
     r"based)\b(?: back)?(?: in| to)?|居住在|住在|定居在?|住|家在|搬家?[到去回]?了?|迁居?到?",
-    "work": r"\b(?:works?|working|worked|jobs?|employed|occupation|profession|career|joined|hired|for a living|"
-    r"new position|company|employer)\b(?: as| at| for)?|工作|上班|职业|任职|入职|跳槽|就职|供职|公司|当(?=.{0,4}(?:师|员|生|工|长|手|家))",
+    "work": r"\b(?:(?:works?|working|worked)(?! out)|jobs?|unemployed|freelance[rs]?|self employed|laid off|fired|intern(?:ship)?|"
+    r"is(?= an? (?:\w+ ){0,2}\w*(?:nurse|doctor|teacher|lawyer|engineer|developer|manager|designer|chef|cook|waiter|"
+    r"waitress|librarian|accountant|pilot|writer|journalist|scientist|programmer|consultant|analyst|driver|therapist|"
+    r"dentist|pharmacist|professor|architect|carpenter|electrician|plumber|farmer|baker|translator|editor)\b)|employed|occupation|profession|career|joined|hired|for a living|"
+    r"new position|company|employer)\b(?: as| at| for)?|工作|上班|职业|任职|入职|跳槽|就职|供职|公司|失业|待业|没有工作|裁员|被裁|自由职业|创业|实习|(?:当|做)(?=.{0,8}(?:师|员|生|工|长|手|家|士|者|理|授|官))",
     "partner": r"\b(?:single|married|engaged|dating|in a relationship|girlfriend|boyfriend|fianc[ée]e?|wife|husband|"
     r"spouse|divorced|separated|widowed|broke up|split up)\b|单身|结婚|已婚|订婚|离婚|分手|谈?恋爱|女朋友|男朋友|女友|男友|"
     r"夫妻|妻子|丈夫|太太|老婆|老公|未婚妻|未婚夫",
     "diet": r"\b(?:vegetarian|vegan|pescatarian|carnivore|(?:eats?|eating) (?:meat|fish|seafood|chicken)|"
-    r"plant based|keto)\b|吃素|素食者?|吃肉|吃荤|吃鱼|纯素",
+    r"plant based|keto|no meat|meat)\b|吃素|素食者?|吃肉|吃荤|吃鱼|纯素",
     "vehicle": r"\b(?:drives?|driving|car|truck|van)\b|开车|汽车|轿车|开(?=.{0,4}辆)|车(?=卖|换)|卖了?车|换了?车",
     "age": r"\b(?:years? old|year old|aged?|turn(?:ed|s))\b|岁",
     "birthday": r"\b(?:birthday|born on)\b|生日",
     "baby": r"\b(?:pregnant|gave birth|expecting|newborn|baby)\b|怀孕|预产期|生了|生下|宝宝",
     "wakes": r"\b(?:wakes?|gets?|getting) up\b|起床",
     "earns": r"\b(?:earns?|salary|income|makes)\b|年薪|月薪|工资|收入",
-    "studies": r"\b(?:major(?:s|ing)?|stud(?:ies|ying)|degree)\b|专业|攻读|主修|读(?=.{1,6}(?:专业|系))",
+    "studies": r"\b(?:major(?:s|ing)?|stud(?:y|ies|ying|ied)|degree|student|enrolled|graduated?|phd|dropped out)\b|学生|毕业|就读|专业|攻读|主修|读(?=.{1,6}(?:专业|系))",
     "origin": r"\b(?:grew up|born in|comes from|hometown|native of|originally from)\b|老家在?|出生在|家乡|籍贯|长大",
     "smokes": r"\b(?:smok(?:es?|ing|er)|cigarettes?)\b|抽烟|吸烟|戒烟|烟",
 }  # fmt: skip
@@ -148,6 +157,8 @@ OTHERS = {
 }  # fmt: skip
 
 # Different words for one thing, by stem: what a paraphrase commonly swaps.
+DISLIKE = re.compile(r"\b(?:dislik|hate|cant stand|detest|loath)|讨厌|厌恶|反感|不爱")
+
 SAME = {
     "love": "like", "enjoy": "like", "fond": "like", "ador": "like", "favorit": "favourit", "resid": "live",
     "base": "live", "colour": "color", "automobil": "car", "movi": "film", "film": "film", "kid": "child",

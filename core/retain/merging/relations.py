@@ -49,6 +49,7 @@ def judged(fact: str, memory: str) -> Verdict | None:
         _elsewhere,
         _reversed,
         _contained,
+        _vague,
         _one,
         _rescheduled,
         _achieved,
@@ -124,9 +125,33 @@ def _contained(new: Evidence, old: Evidence) -> Verdict | None:
         return Verdict("less", "already known in more detail")
     if old.words and old.words <= new.words and old.numbers <= new.numbers and not new.negated:
         return Verdict("extends", "says what was known and more", 2)
-    concepts = new.one & old.one
-    if concepts and new.objects and new.objects <= old.objects and not new.changed:
+    concepts = new.concepts & old.concepts
+    if (
+        not concepts
+        or new.changed
+        or new.achieved
+        or old.intended != new.intended
+        or concepts <= lexicon.STATUS
+    ):
+        return None
+    if new.objects and new.objects <= old.objects and new.names <= old.names:
         return Verdict("same" if new.objects == old.objects else "less", "already known in other words")
+    if old.objects and old.objects <= new.objects and old.names <= new.names:
+        return Verdict("extends", "says what was known and more", 1)
+    return None
+
+
+def _vague(new: Evidence, old: Evidence) -> Verdict | None:
+    """ "About sixty thousand" where the exact figure is known."""
+    if (
+        new.rough
+        and not old.rough
+        and old.numbers
+        and new.concepts & old.concepts
+        and new.others == old.others
+    ):
+        if dated((new.objects - old.objects) or {"1"}) and not new.changed:
+            return Verdict("less", "known more exactly")
     return None
 
 
