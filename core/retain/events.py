@@ -1,6 +1,6 @@
 """What Retain did, told as it happens: to the `retain` logger and to whoever subscribes.
 
-    unsubscribe = memory.on_event(print)
+    unsubscribe = memory.subscribe(print)
 
 Nothing leaves the process by itself. Log lines hold numbers and never what was said: scopes appear at debug
 level only. `otel_listener()` (extra `otel`) turns events into OpenTelemetry spans.
