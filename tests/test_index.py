@@ -146,6 +146,17 @@ def test_the_payload_comes_without_metadata(index: AnyIndex, run: Run[Any]) -> N
     assert found.payload == {key: value for key, value in stored.payload.items() if key != "m"}
 
 
+def test_a_replaced_point_shows_its_new_payload(index: AnyIndex, run: Run[Any]) -> None:
+    for episode in (1, 2, 3):
+        run(lambda io, episode=episode: index.upsert(io, [point(1, "tennis", ALICE, e=episode)]))
+        (found,) = ask(run, index, query("tennis", ALICE))
+        assert found.payload["e"] == episode
+    run(lambda io: index.upsert(io, [point(1, "tennis", ALICE, t1=micros(MAY) + 1)]))
+    assert ask(run, index, query("tennis", ALICE)) == []
+    (found,) = ask(run, index, query("tennis", ALICE, as_of=micros(MAY)))
+    assert "w" not in found.payload
+
+
 def test_several_queries_are_answered_in_order(index: AnyIndex, run: Run[Any]) -> None:
     run(lambda io: index.upsert(io, [point(1, "tennis", ALICE), point(2, "tennis", BOB)]))
     asked = [query(text, scope, 1) for text in ("tennis", "", "dog") for scope in (ALICE, BOB)]
@@ -286,7 +297,9 @@ def test_term_frequencies_are_counted_within_the_scope(index: AnyIndex, run: Run
 
 
 def test_failures_are_storage_errors(index: AnyIndex, run: Run[Any]) -> None:
-    wrong = Point(str(UUID(int=1)), np.zeros(3, np.float32), document_vector("a"), {"u": "alice"})
+    wrong = Point(
+        str(UUID(int=1)), np.zeros(3, np.float32), document_vector("a"), point(0, "a", ALICE).payload
+    )
     with pytest.raises(StorageError) as caught:
         run(lambda io: index.upsert(io, [wrong]))
     assert caught.value.__cause__ is not None

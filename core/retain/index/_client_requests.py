@@ -10,13 +10,13 @@ from qdrant_client import models as m
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from ._qdrant_filters import population, selection
+from ._qdrant_filters import CURRENT_USER, UNSEEN, population, selection, stored_payload
 from .base import IndexQuery, Point
 
 if TYPE_CHECKING:
     from .client import ServerOptions
 
-_WITHOUT_METADATA = m.PayloadSelectorExclude(exclude=["m"])
+_SEEN = m.PayloadSelectorExclude(exclude=UNSEEN)
 _BUSY_STATUS = {408, 429, 500, 502, 503, 504}
 _BUSY_CODES = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"}
 
@@ -39,7 +39,7 @@ def collection(dimensions: int, options: ServerOptions) -> dict[str, Any]:
 
 def payload_indexes() -> Iterator[tuple[str, Any]]:
     yield "u", m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD, is_tenant=True)
-    for name in ("a", "r"):
+    for name in (CURRENT_USER, "a", "r"):
         yield name, m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD)
     for name in ("t0", "t1", "c", "d", "h"):
         yield name, m.IntegerIndexParams(type=m.IntegerIndexType.INTEGER, lookup=True, range=True)
@@ -60,7 +60,7 @@ def points(given: Sequence[Point]) -> list[m.PointStruct]:
                 "dense": point.vector.tolist(),
                 "terms": m.SparseVector(indices=list(point.sparse.indices), values=list(point.sparse.values)),
             },
-            payload=dict(point.payload),
+            payload=stored_payload(point),
         )
         for point in given
     ]
@@ -77,9 +77,9 @@ def everything() -> m.FilterSelector:
 def first_requests(query: IndexQuery, shard_key: str | None) -> Iterator[m.QueryRequest]:
     """The best by vector and, where the query has terms, the best by terms."""
     chosen = selection(WORDS, query)
-    yield _dense(query, chosen, query.limit, _WITHOUT_METADATA, shard_key)
+    yield _dense(query, chosen, query.limit, _SEEN, shard_key)
     if query.sparse.indices:
-        yield _terms(query, chosen, query.limit, _WITHOUT_METADATA, shard_key)
+        yield _terms(query, chosen, query.limit, _SEEN, shard_key)
 
 
 def fill_requests(

@@ -2,49 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import qdrant_edge as q
 
-from ._qdrant_filters import population, selection
+from ._qdrant_filters import UNSEEN, population, selection
 from .base import IndexQuery, SparseVector
 
-_WITHOUT_METADATA = q.PayloadSelector.Exclude(["m"])
+_SEEN = q.PayloadSelector.Exclude(UNSEEN)
 
 
 def first_requests(query: IndexQuery) -> Iterator[q.QueryRequest]:
     """The best by vector and, where the query has terms, the best by terms."""
     chosen = selection(WORDS, query)
-    yield _dense(query, chosen, query.limit, _WITHOUT_METADATA)
+    yield _dense(query, chosen, query.limit)
     if query.sparse.indices:
-        yield _terms(query, chosen, query.limit, _WITHOUT_METADATA)
+        yield _terms(query, chosen, query.limit)
 
 
 def fill_requests(query: IndexQuery, gap: Sequence[Sequence[str]]) -> Iterator[q.QueryRequest]:
     """The scores that candidates still lack: the ids without a cosine, the ids without a term score."""
     for request, ids in zip((_dense, _terms), gap, strict=True):
         if ids:
-            yield request(query, WORDS.has_id(ids), len(ids), False)
+            yield request(query, WORDS.has_id(ids), len(ids))
 
 
-def batch(shard: q.EdgeShard, requests: list[q.QueryRequest]) -> list[list[q.ScoredPoint]]:
-    return shard.query_batch(q.QueryBatchRequest(requests)) if requests else []
+def retrieve(shard: q.EdgeShard, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Payloads by id: one read for both rankings, which is cheaper than a payload with each hit."""
+    found = shard.retrieve(list(ids), _SEEN, False) if ids else []
+    return {str(record.id): MappingProxyType(record.payload or {}) for record in found}
 
 
 def sparse(vector: SparseVector) -> q.SparseVector:
     return q.SparseVector(list(vector.indices), list(vector.values))
 
 
-def _dense(query: IndexQuery, chosen: q.Filter, limit: int, payload: Any) -> q.QueryRequest:
+def _dense(query: IndexQuery, chosen: q.Filter, limit: int) -> q.QueryRequest:
     nearest = q.Query.Nearest(query.vector.tolist(), using="dense")
-    return q.QueryRequest(limit=limit, query=nearest, filter=chosen, with_payload=payload)
+    return q.QueryRequest(limit=limit, query=nearest, filter=chosen)
 
 
-def _terms(query: IndexQuery, chosen: q.Filter, limit: int, payload: Any) -> q.QueryRequest:
+def _terms(query: IndexQuery, chosen: q.Filter, limit: int) -> q.QueryRequest:
     nearest = q.Query.Nearest(sparse(query.sparse), using="terms")
     params = q.SearchParams(idf=q.IdfParams(corpus=population(WORDS, query)))
-    return q.QueryRequest(limit=limit, query=nearest, filter=chosen, with_payload=payload, params=params)
+    return q.QueryRequest(limit=limit, query=nearest, filter=chosen, params=params)
 
 
 class _EdgeWords:

@@ -7,12 +7,24 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from ..filters import TIMES, All, AnyOf, Condition, Filter, Not
-from .base import FOREVER, IndexQuery
+from .base import FOREVER, IndexQuery, Point
 from .payload import encode_key, equality_token
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
 _TIME_KEYS = {"created_at": "c", "updated_at": "d", "happened_at": "h"}
 _SCOPE_KEYS = {"user_id": "u", "agent_id": "a", "run_id": "r"}
+
+# What we add to a point: the user of a current version. One condition on it replaces two, on the user and on
+# the time, which makes searches two to three times as fast (`python bench/index_speed.py`).
+CURRENT_USER = "w"
+UNSEEN = ["m", CURRENT_USER]  # what candidates' payloads leave out
+
+
+def stored_payload(point: Point) -> dict[str, Any]:
+    payload = dict(point.payload)
+    if payload["t1"] == FOREVER:
+        payload[CURRENT_USER] = payload["u"]
+    return payload
 
 
 class Vocabulary(Protocol):
@@ -50,11 +62,12 @@ def selection(words: Vocabulary, query: IndexQuery) -> Any:
 
 def _scope_and_time(words: Vocabulary, query: IndexQuery) -> list[Any]:
     given = query.scope.ids()
-    conditions = [
-        words.equals(key, given.get(name, ""))
-        for name, key in _SCOPE_KEYS.items()
-        if query.exact or name in given
-    ]
+    wanted = {key: given.get(name, "") for name, key in _SCOPE_KEYS.items() if query.exact or name in given}
+    if query.as_of is None and "u" in wanted:
+        wanted[CURRENT_USER] = wanted.pop("u")
+    conditions = [words.equals(key, value) for key, value in wanted.items()]
+    if CURRENT_USER in wanted:
+        return conditions
     if query.as_of is None:
         return [*conditions, words.equals("t1", FOREVER)]
     return [*conditions, words.ordered("t0", "lte", query.as_of), words.ordered("t1", "gt", query.as_of)]

@@ -6,7 +6,7 @@ return lacks a score, unless the other returned everything that it had.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from .base import Candidate, IndexQuery
@@ -35,15 +35,16 @@ def missing(
     return sorted(by_terms - by_vector), [] if complete else sorted(by_vector - by_terms)
 
 
+def payloads_of(hits: Iterable[Scored]) -> dict[str, Mapping[str, Any]]:
+    return {str(hit.id): hit.payload or {} for hit in hits}
+
+
 def union(
-    dense: Sequence[Scored],
-    terms: Sequence[Scored],
-    dense_fill: Sequence[Scored],
-    terms_fill: Sequence[Scored],
+    dense: Iterable[Scored], terms: Iterable[Scored], payloads: Mapping[str, Mapping[str, Any]]
 ) -> list[Candidate]:
-    cosine = {str(hit.id): hit.score for hit in (*dense, *dense_fill)}
-    shared = {str(hit.id): hit.score for hit in (*terms, *terms_fill)}
-    payloads: dict[str, Mapping[str, Any]] = {str(hit.id): hit.payload or {} for hit in (*dense, *terms)}
+    """The candidates whose payloads are given, from both rankings and what filled their gaps."""
+    cosine = {str(hit.id): hit.score for hit in dense}
+    shared = {str(hit.id): hit.score for hit in terms}
     return [
         # A point deleted between the two searches of a server has no cosine any more, and is left out.
         Candidate(name, cosine[name], shared.get(name, 0.0), payload)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .._io import IO, Inline, PerLoop, run_inline
 from ..errors import ClosedError, StorageError, StoreLockedError
-from ._union import missing, union
+from ._union import missing, payloads_of, union
 from .base import Candidate, IndexQuery, Point
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ class ClientIndex:
         found = []
         for hits, gap in zip(ranked, gaps, strict=True):
             filled = [next(second) if ids else [] for ids in gap]
-            found.append(union(*hits, *filled))
+            dense, terms = ((*first_hits, *fill) for first_hits, fill in zip(hits, filled, strict=True))
+            found.append(union(dense, terms, payloads_of((*hits[0], *hits[1]))))
         return found
 
     async def count(self, io: IO) -> int:

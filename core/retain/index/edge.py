@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count as numbers
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .._io import IO
 from ..errors import ClosedError, StorageError, StoreLockedError
+from ._qdrant_filters import CURRENT_USER, stored_payload
 from ._union import missing, union
 from .base import Candidate, IndexQuery, Point
 
@@ -30,7 +31,8 @@ _log = logging.getLogger("retain")
 
 SLICE = 256  # points per update: about 10 ms of the interpreter (`python bench/index_speed.py`)
 PAGE = 2_000  # ids per scroll
-INDEXED = ("a", "r")  # keyword fields beside the tenant's, "u"
+KNOWN = 20_000  # payloads kept in memory, some 20 MB
+INDEXED = (CURRENT_USER, "a", "r")  # keyword fields beside the tenant's, "u"
 TIMES = ("t0", "t1", "c", "d", "h")
 
 
@@ -41,6 +43,7 @@ class EdgeIndex:
         self._path = path
         self._dimensions = dimensions
         self._shard: qdrant_edge.EdgeShard | None = shard
+        self._known: dict[str, Mapping[str, Any]] = {}  # payloads by id, the oldest first
         self._lock = threading.RLock()
         self._process = os.getpid()
 
@@ -139,36 +142,51 @@ class EdgeIndex:
             q.Point(
                 point.id,
                 {"dense": point.vector.tolist(), "terms": sparse(point.sparse)},
-                dict(point.payload),
+                stored_payload(point),
             )
             for point in points
         ]
         with self._using("writing to the index") as shard:
+            self._forget(point.id for point in points)
             shard.update(q.UpdateOperation.upsert_points(made))
 
     def _delete(self, ids: Sequence[str]) -> None:
         import qdrant_edge as q
 
         with self._using("deleting from the index") as shard:
+            self._forget(ids)
             shard.update(q.UpdateOperation.delete_points(list(ids)))
 
-    def _query(self, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
-        from ._edge_requests import batch, fill_requests, first_requests
+    def _forget(self, ids: Iterable[str]) -> None:
+        for name in ids:
+            self._known.pop(name, None)
 
-        found = []
+    def _query(self, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+        # Not as a batch: a batch of two is slower than two calls, and holds the interpreter for longer.
+        return [self._query_one(query) for query in queries]
+
+    def _query_one(self, query: IndexQuery) -> list[Candidate]:
+        from ._edge_requests import fill_requests, first_requests
+
         with self._using("searching the index") as shard:
-            first = iter(batch(shard, [request for query in queries for request in first_requests(query)]))
-            ranked = [(next(first), next(first) if query.sparse.indices else []) for query in queries]
-            gaps = [missing(query, *hits) for query, hits in zip(queries, ranked, strict=True)]
-            fills = [
-                request
-                for query, gap in zip(queries, gaps, strict=True)
-                for request in fill_requests(query, gap)
-            ]
-            second = iter(batch(shard, fills))
-            for hits, gap in zip(ranked, gaps, strict=True):
-                filled = [next(second) if ids else [] for ids in gap]
-                found.append(union(*hits, *filled))
+            ranked = [shard.query(request) for request in first_requests(query)]
+            dense, terms = ranked if len(ranked) == 2 else (ranked[0], [])
+            gap = missing(query, dense, terms)
+            fills = iter([shard.query(request) for request in fill_requests(query, gap)])
+            dense_fill, terms_fill = (next(fills) if ids else [] for ids in gap)
+            payloads = self._payloads(shard, {str(hit.id) for hit in (*dense, *terms)})
+        return union((*dense, *dense_fill), (*terms, *terms_fill), payloads)
+
+    def _payloads(self, shard: qdrant_edge.EdgeShard, ids: set[str]) -> dict[str, Mapping[str, Any]]:
+        """Reading payloads is the larger part of a search, so the last ones read are kept."""
+        from ._edge_requests import retrieve
+
+        known = self._known
+        read = retrieve(shard, [name for name in ids if name not in known])
+        found = {name: known[name] for name in ids if name in known} | read
+        known.update(read)
+        while len(known) > KNOWN:
+            del known[next(iter(known))]
         return found
 
     def _count(self) -> int:
@@ -188,6 +206,7 @@ class EdgeIndex:
 
     def _clear(self) -> None:
         with self._using("clearing the index") as shard:
+            self._known.clear()
             shard.close()
             self._shard = None
             shutil.rmtree(self._path)
