@@ -87,7 +87,9 @@ def checked(
     found: list[Candidate] = []
     for candidate in _whole(candidates[: MOST_PER_MESSAGE * len(lines)], lines):
         line = evidence.line_of(candidate)
-        if line is None or tells_nothing(candidate.text) or _forbidden(candidate.text, line, scope, evidence):
+        if line is None or _forbidden(candidate.text, line, scope, evidence):
+            continue
+        if line.role == "user" and tells_nothing(candidate.text):
             continue
         moved = line.number != candidate.number
         text = spoken_by(candidate.text, line, lines, moved=moved, chinese=chinese)

@@ -31,11 +31,26 @@ _ORDER = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instructions?|prompts?|rules|messages?|above)\b"
     r"|\bsystem prompt\b|\bjailbreak\b|\byou are now\b|\b(?:from now on|new instructions?)\b.{0,20}(?:you|:)"
     r"|\b(?:output|reply|respond|answer) (?:only )?(?:with|in) (?:json|the following)"
-    r"|(?:忽略|无视|忘记|忘掉).{0,10}(?:指令|指示|提示|规则|要求|内容)|系统提示|你现在是|从现在起你|新的指令",
+    r"|\b(?:store|save|record|write|insert|add) (?:down )?(?:the|this|a|these) (?:following )?"
+    r"(?:fact|memor|entr|note)"
+    r"|(?:忽略|无视|忘记|忘掉).{0,10}(?:指令|指示|提示|规则|要求|内容)|系统提示|你现在是|从现在起你|新的指令"
+    r"|(?:写入|存入|保存|添加).{0,6}(?:记忆|事实|条目)",
     re.I,
 )
-_ROLE_MARK = re.compile(
-    r"(?im)^\s*(?:#+\s*)?\[?(?:system|assistant|user|human|ai|developer|系统|助手|用户)\]?\s*[:：]\s*|<\|[^|<>]{1,40}\|>|</?(?:system|user|assistant)>"
+# A line that claims to be another role's is not the speaker's own: "system: …", "[3] assistant: …".
+_MARK = (
+    r"^[ \t]*(?:\[\d+\][ \t]*)?(?:[#*<\[|]+[ \t]*)?(?:%s)[ \t]*(?:[\]>*|]+[ \t]*)?(?:[:：]|(?<=[>\]]))[ \t]*"
+)
+_OTHERS_LINE = re.compile(
+    _MARK % "system|developer|assistant|ai|bot|tool|系统|助手|助理|工具" + r".*$", re.I | re.M
+)
+_OWN_MARK = re.compile(_MARK % "user|human|用户|assistant|ai|助手", re.I | re.M)
+_CONTROL = re.compile(r"<\|[^|<>\n]{1,40}\|>|\[/?INST\]|</?s>")
+# An assistant that declines has told nothing.
+_REFUSAL = re.compile(
+    r"^(?:i['’]?m (?:sorry|afraid|unable)|sorry|i (?:can['’]?t|cannot|am unable|am sorry|do not|don['’]t) "
+    r"|as an ai|unfortunately, i)|^(?:抱歉|对不起|很抱歉|作为(?:一个)?(?:AI|人工智能)|我(?:无法|不能))",
+    re.I,
 )
 _SELF_ENGLISH = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|my|mine|myself|we|we're|we've|us|our|ours)\b", re.I)
 _SELF_CHINESE = re.compile(r"[我咱俺]")
@@ -97,7 +112,10 @@ def _lines(window: Window) -> list[Line]:
 
 def _shown(message: Message) -> str:
     """The message on one line, without frames, role marks and orders, its relative dates made absolute."""
-    text = _ROLE_MARK.sub(" ", prose(message.content))
+    text = prose(_CONTROL.sub("\n", message.content))
+    if message.role == "user":
+        text = _OTHERS_LINE.sub("", text)
+    text = _OWN_MARK.sub("", text)
     told = [s for s in sentences(text) if not _ORDER.search(s)]
     line = re.sub(r"\s+", " ", " ".join(told)).strip()
     return resolve(line, message.happened_at) if message.happened_at else line
@@ -107,7 +125,7 @@ def _tells(role: str, text: str) -> bool:
     """A statement, or a question that gives something away ("a restaurant near my home in Berlin?")."""
     parts = [s for s in sentences(text) if not is_small_talk(s)]
     if role == "assistant":
-        return any(not is_question(s) for s in parts)
+        return any(not (is_question(s) or _REFUSAL.search(s)) for s in parts)
     return any(is_statement(s) or _SELF_ENGLISH.search(s) or _SELF_CHINESE.search(s) for s in parts)
 
 

@@ -30,7 +30,8 @@ _LOG_LINE = re.compile(
     r")"
 )
 _CODE_LINE = re.compile(
-    r"^\s*(?:def|class|import|from \w+ import|return|function|const|let|var|public|private|#include|SELECT|INSERT|UPDATE \w+ SET)\b.*[({;:=]?"
+    r"^\s*(?:def|class|import|from \w+ import|return|function|const|let|var|public|private|#include|SELECT|INSERT"
+    r"|UPDATE \w+ SET)\b.*[({;:=]?"
 )
 _CODE_MARK = re.compile(r"[{};]\s*$|=>|==|!=|\+=|&&|\|\||::|\w\(\w*\)|^\s*[<{\[].*[>}\]],?\s*$|^\s*\w+ = ")
 _LINK = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\w+")
@@ -67,21 +68,33 @@ _REQUEST_CHINESE = re.compile(
     r"^(?:那|那么|然后|另外|再|也|可以|能|麻烦|拜托)*(?:请|帮我|帮忙|麻烦你|告诉我|给我|教我|推荐|建议一下|解释|翻译|总结|写一|列出|列举|介绍一下|说说|查一下|提醒我|忽略|忘记)"
     r"|^(?:你|您)(?:能|可以|可否|能否|会|觉得|认为|知道|帮)"
 )
+_REMINDER = re.compile(
+    r"^(?:please |pls )?(?:remember|note|keep in mind|bear in mind|don['’]t forget),? (?:that )?(?:i|my|we|our|me)\b"
+    r"|^(?:请|麻烦)?(?:你|帮我)?(?:记住|记得|记一下|注意)[，,：:]?(?:我|俺)",
+    re.I,
+)
 _SMALL_TALK_ENGLISH = re.compile(
-    r"^(?:(?:hi|hey|hello|yo|good (?:morning|afternoon|evening|night|day)|greetings|howdy|thanks?(?: you)?(?: so much| a lot| very much)?|thx|"
-    r"many thanks|cheers|bye(?:-bye)?|goodbye|see (?:you|ya)(?: \w+)?|take care|talk (?:to you )?(?:soon|later)|ok(?:ay)?|yes|yeah|yep|yup|no|nope|sure|"
-    r"great|cool|nice|awesome|wow|perfect|lol|haha+|hmm+|oh|ah|right|exactly|got it|i see|sounds (?:good|great|fun|awesome)|"
-    r"of course|no problem|you're welcome|welcome|nice to (?:meet|see) you|good to (?:see|hear from) you|"
-    r"that(?:'s| is| was) (?:so |really |very )?(?:great|cool|nice|awesome|amazing|good|helpful|right|true|interesting|wonderful)|"
-    r"congrat(?:s|ulations)|well done|good (?:job|luck)|have a (?:good|great|nice) \w+|i(?:'m| am) (?:fine|good|great|ok(?:ay)?|well)|"
-    r"there|everyone|all|again|too|and you|so much|then|man|dude|buddy|friend|indeed|please|sorry|absolutely|definitely|totally)"
+    r"^(?:(?:hi|hey|hello|yo|greetings|howdy|good (?:morning|afternoon|evening|night|day)"
+    r"|thanks?(?: you)?(?: so much| a lot| very much)?|thx|many thanks|cheers"
+    r"|bye(?:-bye)?|goodbye|see (?:you|ya)(?: \w+)?|take care|talk (?:to you )?(?:soon|later)"
+    r"|ok(?:ay)?|yes|yeah|yep|yup|no|nope|sure|of course|absolutely|definitely|totally|exactly|indeed|right"
+    r"|got it|i see"
+    r"|great|cool|nice|awesome|wow|perfect|lol|haha+|hmm+|oh|ah|sounds (?:good|great|fun|awesome)"
+    r"|no problem|you['’]re welcome|welcome|nice to (?:meet|see) you|(?:good|great) to (?:see|hear from) you"
+    r"|(?:that|it)(?:['’]s| is| was| sounds) (?:so |really |very |super )?"
+    r"(?:great|cool|nice|awesome|amazing|good|helpful|right|true|interesting|wonderful|sweet|fantastic|lovely|fun)"
+    r"|congrat(?:s|ulations)|well done|good (?:job|luck)|have a (?:good|great|nice) \w+"
+    r"|i(?:['’]m| am) (?:fine|good|great|ok(?:ay)?|well)|how (?:nice|lovely|cool|sweet|wonderful|exciting)"
+    r"|there|everyone|all|again|too|and you|so much|then|man|dude|buddy|friend|please|sorry)"
     r"[\s,.!?;:~-]*)+$",
     re.I,
 )
 _SMALL_TALK_CHINESE = re.compile(
-    r"^(?:(?:你好|您好|大家好|嗨|哈喽|早上好|早安|早|上午好|中午好|下午好|晚上好|晚安|谢谢|谢谢你|多谢|感谢|非常感谢|太感谢了|不客气|再见|拜拜|回头见|明天见|"
-    r"好|好的|好吧|好啊|行|可以|嗯+|哦+|噢|啊|哈+|是|是的|对|对的|没错|不是|没有|不|没问题|当然|明白|明白了|知道了|了解|收到|太好了|太棒了|真棒|不错|很好|厉害|"
-    r"辛苦了|在吗|呀|呢|吧|了|啦|你|您|哇)[\s，。,.!！?？~～、…]*)+$"
+    r"^(?:(?:你好|您好|大家好|嗨|哈喽|早上好|早安|早|上午好|中午好|下午好|晚上好|晚安"
+    r"|谢谢|谢谢你|多谢|感谢|非常感谢|太感谢了|不客气|再见|拜拜|回头见|明天见"
+    r"|好|好的|好吧|好啊|行|可以|嗯+|哦+|噢|啊|哈+|是|是的|对|对的|没错|不是|没有|不|没问题|当然"
+    r"|明白|明白了|知道了|了解|收到|太好了|太棒了|真棒|不错|很好|厉害|辛苦了|在吗|呀|呢|吧|了|啦|你|您|哇)"
+    r"[\s，。,.!！?？~～、…]*)+$"
 )
 
 
@@ -111,7 +124,10 @@ def is_question(sentence: str, *, inverted: bool = True) -> bool:
 
 
 def is_request(sentence: str) -> bool:
+    """What asks for something to be done; "remember that I …" tells something, and is none."""
     text = sentence.strip()
+    if _REMINDER.match(text):
+        return False
     return bool(_REQUEST_ENGLISH.search(text) or _REQUEST_CHINESE.search(text))
 
 

@@ -28,81 +28,25 @@ _VERBS = {
     "can't": "can't", "cannot": "cannot", "couldn't": "couldn't", "won't": "won't", "wouldn't": "wouldn't",
     "didn't": "didn't", "wasn't": "wasn't", "hadn't": "hadn't", "had": "had", "used": "used",
 }  # fmt: skip
-_ADVERB = r"(?:(?:also|really|just|always|never|often|usually|sometimes|still|already|recently|finally|currently|only|even|actually|definitely|absolutely|totally|mostly|now|truly|both) )*"
+_ADVERB = (
+    r"(?:(?:also|really|just|always|never|often|usually|sometimes|still|already|recently|finally|currently|only|even"
+    r"|actually|definitely|absolutely|totally|mostly|now|truly|both) )*"
+)
 _FIRST = re.compile(
-    rf"^(?:and |so |but |well,? |also,? |yes,? |no,? )?i(?=\b|['’])(?P<short>['’](?:m|ve|ll|d))? ?(?P<adverb>{_ADVERB})(?P<verb>[\w'’]+)?",
+    r"^(?:and |so |but |well,? |also,? |yes,? |no,? )?i(?=\b|['’])(?P<short>['’](?:m|ve|ll|d))? ?"
+    rf"(?P<adverb>{_ADVERB})(?P<verb>[\w'’]+)?",
     re.I,
 )
-_PAST = {
-        "was",
-        "were",
-        "had",
-        "did",
-        "went",
-        "got",
-        "made",
-        "took",
-        "came",
-        "saw",
-        "knew",
-        "thought",
-        "found",
-        "gave",
-        "told",
-        "felt",
-        "became",
-        "left",
-        "put",
-        "brought",
-        "began",
-        "kept",
-        "held",
-        "wrote",
-        "stood",
-        "heard",
-        "let",
-        "meant",
-        "set",
-        "met",
-        "ran",
-        "paid",
-        "sat",
-        "spoke",
-        "lay",
-        "led",
-        "read",
-        "grew",
-        "lost",
-        "fell",
-        "sent",
-        "built",
-        "understood",
-        "drew",
-        "broke",
-        "spent",
-        "cut",
-        "rose",
-        "drove",
-        "bought",
-        "wore",
-        "chose",
-        "ate",
-        "drank",
-        "sang",
-        "swam",
-        "slept",
-        "won",
-        "taught",
-        "caught",
-        "fought",
-        "sold",
-        "hit",
-        "quit",
-        "hurt",
-    }
+_PAST_FORMS = """
+    was were had did went got made took came saw knew thought found gave told felt became left put brought began
+    kept held wrote stood heard let meant set met ran paid sat spoke lay led read grew lost fell sent built
+    understood drew broke spent cut rose drove bought wore chose ate drank sang swam slept won taught caught fought
+    sold hit quit hurt"""
+_PAST = frozenset(_PAST_FORMS.split())
 # "Gonna continue my studies", but not "Painting helps me relax", whose gerund is the subject
 _ELLIPTIC = re.compile(
-    r"^(?:just |still |also )?(?P<verb>gonna|been|(?:go|try|think|look|plan|hop|work|feel|learn|start|get|enjoy)\w*ing)\b"
+    r"^(?:just |still |also )?"
+    r"(?P<verb>gonna|been|(?:go|try|think|look|plan|hop|work|feel|learn|start|get|enjoy)\w*ing)\b"
     r"(?!\s+(?:is|are|was|were|has|helps?|makes?|gives?|can|will)\b)",
     re.I,
 )
