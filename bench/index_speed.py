@@ -3,7 +3,8 @@
     python bench/index_speed.py [--points 10000 100000] [--local 20000] [--optimized]
 
 Random normalised vectors of 256 dimensions, 12 terms per point out of a Zipf-like vocabulary, 100 users; each
-search is one user's, for 100 candidates with both scores. Prints milliseconds.
+search is one user's, for 100 candidates with both scores. Prints milliseconds; the best is
+what a machine with other work to do would show when idle.
 """
 
 from __future__ import annotations
@@ -90,8 +91,8 @@ def measure(index: EdgeIndex | ClientIndex, queries: list[IndexQuery]) -> str:
         began = time.perf_counter()
         found += len(run_inline(index.query(IO, [query]))[0])
         spent.append((time.perf_counter() - began) * 1_000)
-    p50, p95 = np.percentile(spent[len(spent) // 10 :], [50, 95])
-    return f"p50 {p50:7.2f}  p95 {p95:7.2f}  ({found / len(queries):.0f} candidates)"
+    best, p50, p95 = np.percentile(spent[len(spent) // 10 :], [1, 50, 95])
+    return f"best {best:7.2f}  p50 {p50:7.2f}  p95 {p95:7.2f}  ({found / len(queries):.0f} candidates)"
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -148,7 +149,8 @@ def test_the_payload_comes_without_metadata(index: AnyIndex, run: Run[Any]) -> N
 
 def test_a_replaced_point_shows_its_new_payload(index: AnyIndex, run: Run[Any]) -> None:
     for episode in (1, 2, 3):
-        run(lambda io, episode=episode: index.upsert(io, [point(1, "tennis", ALICE, e=episode)]))
+        stored = [point(1, "tennis", ALICE, e=episode)]
+        run(partial(index.upsert, points=stored))
         (found,) = ask(run, index, query("tennis", ALICE))
         assert found.payload["e"] == episode
     run(lambda io: index.upsert(io, [point(1, "tennis", ALICE, t1=micros(MAY) + 1)]))
