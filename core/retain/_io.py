@@ -128,7 +128,12 @@ class Inline:
 
 class Asyncio:
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.to_thread(function, *args, **kwargs)
+        working = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await _ended(working)
+            raise
 
     async def call(
         self,
@@ -161,6 +166,16 @@ class Asyncio:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+async def _ended(working: asyncio.Future[Any]) -> None:
+    """A thread cannot be cancelled. Whoever is cancelled waits for it: nothing goes on once its lock is free."""
+    while not working.done():
+        try:
+            await asyncio.wait([working])
+        except asyncio.CancelledError:
+            continue  # the first cancellation is raised when the thread is done
+    working.exception()  # looked at: the cancellation is what the caller hears of
 
 
 @asynccontextmanager
