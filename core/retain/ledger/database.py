@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -38,8 +39,11 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with self._translated(), self._reader, self._engine.connect() as connection, connection.begin():
-            yield connection
+        with self._translated(), self._reader, self._engine.connect() as connection:
+            if not self.sqlite:  # its default shows every statement another state
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -56,9 +60,16 @@ class Database:
         with self._translated(), self._writer, self._engine.connect() as connection:
             raw = connection.connection.driver_connection
             assert raw is not None
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            raw.execute("VACUUM")
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            try:
+                raw.execute("VACUUM")
+                busy = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.Error as error:
+                raise StorageError(f"the ledger's file could not be rewritten: {error}; try again") from error
+            if busy:
+                raise StorageError(
+                    "another program reads the ledger's file, which keeps old bytes in its write-ahead log; "
+                    "end it and erase again"
+                )
 
     def close(self) -> None:
         self._engine.dispose()
@@ -68,7 +79,9 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise StorageError(f"the ledger failed: {error.orig}; nothing of this operation was stored") from error
+            raise StorageError(
+                f"the ledger failed: {error.orig}; nothing of this operation was stored"
+            ) from error
         except SQLAlchemyError as error:
             raise StorageError(f"the ledger failed: {error}; nothing of this operation was stored") from error
 
@@ -86,7 +99,9 @@ def _sqlite(url: str, shared: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # transactions begin where SQLAlchemy says, not where sqlite3 guesses
+        connection.isolation_level = (
+            None  # transactions begin where SQLAlchemy says, not where sqlite3 guesses
+        )
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",  # a journaled message survives a power cut as far as the disk is honest

@@ -73,16 +73,17 @@ class Outbox:
 
     def tidy(self) -> None:
         """Remove the settled rows."""
-        if not self._settled:
+        settled = sorted(self._settled)
+        if not settled:
             return
         with self._database.writing() as db:
-            db.execute(delete(outbox).where(outbox.c.seq.in_(self._settled)))
-        self._settled.clear()
+            db.execute(delete(outbox).where(outbox.c.seq.in_(settled)))
+        self._settled.difference_update(settled)
 
     def count(self) -> int:
         """Rows that are not settled, whoever works on them."""
         with self._database.reading() as db:
-            return db.execute(select(func.count()).select_from(outbox)).scalar_one() - len(self._settled)
+            return len(set(db.execute(select(outbox.c.seq)).scalars()) - self._settled)
 
     def waiting(self, scope: Scope) -> bool:
         """Whether the index still lacks something of the exact scope (another process may be at it)."""
