@@ -16,12 +16,12 @@ from .errors import ModelError, RetainError
 from .events import Listeners
 from .filters import Filter
 from .index.base import IndexQuery
-from .ledger.times import from_micros
+from .ledger.times import from_micros, to_micros
 from .lexical import query_vector
 from .ports import Reranker
 from .ranking import Ranked, known_speakers, rank, understand
 from .recall import assemble
-from .types import Context, Hits, JournaledMessage, Scope, SearchHit
+from .types import Context, Hits, JournaledMessage, MemoryItem, Scope, SearchHit
 
 CANDIDATES = 150  # per signal; `python bench/retrieval.py` shows what fewer lose
 RERANKED = 50  # texts shown to a reranker
@@ -106,7 +106,7 @@ class Recalling:
         hits = []
         for hit in ranked:
             item = items.get(hit.id)
-            if item is None or (asked.as_of is None and item.valid_to is not None):
+            if item is None or not _valid(item, asked.as_of):
                 continue
             if any(getattr(item, name) != value for name, value in ids):
                 continue
@@ -128,7 +128,11 @@ class Recalling:
         scores = _unit_scores(found, len(hits))
         order = sorted(range(len(hits)), key=lambda at: -scores[at])
         return [
-            SearchHit(hits[at].memory, scores[at], {**hits[at].parts, "rerank": scores[at]} if hits[at].parts else {})
+            SearchHit(
+                hits[at].memory,
+                scores[at],
+                {**hits[at].parts, "rerank": scores[at]} if hits[at].parts else {},
+            )
             for at in order
         ]
 
@@ -139,6 +143,13 @@ class Recalling:
         return {
             hit.memory.id: [said[source] for source in hit.memory.sources if source in said] for hit in hits
         }
+
+
+def _valid(item: MemoryItem, as_of: int | None) -> bool:
+    """Whether this version is, or at that instant was, what is known."""
+    if as_of is None:
+        return item.valid_to is None
+    return to_micros(item.valid_from) <= as_of and (item.valid_to is None or as_of < to_micros(item.valid_to))
 
 
 def hits_for(max_tokens: int) -> int:
@@ -153,7 +164,9 @@ def _unit_scores(found: Any, count: int) -> list[float]:
     except (TypeError, ValueError) as error:
         raise ModelError(f"the reranker returned no numbers: {error}") from error
     if scores.shape != (count,) or not np.isfinite(scores).all():
-        raise ModelError(f"the reranker returned shape {scores.shape} for {count} texts, or values not finite")
+        raise ModelError(
+            f"the reranker returned shape {scores.shape} for {count} texts, or values not finite"
+        )
     if scores.min() >= 0 and scores.max() <= 1:
         return [float(score) for score in scores]
     return [float(score) for score in 1 / (1 + np.exp(-scores))]  # cross-encoders give logits

@@ -26,7 +26,9 @@ from .jobs import advance, hold
 from .schema import changes, evidence, outbox, scopes, vectors, versions
 from .times import Clock, from_micros
 
-ORDINAL_BITS = 12  # room for 4,096 memories per microsecond; microseconds << 12 fits 63 bits until the year 2041
+ORDINAL_BITS = (
+    12  # room for 4,096 memories per microsecond; microseconds << 12 fits 63 bits until the year 2041
+)
 CHUNK = 500  # bound parameters per statement stay far below SQLite's limit
 
 
@@ -90,7 +92,12 @@ class Memories:
             return db.execute(query).scalar() or 0
 
     def commit(
-        self, scope: Scope, writes: Sequence[Write], *, revision: int | None = None, step: JobStep | None = None
+        self,
+        scope: Scope,
+        writes: Sequence[Write],
+        *,
+        revision: int | None = None,
+        step: JobStep | None = None,
     ) -> Changes:
         """Store the changes in one transaction and return them as stored.
 
@@ -187,9 +194,10 @@ class Memories:
     def history(self, memory_id: str) -> Changes:
         with self._database.reading() as db:
             found = _read_changes(db, changes.c.memory_id == memory_id)
-            known = found or db.execute(
-                select(versions.c.id).where(versions.c.memory_id == memory_id).limit(1)
-            ).first()
+            known = (
+                found
+                or db.execute(select(versions.c.id).where(versions.c.memory_id == memory_id).limit(1)).first()
+            )
         if not known:
             raise NotFoundError(f"there is no memory {memory_id!r}")
         return found
@@ -197,7 +205,9 @@ class Memories:
     def changes_of(self, change_or_add_id: str) -> Changes:
         """The change of that id, or all changes of the add of that id, oldest first."""
         with self._database.reading() as db:
-            return _read_changes(db, (changes.c.id == change_or_add_id) | (changes.c.add_id == change_or_add_id))
+            return _read_changes(
+                db, (changes.c.id == change_or_add_id) | (changes.c.add_id == change_or_add_id)
+            )
 
     def undone(self, change_ids: Iterable[str]) -> set[str]:
         """Those of the changes that an undo took back already."""
@@ -257,8 +267,14 @@ class _Commit:
     def take_back(self, change: Change) -> None:
         """Write the change that undoes this one, unless something later depends on it."""
         self._insert_versions()
-        sides = self._db.execute(select(changes.c.before, changes.c.after).where(changes.c.id == change.id)).one()
-        before, after, last = self._version(sides.before), self._version(sides.after), self._last(change.memory_id)
+        sides = self._db.execute(
+            select(changes.c.before, changes.c.after).where(changes.c.id == change.id)
+        ).one()
+        before, after, last = (
+            self._version(sides.before),
+            self._version(sides.after),
+            self._last(change.memory_id),
+        )
         left = before if change.operation == "DELETE" else after
         gone = last is not None and last.valid_to != FOREVER
         if last is None or left is None or _content(last) != _content(left) or gone != (after is None):
@@ -306,7 +322,9 @@ class _Commit:
 
     def _close(self, row: Row[Any]) -> None:
         if row.valid_to != FOREVER:
-            return  # an undo reopens a deleted memory; its last version stays as it was
+            # An undo reopens a deleted memory; its last version stays as it was, and no instant has two.
+            self._now = max(self._now, row.valid_to + 1)
+            return
         self._now = max(self._now, row.valid_from + 1)
         self._db.execute(update(versions).where(versions.c.id == row.id).values(valid_to=self._now))
         self._dirty.append(row.id)
@@ -341,6 +359,7 @@ class _Commit:
 
     def _record(self, write: Write, before: Row[Any] | None, after: str | None) -> None:
         change_id = str(uuid4())
+        reopened = before is not None and before.valid_to != FOREVER
         memory_id = before.memory_id if before is not None else self._versions[-1]["memory_id"]
         self._changes.append(
             {
@@ -348,7 +367,7 @@ class _Commit:
                 "memory_id": memory_id,
                 "add_id": self._add_id,
                 "operation": write.operation,
-                "before": before.id if before is not None else None,
+                "before": before.id if before is not None and not reopened else None,
                 "after": after,
                 "reason": write.reason,
                 "at": self._now,
@@ -365,7 +384,7 @@ class _Commit:
                 id=change_id,
                 memory_id=memory_id,
                 operation=write.operation,
-                before=before.text if before is not None else None,
+                before=before.text if before is not None and not reopened else None,
                 after=_text_after(write, before),
                 reason=write.reason,
                 at=from_micros(self._now),
