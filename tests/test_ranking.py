@@ -16,6 +16,7 @@ from retain.ranking import (
     is_question,
     known_speakers,
     rank,
+    said_by,
     traits,
     understand,
 )
@@ -232,6 +233,25 @@ def test_the_period_a_query_names_is_understood() -> None:
 )
 def test_the_text_that_is_indexed_names_its_one_speaker(text: str, speakers: list[str], indexed: str) -> None:
     assert indexed_text(text, speakers) == indexed
+
+
+@pytest.mark.parametrize(
+    ("text", "speakers", "found"),
+    [
+        ("I like tea", ["Caroline"], ["caroline"]),
+        ("Caroline: I like tea", [], ["caroline"]),
+        ("Mary Ann Evans: I like tea", [], ["mary ann evans"]),
+        ("小明：我喜欢茶", [], ["小明"]),
+        ("Caroline: I like tea", ["Mel"], ["mel"]),
+        ("we met at 5: then we left", [], []),
+        ("I like tea", [], []),
+        ("Caroline:", [], []),
+    ],
+)
+def test_the_speaker_is_who_is_named_or_stands_in_front(
+    text: str, speakers: list[str], found: list[str]
+) -> None:
+    assert said_by(text, speakers) == found
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,17 @@ def indexed_text(text: str, speakers: Sequence[str]) -> str:
     return text if _names(told, speakers[0].casefold()) else f"{speakers[0]}: {text}"
 
 
+_PREFIX = re.compile(r"\s*([A-Z][\w'’.-]*(?: [A-Z][\w'’.-]*){0,2}|[\u4e00-\u9fff]{2,4})\s?[:：]\s*\S")
+
+
+def said_by(text: str, speakers: Sequence[str]) -> list[str]:
+    """Who is looked for as the speaker of a memory, case-folded: those known by name, else the one that the
+    text itself names in front ("Caroline: I like tea")."""
+    if not speakers and (prefix := _PREFIX.match(text)):
+        speakers = [prefix[1]]
+    return [name.casefold() for name in speakers]
+
+
 def traits(text: str) -> dict[str, int]:
     """What ranking wants to know of a text, for its payload: `w` its number of terms; where it holds, as 1:
     `q` a question, `t` tells a time, `i` speaks of oneself."""
@@ -213,16 +224,15 @@ def _parts(
     own = dense + weights.keyword * keyword
     asking = _column(payloads, "q")
     spoken_by = _spoken_by(query.speakers, payloads)
-    context = _Surroundings(payloads, own)
-    questions = _Surroundings(payloads, own * asking)
+    around = _Surroundings(payloads)
     parts = {
         "dense": dense,
         "keyword": weights.keyword * keyword,
-        "answer": weights.answer * questions.at(-1),
-        "neighbours": weights.before * context.at(-1)
-        + weights.after * context.at(1)
-        + weights.nearby * (context.at(-2) + context.at(2)),
-        "episode": weights.episode * context.episode() * float(own.max()) / (1.0 + weights.keyword),
+        "answer": weights.answer * around.at(-1, own * asking),
+        "neighbours": weights.before * around.at(-1, own)
+        + weights.after * around.at(1, own)
+        + weights.nearby * (around.at(-2, own) + around.at(2, own)),
+        "episode": weights.episode * around.episode(own) * float(own.max()) / (1.0 + weights.keyword),
         "speaker": spoken_by * (weights.speaker + weights.oneself * _column(payloads, "i")),
         "period": weights.period * _within(query.periods, payloads),
         "when": weights.when * query.asks_when * _column(payloads, "t"),
@@ -297,36 +307,33 @@ class _Surroundings:
 
     _SPAN = 1 << 40  # more than any position, so that keys of two episodes never touch
 
-    def __init__(self, payloads: Sequence[Mapping[str, Any]], own: Floats) -> None:
-        self._own = own
+    def __init__(self, payloads: Sequence[Mapping[str, Any]]) -> None:
         codes: dict[object, int] = {}
-        episodes = [self._episode_of(payload, at) for at, payload in enumerate(payloads)]
-        self._episodes = np.array([codes.setdefault(key, len(codes)) for key in episodes])
+        keys = (_episode_of(payload, at) for at, payload in enumerate(payloads))
+        self._episodes = np.array([codes.setdefault(key, len(codes)) for key in keys])
         positions = np.array([payload.get("p") or 0 for payload in payloads], dtype=np.int64)
         self._keys = self._episodes * self._SPAN + positions + 2
-        self._known, inverse = np.unique(self._keys, return_inverse=True)
-        self._best = np.zeros(len(self._known))
-        np.maximum.at(self._best, inverse, own)
+        self._known, self._places = np.unique(self._keys, return_inverse=True)
 
-    @staticmethod
-    def _episode_of(payload: Mapping[str, Any], at: int) -> object:
-        if payload.get("e") is None:
-            return at  # nothing is known about it: alone in an episode of its own
-        return (payload.get("u"), payload.get("a"), payload.get("r"), payload["e"])
-
-    def at(self, offset: int) -> Floats:
-        """The best own score that many positions away, 0 where no candidate lies there."""
+    def at(self, offset: int, scores: Floats) -> Floats:
+        """The best score that many positions away, 0 where no candidate lies there."""
+        best = np.zeros(len(self._known))
+        np.maximum.at(best, self._places, scores)
         wanted = self._keys + offset
         found = np.minimum(np.searchsorted(self._known, wanted), len(self._known) - 1)
-        return np.where(self._known[found] == wanted, self._best[found], 0.0)
+        return np.where(self._known[found] == wanted, best[found], 0.0)
 
-    def episode(self) -> Floats:
+    def episode(self, scores: Floats) -> Floats:
         """How well each one's episode does by its best members, as a share of the best episode."""
-        count = int(self._episodes.max()) + 1
-        order = np.lexsort((-self._own, self._episodes))
+        order = np.lexsort((-scores, self._episodes))
         codes = self._episodes[order]
-        starts = np.searchsorted(codes, np.arange(count))
-        place = np.arange(len(codes)) - starts[codes]
-        top = order[place < _EPISODE_TOP]
-        total = np.bincount(self._episodes[top], weights=self._own[top], minlength=count)
-        return np.asarray(_share(total / _EPISODE_TOP)[self._episodes])
+        starts = np.searchsorted(codes, np.arange(codes[-1] + 1))
+        top = order[np.arange(len(codes)) - starts[codes] < _EPISODE_TOP]
+        total = np.bincount(self._episodes[top], weights=scores[top]).astype(np.float64)
+        return np.asarray(_share(total)[self._episodes])
+
+
+def _episode_of(payload: Mapping[str, Any], at: int) -> object:
+    if payload.get("e") is None:
+        return at  # nothing is known about it: alone in an episode of its own
+    return (payload.get("u"), payload.get("a"), payload.get("r"), payload["e"])
