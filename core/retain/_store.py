@@ -25,7 +25,7 @@ from .index.payload import encode_metadata
 from .ledger import Ledger
 from .lexical import document_vector
 from .ports import Embedder
-from .ranking import indexed_text, traits
+from .ranking import indexed_text, said_by, traits
 from .types import Scope
 
 _log = logging.getLogger("retain")
@@ -215,7 +215,7 @@ def point_of(row: Row[Any], vector: npt.NDArray[np.float32]) -> Point:
         "t1": row.valid_to,
         "c": row.created_at,
         "d": row.valid_from,
-        "s": [name.casefold() for name in row.speakers],
+        "s": said_by(row.text, row.speakers),
         **traits(row.text),
         **_given(h=row.happened_at, e=row.episode, p=row.position),
         "m": encode_metadata(row.metadata),
