@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     ColumnElement,
+    Text,
     and_,
     case,
     cast,
@@ -26,7 +27,7 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -36,6 +37,7 @@ from ..filters import TIMES, All, AnyOf, Condition, Filter, Not
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
 _NUMBERS = ("integer", "real")
+_ITSELF = cast(literal("{}"), ARRAY(Text))  # the empty path
 
 
 def where(wanted: Filter | None, columns: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
@@ -147,7 +149,7 @@ def _postgresql(condition: Condition, metadata: ColumnElement[Any]) -> ColumnEle
     elif condition.operator == "contains":
         holds = (kind == "array") & _contains_any(field, [value])
         if isinstance(value, str):
-            holds = holds | ((kind == "string") & (func.strpos(field.op("#>>")("{}"), value) > 0))
+            holds = holds | ((kind == "string") & (func.strpos(field.op("#>>")(_ITSELF), value) > 0))
     else:
         holds = (kind == "number") & _ordered(condition.operator, field, _jsonb(value))
     return func.coalesce(holds, false())
