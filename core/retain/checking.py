@@ -44,8 +44,8 @@ _META = re.compile(
     r"|^.{0,6}(?:询问|请求|问候|打招呼|感谢|祝贺|想知道|没有值得|无$)",
     re.I,
 )
-_YOU = re.compile(r"\byou(?:r|rs|['’]\w+)?\b|[你您]", re.I)
-_I = re.compile(r"\b(?:i|me|my|mine|we|us|our)\b|[我咱俺]", re.I)
+YOU = re.compile(r"\byou(?:r|rs|['’]\w+)?\b|[你您]", re.I)
+_I = re.compile(r"\b(?:i|me|my|mine|myself|we|us|our|ours)\b|[我咱俺]", re.I)
 _IDS = re.compile(r"\b(?:user|agent|run|session)[ _-]?id\b|(?:用户|会话)ID", re.I)
 
 
@@ -141,7 +141,7 @@ def _of_the_listener(text: str, line: Line, lines: Sequence[Line]) -> bool:
     if line.role == "assistant":
         return False
     sentence = _closest(text, sentences(line.text) or [line.text])
-    if not _YOU.search(sentence) or _I.search(sentence):
+    if not YOU.search(sentence) or is_own(sentence):
         return False
     named = [other.name for other in lines if other.name and other.name != line.name]
     return not any(other in text for other in named)
@@ -163,6 +163,11 @@ def tells_nothing(text: str) -> bool:
         or is_small_talk(text)
         or bool(_META.search(text))
     )
+
+
+def is_own(sentence: str) -> bool:
+    """Whether a sentence speaks of its speaker, by a pronoun."""
+    return _I.search(sentence) is not None
 
 
 def folded(candidates: Iterable[Candidate]) -> list[Candidate]:

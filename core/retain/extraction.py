@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ._dialogue import Dialogue, Question, Unreadable
-from .checking import Candidate, Line, checked, foreign
+from .checking import YOU, Candidate, Line, checked, foreign, is_own
 from .dates import mentioned, resolve, written
 from .errors import ModelReplyError
 from .ports import Prompt
@@ -52,8 +52,6 @@ _REFUSAL = re.compile(
     r"|as an ai|unfortunately, i)|^(?:抱歉|对不起|很抱歉|作为(?:一个)?(?:AI|人工智能)|我(?:无法|不能))",
     re.I,
 )
-_SELF_ENGLISH = re.compile(r"\b(?:i|i'm|i've|i'd|i'll|me|my|mine|myself|we|we're|we've|us|our|ours)\b", re.I)
-_SELF_CHINESE = re.compile(r"[我咱俺]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +97,17 @@ def is_chinese(text: str) -> bool:
 
 
 def _lines(window: Window) -> list[Line]:
-    """What is shown of the messages, numbered from 1; recalled, empty and unshown ones have no number."""
+    """What is shown of the messages: those that may tell something numbered from 1, the others 0."""
     lines: list[Line] = []
+    number = 0
     for position, message in enumerate(window.messages):
         text = _shown(message) if is_shown(message) else ""
-        if text:
-            lines.append(
-                Line(len(lines) + 1, position, message.name, message.role, text, message.happened_at)
-            )
+        if not text:
+            continue
+        tells = _tells(message, text)
+        number += tells
+        said = message.happened_at
+        lines.append(Line(number if tells else 0, position, message.name, message.role, text, said))
     return lines
 
 
@@ -121,12 +122,15 @@ def _shown(message: Message) -> str:
     return resolve(line, message.happened_at) if message.happened_at else line
 
 
-def _tells(role: str, text: str) -> bool:
-    """A statement, or a question that gives something away ("a restaurant near my home in Berlin?")."""
+def _tells(message: Message, text: str) -> bool:
+    """A statement, or a question that gives something away ("a restaurant near my home in Berlin?").
+
+    Between named speakers, what is said of the listener ("you'd be great at it") is no statement.
+    """
     parts = [s for s in sentences(text) if not is_small_talk(s)]
-    if role == "assistant":
+    if message.role == "assistant":
         return any(not (is_question(s) or _REFUSAL.search(s)) for s in parts)
-    return any(is_statement(s) or _SELF_ENGLISH.search(s) or _SELF_CHINESE.search(s) for s in parts)
+    return any(is_own(s) or (is_statement(s) and not (message.name and YOU.search(s))) for s in parts)
 
 
 def _context(window: Window, texts: Texts) -> list[str]:

@@ -100,7 +100,7 @@ def third_person(text: str, subject: str = "") -> str:
         return _pronouns(f"{subject}'s {rest}" if subject else _capital(rest))
     if match := _FIRST.match(text):
         rest = text[match.end() :]
-        return _pronouns(_joined(subject, f"{match['adverb']}{_conjugated(match)}{rest}"))
+        return _pronouns(_joined(subject, f"{_conjugated(match)}{rest}"))
     if match := _ELLIPTIC.match(text):
         verb = "has been" if match["verb"].lower() == "been" else f"is {match['verb'].lower()}"
         verb = verb.replace("gonna", "going to")
@@ -109,15 +109,20 @@ def third_person(text: str, subject: str = "") -> str:
 
 
 def _conjugated(match: re.Match[str]) -> str:
-    short, verb = (match["short"] or "").replace("’", "'").lower(), (match["verb"] or "")
+    """The verb, and the adverb before it, in the third person: "'ve always hated" as "has always hated"."""
+    short, adverb, verb = (
+        (match["short"] or "").replace("’", "'").lower(),
+        match["adverb"],
+        match["verb"] or "",
+    )
     if short:
-        return f"{_VERBS[short]} {verb}".strip()
+        return f"{_VERBS[short]} {adverb}{verb}".strip()
     low = verb.replace("’", "'").lower()
     if low in _VERBS:
-        return _VERBS[low]
+        return adverb + _VERBS[low]
     if low in _PAST or low.endswith("ed") or not low:
-        return verb
-    return _third(low)
+        return adverb + verb
+    return adverb + _third(low)
 
 
 def _third(verb: str) -> str:
