@@ -67,6 +67,7 @@ class Told:
     infer: bool
     instructions: str | None
     background: bool
+    extract: bool = True
 
 
 class Remembering:
@@ -102,6 +103,7 @@ class Remembering:
             model=self._llm.name if self._llm and told.infer else "",
             window_tokens=self._window_tokens,
             owner=None if told.background else self.owner,
+            extract=told.extract,
         )
         said = [self._redacted(message) for message in told.messages]
         journaled = await io.run(
@@ -128,10 +130,17 @@ class Remembering:
                 await self.attempt(io, older)
             return await self._leased(io, job)
 
-    async def work(self, io: IO, job: JobRecord) -> bool:
-        """Do a leased job on behalf of nobody who waits. Returns whether it is done."""
-        async with holding(io, self._store.locks, job.scope):
-            return await self.attempt(io, job)
+    async def work(self, io: IO) -> bool:
+        """Do the next job that is due, on behalf of nobody who waits. Returns whether there was one."""
+        due = await io.run(self._store.ledger.jobs.peek)
+        if due is None:
+            return False
+        # The scope's lock before the lease: an add in the foreground could overtake a job that is leased and waits.
+        async with holding(io, self._store.locks, due.scope):
+            job = await io.run(self._store.ledger.jobs.lease, self.owner, job_id=due.id)
+            if job is not None:
+                await self.attempt(io, job)
+        return True
 
     async def attempt(self, io: IO, job: JobRecord) -> bool:
         try:
@@ -222,7 +231,9 @@ class Remembering:
         cut = await self._windows(io, job, shown)
         waiting = list(range(job.windows_done, len(cut)))
         if not waiting:
-            await io.run(self._store.ledger.memories.commit, job.scope, [], step=self._step(job, Usage(), True))
+            await io.run(
+                self._store.ledger.memories.commit, job.scope, [], step=self._step(job, Usage(), True)
+            )
         for group in _batches(waiting, CONCURRENCY):
             extracted = await io.map(lambda number: self._extracted(io, job, cut[number], shown), group)
             for number, (found, usage) in zip(group, extracted, strict=True):
@@ -252,6 +263,8 @@ class Remembering:
         self, io: IO, job: JobRecord, window: Window, shown: Sequence[JournaledMessage]
     ) -> tuple[list[Found], Usage]:
         behind = shown[window.start : window.start + len(window.messages)]
+        if not job.extract:
+            return [_verbatim(message) for message in behind], Usage()
         if self._llm is None:
             return _without_model(behind), Usage()
         await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
@@ -346,7 +359,9 @@ class Remembering:
         """The vector of each text that is stored; only texts that merging composed are embedded here."""
         known = {fact.indexed: vector for fact, vector in zip(found, vectors, strict=True)}
         needed = {
-            indexed_text(write.text, write.speakers) for write in writes if write.operation in ("ADD", "UPDATE")
+            indexed_text(write.text, write.speakers)
+            for write in writes
+            if write.operation in ("ADD", "UPDATE")
         }
         missing = sorted(needed - known.keys())
         fresh = await embed_documents(io, self._store.embedder, missing)
@@ -407,9 +422,7 @@ def _memory_of(decision: Decision, new_id: str) -> str:
     return decision.target.id if decision.target is not None else new_id
 
 
-def _write(
-    decision: Decision, fact: Found, target: str | None, new_id: str, metadata: Metadata
-) -> Write:
+def _write(decision: Decision, fact: Found, target: str | None, new_id: str, metadata: Metadata) -> Write:
     known = decision.target
     write = Write(
         decision.operation,
@@ -422,7 +435,11 @@ def _write(
         speakers=tuple(dict.fromkeys((*(known.speakers if known else ()), *fact.speakers))),
         sources=tuple(message.id for message in fact.behind),
     )
-    return _placed(write, fact) if decision.operation != "ADD" else _placed(replace(write, memory_id=new_id), fact)
+    return (
+        _placed(write, fact)
+        if decision.operation != "ADD"
+        else _placed(replace(write, memory_id=new_id), fact)
+    )
 
 
 def _addition(fact: Found, vector: Matrix, metadata: Metadata, reason: str) -> Write:
@@ -448,7 +465,9 @@ def _placed(write: Write, fact: Found) -> Write:
 
 
 def _micros(fact: Found, known: MemoryItem | None) -> int | None:
-    at = fact.happened_at or (fact.behind[0].happened_at if fact.behind else known.happened_at if known else None)
+    at = fact.happened_at or (
+        fact.behind[0].happened_at if fact.behind else known.happened_at if known else None
+    )
     return None if at is None else to_micros(at)
 
 

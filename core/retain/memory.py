@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 from os import PathLike
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from . import _inputs as inputs
 from ._changing import Changing, within
@@ -51,6 +51,7 @@ FROM_ENVIRONMENT: Final = _Environment.DEFAULT
 INLINE: IO = Inline()
 ASYNCIO: IO = Asyncio()
 Filters = Mapping[str, Any] | None
+Infer = bool | Literal["merge"]
 POLL_SECONDS = 0.02
 
 
@@ -179,7 +180,7 @@ class Memory:
         session_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         happened_at: datetime | str | None = None,
-        infer: bool = True,
+        infer: Infer = True,
         instructions: str | None = None,
         background: bool = False,
     ) -> AddResult:
@@ -189,7 +190,8 @@ class Memory:
         session_id: the conversation that the messages belong to. It labels them and does not divide memory.
         metadata: a JSON object that every memory of this call carries.
         happened_at: when it was said, for imported conversations: "yesterday" is the day before that.
-        infer: False keeps every text as it is.
+        infer: False keeps every text as it is; "merge" takes every text for a fact that needs no extraction,
+            and merges it with what is known.
         instructions: what to remember or leave out, in words, for the model.
         background: return once the messages are journaled; the work goes on in a thread.
 
@@ -199,7 +201,16 @@ class Memory:
         work), StorageError, ClosedError.
         """
         told = self._told(
-            messages, user_id, agent_id, run_id, session_id, metadata, happened_at, infer, instructions, background
+            messages,
+            user_id,
+            agent_id,
+            run_id,
+            session_id,
+            metadata,
+            happened_at,
+            infer,
+            instructions,
+            background,
         )
         result = run_inline(self._remembering.add(INLINE, told))
         return self._started(result)
@@ -214,13 +225,22 @@ class Memory:
         session_id: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         happened_at: datetime | str | None = None,
-        infer: bool = True,
+        infer: Infer = True,
         instructions: str | None = None,
         background: bool = False,
     ) -> AddResult:
         """Async `add`."""
         told = self._told(
-            messages, user_id, agent_id, run_id, session_id, metadata, happened_at, infer, instructions, background
+            messages,
+            user_id,
+            agent_id,
+            run_id,
+            session_id,
+            metadata,
+            happened_at,
+            infer,
+            instructions,
+            background,
         )
         return self._started(await self._remembering.add(ASYNCIO, told))
 
@@ -236,7 +256,8 @@ class Memory:
     ) -> tuple[JournaledMessage, ...]:
         """Journal messages without remembering anything of them: a session's log.
 
-        Returns those that are new; messages whose `id` is known in the session are left as they are.
+        Returns those that are new; messages whose `id` is known in the session are left as they are. A later
+        `add` with the same ids remembers them.
         """
         scope, session, said = self._said(messages, user_id, agent_id, run_id, session_id, happened_at)
         return run_inline(self._remembering.record(INLINE, scope, session, said))
@@ -714,13 +735,18 @@ class Memory:
         session_id: str | None,
         metadata: Mapping[str, Any] | None,
         happened_at: datetime | str | None,
-        infer: bool,
+        infer: Infer,
         instructions: str | None,
         background: bool,
     ) -> Told:
         scope, session, said = self._said(messages, user_id, agent_id, run_id, session_id, happened_at)
         wishes = None if instructions is None else inputs.text_of("instructions", instructions)
-        return Told(scope, said, inputs.metadata_of(metadata), session, infer, wishes, background)
+        if infer not in (True, False, "merge"):
+            raise InputError(f'infer={infer!r}: pass True, False or "merge"')
+        return Told(
+            scope, said, inputs.metadata_of(metadata), session, bool(infer), wishes, background,
+            extract=infer != "merge",
+        )  # fmt: skip
 
     def _started(self, result: AddResult) -> AddResult:
         if result.state == "pending":

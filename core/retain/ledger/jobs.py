@@ -29,7 +29,11 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What to journal about an `add`. `owner` is set where the caller goes on to do the work itself."""
+    """What to journal about an `add`. `owner` is set where the caller goes on to do the work itself.
+
+    infer: merge what is new into what is known. extract: facts are drawn from the messages first; else every
+    message is a fact already.
+    """
 
     id: str
     infer: bool
@@ -38,6 +42,7 @@ class NewJob:
     model: str
     window_tokens: int
     owner: str | None = None
+    extract: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,10 @@ class JobRecord:
     usage: Usage
     created_at: datetime
     retry_at: datetime | None
+    extract: bool = True
 
     def public(self) -> Job:
-        return Job(
-            self.id, self.state, self.scope, self.attempts, self.error, self.created_at, self.retry_at
-        )
+        return Job(self.id, self.state, self.scope, self.attempts, self.error, self.created_at, self.retry_at)
 
 
 class Jobs:
@@ -81,21 +85,28 @@ class Jobs:
         with self._database.reading() as db:
             return [_record(row) for row in db.execute(query.order_by(jobs.c.seq))]
 
-    def lease(self, owner: str, *, ahead_of: JobRecord | None = None) -> JobRecord | None:
+    def lease(
+        self, owner: str, *, ahead_of: JobRecord | None = None, job_id: str | None = None
+    ) -> JobRecord | None:
         """Take the oldest job that is free and due and whose scope has no older one unfinished.
 
-        ahead_of: only jobs of this one's exact scope that were journaled before it.
+        ahead_of: only jobs of this one's exact scope that were journaled before it. job_id: only that job.
         """
         now = self._clock()
-        older = jobs.alias("older")
-        same_scope = and_(*(older.c[name] == jobs.c[name] for name in ("user_id", "agent_id", "run_id")))
-        blocked = exists().where(same_scope, older.c.seq < jobs.c.seq, older.c.state.in_(UNFINISHED))
-        query = select(jobs).where(_free(now), _due(now), ~blocked).order_by(jobs.c.seq).limit(1)
+        query = _next(now)
+        if job_id is not None:
+            query = query.where(jobs.c.id == job_id)
         if ahead_of is not None:
             own = select(jobs.c.seq).where(jobs.c.id == ahead_of.id).scalar_subquery()
             key = scope_key(ahead_of.scope)
             query = query.where(jobs.c.seq < own, *(jobs.c[name] == value for name, value in key.items()))
         return self._take(query, owner, now)
+
+    def peek(self) -> JobRecord | None:
+        """What `lease` would take. Its scope's lock comes first, so that nobody overtakes a leased job."""
+        with self._database.reading() as db:
+            row = db.execute(_next(self._clock())).one_or_none()
+        return None if row is None else _record(row)
 
     def lease_one(self, owner: str, job_id: str) -> JobRecord | None:
         """Take this job, in whatever order and whether or not it is due, unless somebody works on it."""
@@ -117,10 +128,10 @@ class Jobs:
             hold(db, job_id, owner, self._clock())
 
     def next_due(self) -> datetime | None:
-        """When the next pending job may be tried; None where nothing is pending."""
+        """When the next pending job may be tried; None where nothing is pending that waits for no other job."""
         with self._database.reading() as db:
             query = select(func.min(func.coalesce(jobs.c.retry_at, jobs.c.created_at)))
-            micros = db.execute(query.where(jobs.c.state == "pending")).scalar()
+            micros = db.execute(query.where(jobs.c.state == "pending", ~_blocked())).scalar()
         return None if micros is None else from_micros(micros)
 
     def give_back(
@@ -167,6 +178,7 @@ def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob
             session_id=session_id or "",
             state="running" if job.owner else "pending",
             infer=job.infer,
+            extract=job.extract,
             instructions=job.instructions,
             metadata=dict(job.metadata),
             model=job.model,
@@ -203,8 +215,25 @@ def advance(db: Connection, job_id: str, *, usage: Usage, finished: bool, now: i
         "output_tokens": jobs.c.output_tokens + usage.output_tokens,
     }
     if finished:
-        values |= {"state": "done", "finished_at": now, "lease_owner": None, "lease_until": None, "error": None}
+        values |= {
+            "state": "done",
+            "finished_at": now,
+            "lease_owner": None,
+            "lease_until": None,
+            "error": None,
+        }
     db.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+
+
+def _next(now: int) -> Select[Any]:
+    return select(jobs).where(_free(now), _due(now), ~_blocked()).order_by(jobs.c.seq).limit(1)
+
+
+def _blocked() -> ColumnElement[bool]:
+    """An older job of the same exact scope is not finished."""
+    older = jobs.alias("older")
+    same_scope = and_(*(older.c[name] == jobs.c[name] for name in ("user_id", "agent_id", "run_id")))
+    return exists().where(same_scope, older.c.seq < jobs.c.seq, older.c.state.in_(UNFINISHED))
 
 
 def _free(now: int) -> ColumnElement[bool]:
@@ -232,4 +261,5 @@ def _record(row: Row[Any]) -> JobRecord:
         usage=Usage(row.calls, row.input_tokens, row.output_tokens),
         created_at=from_micros(row.created_at),
         retry_at=None if row.retry_at is None else from_micros(row.retry_at),
+        extract=row.extract,
     )

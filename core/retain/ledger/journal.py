@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +22,8 @@ EPISODE_GAP = 60 * 60 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Journaled:
-    """fresh: the messages written now. known: those that were there before, by the caller's own ids."""
+    """fresh: the messages written now, and with a job those that were only recorded before.
+    known: those that were there before, by the caller's own ids."""
 
     fresh: tuple[JournaledMessage, ...]
     known: tuple[JournaledMessage, ...]
@@ -38,12 +39,14 @@ class Journal:
     ) -> Journaled:
         """Write the messages that are new, and the job that will remember them, in one transaction.
 
-        Every message carries its `happened_at`. Without fresh messages no job is written.
+        Every message carries its `happened_at`. A message that was recorded and never remembered becomes part
+        of the job. Without fresh messages no job is written.
         """
         with self._database.writing() as db:
             counters = lock_scope(db, scope)
             known = _known(db, scope, session_id, said)
             fresh = _unseen(said, known)
+            recorded = [message for message in known.values() if job is not None and message.add_id is None]
             rows = _rows(scope, fresh, session_id, job.id if job else "", counters, self._clock())
             if rows:
                 db.execute(insert(messages), rows)
@@ -58,10 +61,12 @@ class Journal:
                         last_session=last["session_id"],
                     )
                 )
-                if job is not None:
-                    insert_job(db, scope, session_id, job, self._clock())
-        written = tuple(_journaled_from(row) for row in rows)
-        return Journaled(written, tuple(known.values()))
+            if job is not None and (rows or recorded):
+                _adopt(db, recorded, job.id)
+                insert_job(db, scope, session_id, job, self._clock())
+        adopted = {message.id: replace(message, add_id=job.id) for message in recorded if job is not None}
+        written = (*adopted.values(), *(_journaled_from(row) for row in rows))
+        return Journaled(written, tuple(message for message in known.values() if message.id not in adopted))
 
     def of_add(self, add_id: str) -> tuple[JournaledMessage, ...]:
         with self._database.reading() as db:
@@ -117,6 +122,12 @@ class Journal:
 
 def delete_messages(db: Connection, scope: Scope) -> int:
     return db.execute(delete(messages).where(*in_scope(messages, scope))).rowcount
+
+
+def _adopt(db: Connection, recorded: Sequence[JournaledMessage], add_id: str) -> None:
+    for start in range(0, len(recorded), 500):
+        ids = [message.id for message in recorded[start : start + 500]]
+        db.execute(update(messages).where(messages.c.id.in_(ids)).values(add_id=add_id))
 
 
 def _known(
@@ -193,9 +204,7 @@ def _journaled_from(row: Any) -> JournaledMessage:
     role: Role = row["role"]
     return JournaledMessage(
         id=row["id"],
-        message=Message(
-            row["content"], role, row["name"], row["external_id"], happened_at, row["data"]
-        ),
+        message=Message(row["content"], role, row["name"], row["external_id"], happened_at, row["data"]),
         scope=Scope(row["user_id"] or None, row["agent_id"] or None, row["run_id"] or None),
         session_id=row["session_id"] or None,
         add_id=row["add_id"] or None,

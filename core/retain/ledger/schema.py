@@ -94,6 +94,7 @@ jobs = Table(
     Column("session_id", String, nullable=False),
     Column("state", String, nullable=False),
     Column("infer", Boolean, nullable=False),
+    Column("extract", Boolean, nullable=False),
     Column("instructions", Text),
     Column("metadata", Json, nullable=False),
     Column("model", String, nullable=False),
