@@ -14,7 +14,7 @@ from retain import Memory
 from tests.fakes import HashEmbedder, Ticking
 
 # face, store
-COMBINATIONS = [("sync", "folder"), ("async", "folder"), ("sync", "in-memory"), ("async", "in-memory")]
+COMBINATIONS = [("sync", "folder"), ("async", "folder"), ("sync", "in-memory")]
 
 
 @pytest.fixture(autouse=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from retain import Message, ModelError, ModelReplyError
 from retain.merging import Decision, NewFact
+from retain.ports import Prompt
 from tests.conftest import Face, Opener
 from tests.fakes import ScriptedMerger, ScriptedModel, facts, updating_nearest
 
@@ -224,23 +228,32 @@ def test_background_work_is_done_after_flush(memory: Face) -> None:
     assert memory.pending() == []
 
 
+BOATS = [
+    Message(f"I own the boat called Boat{number}, which is painted in a fine colour.") for number in range(6)
+]
+
+
+def owns_the_boat(prompts: Sequence[Prompt]) -> dict[str, Any]:
+    """Answers for the window that is asked about, in whatever order the windows are."""
+    return facts((1, f"Owns {re.findall(r'Boat[0-9]', prompts[-1].content)[-1]}"))
+
+
 def test_a_long_conversation_is_worked_off_window_by_window(open_memory: Opener) -> None:
-    said = [Message(f"Fact number {number}: I own the boat called B{number}. " + "x " * 60) for number in range(8)]
-    model = ScriptedModel([facts((1, f"Owns boat B{number}")) for number in range(8)])
-    memory = open_memory(llm=model, window_tokens=60)
-    result = memory.add(said, user_id="alice")
-    assert len(result) == len(model.prompts) == result.usage.calls == 8
-    assert {change.sources for change in result} == {(message,) for message in result.messages}
+    model = ScriptedModel([owns_the_boat] * 6)
+    memory = open_memory(llm=model, window_tokens=30)
+    result = memory.add(BOATS, user_id="alice")
+    assert [change.text for change in result] == [f"Owns Boat{number}" for number in range(6)]
+    assert len(model.prompts) == result.usage.calls == 6
+    assert [change.sources for change in result] == [(message,) for message in result.messages]
 
 
 def test_a_model_that_fails_in_the_middle_keeps_the_windows_before(open_memory: Opener) -> None:
-    said = [Message(f"I own the boat called B{number}. " + "x " * 60) for number in range(6)]
-    replies = [facts((1, f"Owns boat B{number}")) for number in range(6)]
-    memory = open_memory(llm=ScriptedModel([*replies[:4], OSError("down"), OSError("down")]), window_tokens=60)
+    model = ScriptedModel([owns_the_boat] * 4 + [OSError("down")] * 2)
+    memory = open_memory(llm=model, window_tokens=30)
     with pytest.raises(ModelError):
-        memory.add(said, user_id="alice")
+        memory.add(BOATS, user_id="alice")
     assert len(texts(memory, user_id="alice")) == 4
-    memory.memory.llm.replies = replies[4:]
+    model.replies = [owns_the_boat] * 2
     [result] = memory.resume()
-    assert len(result) == 2
+    assert [change.text for change in result] == ["Owns Boat4", "Owns Boat5"]
     assert len(texts(memory, user_id="alice")) == 6

@@ -1,0 +1,34 @@
+# Each target does its own set-up: a virtual environment in .venv, with everything in requirements-dev.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench notebooks clean
+
+$(READY): requirements-dev.txt pyproject.toml langmem_adapter/pyproject.toml llamaindex_adapter/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $(READY)
+
+demo: $(READY)  ## what a memory does over several days, on a conversation that ships with the package
+	$(BIN)/python -m retain.demo
+
+test: $(READY)  ## the whole suite
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy core langmem_adapter/langchain_retain llamaindex_adapter/llama_index
+	$(BIN)/mypy tests/typing_surface.py
+
+bench: $(READY)  ## overhead, size and start-up; see docs/BENCHMARKS.md for the rest
+	$(BIN)/python bench/index_speed.py
+	$(BIN)/python bench/overhead.py
+
+notebooks: $(READY)  ## execute the notebooks in place
+	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
