@@ -57,6 +57,18 @@ def test_hits_show_their_score_and_explanation() -> None:
     assert "parts" not in Hits([SearchHit(MEMORY, 0.876)])._repr_html_()
 
 
+def test_parts_are_shown_largest_first_without_those_that_add_nothing() -> None:
+    html = Hits([SearchHit(MEMORY, 0.9, {"recency": 0.004, "keywords": 0.2, "dense": 0.5})])._repr_html_()
+    assert "dense: 0.50<br>keywords: 0.20" in html
+    assert "recency" not in html
+
+
+def test_the_owner_is_shown_once_memories_of_several_are_listed() -> None:
+    other = replace(MEMORY, user_id="bob")
+    assert "bob" in Page((MEMORY, other), total=2)._repr_html_()
+    assert "alice" not in Page((MEMORY, MEMORY), total=2)._repr_html_()
+
+
 def test_changes_show_what_was_before_and_after() -> None:
     html = Changes([CHANGE, replace(CHANGE, operation="ADD", before=None, undoes="c0")])._repr_html_()
     assert "<s>Likes tennis</s>" in html

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
+from typing import Any
 
 from .types import Change, MemoryItem, SearchHit
 
@@ -25,7 +26,7 @@ def table(rows: Sequence[Row]) -> str:
     names: dict[str, None] = {}
     for line in cells:
         names |= dict.fromkeys(line)
-    columns = [name for name in names if any(line.get(name) for line in cells)]
+    columns = [name for name in names if any(line.get(name) for line in cells) and not _idle(name, cells)]
     head = "".join(f'<th style="{_NARROW}">{escape(name)}</th>' for name in columns)
     body = "".join(
         "<tr>" + "".join(_cell(name, line.get(name, "")) for name in columns) + "</tr>" for line in cells
@@ -38,15 +39,16 @@ def preformatted(text: str) -> str:
     return f'<pre style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(text)}</pre>'
 
 
+def _idle(name: str, cells: Sequence[Cells]) -> bool:
+    """Whether a column says the same in every line, and nobody would miss it."""
+    return name == "whose" and len(cells) > 1 and len({line.get(name) for line in cells}) == 1
+
+
 def _cells(row: Row) -> Cells:
     if isinstance(row, Change):
         return _change(row)
     if isinstance(row, SearchHit):
-        return (
-            {"score": f"{row.score:.2f}"}
-            | _memory(row.memory)
-            | {"parts": _pairs(row.parts, "{:.2f}".format)}
-        )
+        return {"score": f"{row.score:.2f}"} | _memory(row.memory) | {"parts": _parts(row.parts)}
     return _memory(row)
 
 
@@ -57,8 +59,8 @@ def _memory(memory: MemoryItem) -> Cells:
     return {
         "memory": text,
         "when": _date(memory.happened_at or memory.created_at),
-        "whose": _pairs(memory.scope.ids(), str),
-        "metadata": _pairs(memory.metadata, str),
+        "whose": _pairs(memory.scope.ids()),
+        "metadata": _pairs(memory.metadata),
         "until": _date(memory.valid_to),
         "id": _id(memory.id),
     }
@@ -85,9 +87,14 @@ def _cell(name: str, html: str) -> str:
     return f'<td style="{_TEXT if name in _WIDE_COLUMNS else _NARROW}">{html}</td>'
 
 
-def _pairs(mapping: object, show: Callable[[float], str] | type[str]) -> str:
-    items = mapping.items() if hasattr(mapping, "items") else ()
-    return "<br>".join(f"{escape(str(key))}: {escape(show(value))}" for key, value in items)
+def _pairs(mapping: Mapping[str, Any]) -> str:
+    return "<br>".join(f"{escape(str(key))}: {escape(str(value))}" for key, value in mapping.items())
+
+
+def _parts(parts: Mapping[str, float]) -> str:
+    """Signal and contribution, largest first, without those that round to nothing."""
+    shown = sorted(((value, name) for name, value in parts.items() if abs(value) >= 0.005), reverse=True)
+    return _pairs({name: f"{value:.2f}" for value, name in shown})
 
 
 def _date(at: datetime | None) -> str:
