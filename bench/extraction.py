@@ -46,7 +46,7 @@ from retain.ports import Completion, LanguageModel, Prompt, Schema
 from retain.prompts.extraction import CHINESE, ENGLISH, SCHEMA
 from retain.tokens import count_tokens
 from retain.types import Message, Scope, Usage
-from retain.windowing import WINDOW_TOKENS
+from retain.windowing import WINDOW_MESSAGES, WINDOW_TOKENS
 
 COVERED, NEAR, SUPPORTED, REPEATED = 0.7, 0.6, 0.45, 0.92
 RESULTS = Path(__file__).parent / "results"
@@ -100,6 +100,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=60, help="of each conversation, from its beginning")
     parser.add_argument("--ways", nargs="+", default=["sessions", "turns"], choices=["sessions", "turns"])
     parser.add_argument("--window", type=int, default=WINDOW_TOKENS, help="tokens of messages per request")
+    parser.add_argument("--window-messages", type=int, default=WINDOW_MESSAGES, help="messages per request")
     parser.add_argument("--model", default=os.environ.get("OPENAI_MODEL", "qwen"))
     parser.add_argument("--show", action="store_true", help="print every fact under its message")
     parser.add_argument("--out", type=Path, default=RESULTS / "extraction.json")
@@ -111,7 +112,7 @@ def main() -> None:
     results: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "model": args.model,
-        "window_tokens": args.window,
+        "window": {"tokens": args.window, "messages": args.window_messages},
         "messages_per_conversation": args.messages,
         "instructions_tokens": {"en": _instructions(ENGLISH.system), "zh": _instructions(CHINESE.system)},
         "thresholds": {"covered": COVERED, "near": NEAR, "supported": SUPPORTED, "repeated": REPEATED},
@@ -135,7 +136,7 @@ def _instructions(system: str) -> int:
 def _extracted(c: Conversation, way: str, args: argparse.Namespace, model: LanguageModel) -> Run:
     run = Run()
     asking = Asking(Inline(), model)
-    made = list(_windows(c, way, args.messages, args.window))
+    made = list(_windows(c, way, args))
     begun = time.monotonic()
     for done, window in enumerate(made, 1):
         run.windows += 1
@@ -153,15 +154,16 @@ def _extracted(c: Conversation, way: str, args: argparse.Namespace, model: Langu
     return run
 
 
-def _windows(c: Conversation, way: str, limit: int, size: int) -> Iterator[Window]:
-    turns = c.turns[:limit]
+def _windows(c: Conversation, way: str, args: argparse.Namespace) -> Iterator[Window]:
+    turns = c.turns[: args.messages]
     if way == "turns":
         for at, turn in enumerate(turns):
             earlier = [_message(t) for t in turns[max(0, at - 6) : at] if t.session == turn.session]
             yield from windows([_message(turn)], earlier=earlier)
         return
     for session in sorted({turn.session for turn in turns}):
-        yield from windows([_message(turn) for turn in turns if turn.session == session], max_tokens=size)
+        messages = [_message(turn) for turn in turns if turn.session == session]
+        yield from windows(messages, max_tokens=args.window, max_messages=args.window_messages)
 
 
 def _message(turn: Entry) -> Message:

@@ -32,7 +32,7 @@ def replied(content: str) -> Message:
 
 
 def window(*messages: Message, earlier: Sequence[Message] = ()) -> Window:
-    (made,) = windows(messages, earlier=earlier)
+    (made,) = windows(messages, earlier=earlier, max_messages=9)
     return made
 
 
@@ -253,7 +253,9 @@ def test_chinese_recommendations_are_ascribed_to_the_assistant() -> None:
 
 
 def test_what_is_said_to_the_other_is_not_told_of_the_speaker() -> None:
-    made = window(said("I like tea.", "Caroline"), said("So cool you found such a helpful group! I'm glad.", "Melanie"))
+    made = window(
+        said("I like tea.", "Caroline"), said("So cool you found such a helpful group! I'm glad.", "Melanie")
+    )
     assert texts_of(made, [(2, "Melanie found such a helpful group")]) == []
     assert texts_of(made, [(2, "Caroline found such a helpful group")]) == [
         "Melanie says Caroline found such a helpful group"
@@ -395,11 +397,18 @@ def test_any_reply_gives_facts_of_shown_messages_or_is_unreadable(entries: Any) 
 
 def test_windows_keep_to_their_budget_and_to_the_order() -> None:
     messages = [said(f"I like number {number} very much indeed.") for number in range(40)]
-    made = windows(messages, max_tokens=100, count=estimate_tokens)
+    made = windows(messages, max_tokens=100, max_messages=99, count=estimate_tokens)
     assert len(made) > 4
     assert [m for w in made for m in w.messages] == messages
     assert [w.start for w in made] == [sum(len(w.messages) for w in made[:at]) for at in range(len(made))]
     assert all(sum(estimate_tokens(m.content) for m in w.messages) <= 100 for w in made)
+
+
+def test_windows_hold_a_few_messages_and_tool_output_goes_with_its_neighbours() -> None:
+    tool = said("42", role="tool")
+    made = windows([said("I like tea."), tool, replied("Noted."), said("I like rain."), tool], max_messages=2)
+    assert [len(part.messages) for part in made] == [3, 2]
+    assert [part.start for part in made] == [0, 3]
 
 
 def test_the_context_of_a_window_is_what_came_right_before_it() -> None:

@@ -140,8 +140,15 @@ def _of_the_listener(text: str, line: Line, lines: Sequence[Line]) -> bool:
     """ "So cool you found a group" tells nothing of its speaker; a fact that says so has the wrong person."""
     if line.role == "assistant":
         return False
-    sentence = _closest(text, sentences(line.text) or [line.text])
-    if not YOU.search(sentence) or is_own(sentence):
+    words = _words(text)
+    of_listener = of_others = -1
+    for sentence in sentences(line.text):
+        shared = len(words & _words(sentence))
+        if YOU.search(sentence) and not is_own(sentence):
+            of_listener = max(of_listener, shared)
+        else:
+            of_others = max(of_others, shared + is_own(sentence))
+    if of_listener < of_others or of_listener < 1:
         return False
     named = [other.name for other in lines if other.name and other.name != line.name]
     return not any(other in text for other in named)

@@ -10,10 +10,11 @@ from .recalled import strip_recalled
 from .tokens import count_tokens
 from .types import Message
 
-# A 1.5B model finds fewer facts per message, and repeats itself more, the more messages it sees at once: of
-# eleven messages (400 tokens) it told one fact eleven times, of four at a time each told its own. Larger models
-# do well with larger windows. `python bench/extraction.py … --window 400`.
-WINDOW_TOKENS = 160
+# How much one request holds. A 1.5B model repeats its first fact for every further message: of six messages it
+# told one fact six times, of one or two each told its own. Larger models do well with more, and each request
+# repeats the instructions: pass larger numbers. `python bench/extraction.py … --ways sessions --window-messages 6`.
+WINDOW_TOKENS = 400
+WINDOW_MESSAGES = 2
 CONTEXT_TOKENS = 200
 CONTEXT_MESSAGES = 6
 
@@ -50,16 +51,19 @@ def windows(
     *,
     earlier: Sequence[Message] = (),
     max_tokens: int = WINDOW_TOKENS,
+    max_messages: int = WINDOW_MESSAGES,
     count: Callable[[str], int] = count_tokens,
 ) -> list[Window]:
-    """`messages` in windows of at most `max_tokens`, each with the tail of what came before it.
+    """`messages` in windows of at most `max_tokens` and `max_messages`, each with the tail of what came before.
+
+    Only what is shown counts: tool output and system prompts go along with their neighbours.
 
     earlier: the conversation before `messages`, oldest first. A message that is longer than a window is
     cut at paragraphs, lines, sentences or words, whichever suffices; its pieces carry its position.
     """
     made: list[Window] = []
     before = list(earlier[-CONTEXT_MESSAGES:])
-    for start, group in _groups(messages, max(16, max_tokens), count):
+    for start, group in _groups(messages, max(16, max_tokens), max(1, max_messages), count):
         made.append(Window(tuple(group), start, _tail(before, count)))
         before = (before + group)[-CONTEXT_MESSAGES:]
     return made
@@ -71,19 +75,21 @@ def is_shown(message: Message) -> bool:
 
 
 def _groups(
-    messages: Sequence[Message], budget: int, count: Callable[[str], int]
+    messages: Sequence[Message], budget: int, most: int, count: Callable[[str], int]
 ) -> Iterator[tuple[int, list[Message]]]:
     group: list[Message] = []
-    start = used = 0
+    start = used = shown = 0
     for position, piece, cost in _pieces(messages, budget, count):
         same_message = bool(group) and start + len(group) > position
-        if group and (used + cost > budget or same_message):
+        full = used + cost > budget or (shown == most and is_shown(piece))
+        if group and (full or same_message):
             yield start, group
-            group, used = [], 0
+            group, used, shown = [], 0, 0
         if not group:
             start = position
         group.append(piece)
         used += cost
+        shown += is_shown(piece)
     if group:
         yield start, group
 
