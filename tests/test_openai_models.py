@@ -60,7 +60,7 @@ class Endpoint:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 endpoint.bodies.append(body)
-                endpoint.headers.append(dict(self.headers))
+                endpoint.headers.append({name.lower(): value for name, value in self.headers.items()})
                 status, reply = endpoint.answer(body)
                 data = json.dumps(reply).encode()
                 self.send_response(status)
@@ -175,7 +175,7 @@ def test_a_reply_comes_back_parsed_with_its_usage(endpoint: Endpoint, complete: 
     assert body["messages"][1] == {"role": "user", "content": "我喜欢打网球"}
     assert body["response_format"]["json_schema"]["schema"] == FACTS.json
     assert body["response_format"]["json_schema"]["strict"] is True
-    assert endpoint.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert endpoint.headers[0]["authorization"] == f"Bearer {KEY}"
 
 
 def test_without_a_schema_a_reply_is_text(endpoint: Endpoint, complete: Complete) -> None:
