@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from . import _inputs as inputs
 from ._changing import Changing, within
 from ._io import IO, Asyncio, Inline, run_inline
-from ._opening import open_store
+from ._opening import IN_MEMORY, default_folder, open_store
 from ._recalling import Asked, Recalling, hits_for
+from ._reindexing import Progress, reindex
 from ._remembering import Remembering, Told
 from ._store import OPEN_STORES, Agreement, Store
+from ._transfer import export, import_
 from ._worker import Worker
 from .errors import InputError, NotFoundError
 from .events import Event, Listeners
@@ -104,6 +107,7 @@ class Memory:
             self._events.subscribe(listener)
         self._now = now
         self._store: Store = open_store(path, embedder or default_embedder(), ledger, index, now)
+        self._folder = _folder_of(path, ledger)
         self._left = False
         self._remembering = Remembering(
             self._store,
@@ -135,6 +139,16 @@ class Memory:
     def embedder(self) -> Embedder:
         """The embedder of the store."""
         return self._store.embedder
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of an embedded store; None for ":memory:" and for servers."""
+        return self._folder
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._left
 
     def close(self) -> None:
         """Finish the background work that is due, and close the store. Closing twice is harmless."""
@@ -632,10 +646,14 @@ class Memory:
         agent_id: str | None = None,
         run_id: str | None = None,
         session_id: str | None = None,
+        keep: Sequence[str] = (),
     ) -> int:
-        """Empty a session's log: `messages` no longer shows it. As evidence of memories it stays in the journal."""
+        """Empty a session's log: `messages` no longer shows it. As evidence of memories it stays in the journal.
+
+        keep: ids of journaled messages that stay in the log. Returns how many messages left it.
+        """
         scope, session = _guard(user_id, agent_id, run_id, True), inputs.session_of(session_id)
-        return run_inline(self._clear(INLINE, scope, session))
+        return run_inline(self._clear(INLINE, scope, session, keep))
 
     async def aclear_messages(
         self,
@@ -644,10 +662,11 @@ class Memory:
         agent_id: str | None = None,
         run_id: str | None = None,
         session_id: str | None = None,
+        keep: Sequence[str] = (),
     ) -> int:
         """Async `clear_messages`."""
         scope, session = _guard(user_id, agent_id, run_id, True), inputs.session_of(session_id)
-        return await self._clear(ASYNCIO, scope, session)
+        return await self._clear(ASYNCIO, scope, session, keep)
 
     # -- work that waits ----------------------------------------------------------------------------------------
 
@@ -690,6 +709,81 @@ class Memory:
     async def aretry(self, job_id: str | None = None) -> int:
         """Async `retry`."""
         return await self._retry(ASYNCIO, job_id)
+
+    # -- whole stores -------------------------------------------------------------------------------------------
+
+    def export(
+        self,
+        target: str | PathLike[str] | IO_[str],
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+    ) -> Transfer:
+        """Write everything that carries these ids, or the whole store, as JSON Lines: messages, adds, memories in
+        all their versions, and their history with its evidence.
+
+        target: a path, replaced once the export is whole; or a text file that is open for writing.
+        Vectors are not written: `import_` embeds texts anew. Raises StorageError.
+        """
+        return run_inline(self._export(INLINE, target, _guard(user_id, agent_id, run_id)))
+
+    async def aexport(
+        self,
+        target: str | PathLike[str] | IO_[str],
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+    ) -> Transfer:
+        """Async `export`."""
+        return await self._export(ASYNCIO, target, _guard(user_id, agent_id, run_id))
+
+    def import_(
+        self,
+        source: str | PathLike[str] | IO_[str],
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        progress: Progress | None = None,
+    ) -> Transfer:
+        """Read an export back as it was: ids, times, history. Into any store, whatever its embedder.
+
+        source: a path, or a text file that is open for reading.
+        user_id, agent_id, run_id: refuse a file in which anything carries other ids than these.
+        progress: called with the number of texts embedded, and how many there are.
+        What is here already is skipped, so importing twice is harmless. One transaction: all of it or nothing.
+        Raises InputError, with the number of the line, where the file is damaged, cut short, or contradicts what
+        is here; EmbeddingError; StorageError.
+        """
+        return run_inline(self._import(INLINE, source, _guard(user_id, agent_id, run_id), progress))
+
+    async def aimport_(
+        self,
+        source: str | PathLike[str] | IO_[str],
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+        progress: Progress | None = None,
+    ) -> Transfer:
+        """Async `import_`."""
+        return await self._import(ASYNCIO, source, _guard(user_id, agent_id, run_id), progress)
+
+    def reindex(self, embedder: Embedder | None = None, *, progress: Progress | None = None) -> int:
+        """Build the index anew, with another embedder where one is given, while everything goes on.
+
+        Every `Memory` of this process on the store has the new embedder when it returns; other processes have to
+        open the store anew. If it is cut short, the store is as it was, and texts that are embedded already are
+        not embedded again. progress: called with how many texts, then points, are done, and how many there are.
+        Returns the number of points. Raises InputError, EmbeddingError, StorageError.
+        """
+        return run_inline(self._reindex(INLINE, embedder, progress))
+
+    async def areindex(self, embedder: Embedder | None = None, *, progress: Progress | None = None) -> int:
+        """Async `reindex`."""
+        return await self._reindex(ASYNCIO, embedder, progress)
 
     # -- care ---------------------------------------------------------------------------------------------------
 
@@ -825,9 +919,9 @@ class Memory:
             inputs.limit_of(limit)
         return await io.run(self._store.ledger.journal.listed, scope, session_id, limit=limit)
 
-    async def _clear(self, io: IO, scope: Scope, session_id: str | None) -> int:
+    async def _clear(self, io: IO, scope: Scope, session_id: str | None, keep: Sequence[str]) -> int:
         self._store.check()
-        return await io.run(self._store.ledger.journal.clear, scope, session_id)
+        return await io.run(self._store.ledger.journal.clear, scope, session_id, list(keep))
 
     async def _jobs(self, io: IO, *states: Any) -> list[Job]:
         self._store.check()
@@ -860,6 +954,29 @@ class Memory:
             waited += POLL_SECONDS
         return True
 
+    async def _export(
+        self, io: IO, target: str | PathLike[str] | IO_[str], scope: Scope
+    ) -> Transfer:
+        self._store.check()
+        with self._events.observing("export", scope):
+            return await io.run(export, self._store.ledger, scope, target)
+
+    async def _import(
+        self, io: IO, source: str | PathLike[str] | IO_[str], scope: Scope, progress: Progress | None
+    ) -> Transfer:
+        self._store.check()
+        with self._events.observing("import", scope):
+            imported = await import_(self._store, io, source, scope, progress)
+        if await io.run(self._store.ledger.jobs.next_due) is not None:
+            self._worker.start()
+        return imported
+
+    async def _reindex(self, io: IO, embedder: Embedder | None, progress: Progress | None) -> int:
+        self._store.check()
+        _check_ports(None, embedder, None)
+        with self._events.observing("reindex", Scope()):
+            return await reindex(self._store, io, embedder, progress)
+
     async def _verify(self, io: IO) -> Agreement:
         self._store.check()
         return await self._store.verify(io)
@@ -867,6 +984,12 @@ class Memory:
     async def _repair(self, io: IO) -> Agreement:
         self._store.check()
         return await self._store.repair(io)
+
+
+def _folder_of(path: str | PathLike[str] | None, ledger: str | None) -> Path | None:
+    if ledger is not None or (path is not None and str(path) == IN_MEMORY):
+        return None
+    return default_folder() if path is None else Path(path).expanduser().resolve()
 
 
 def _guard(user_id: str | None, agent_id: str | None, run_id: str | None, required: bool = False) -> Scope:
