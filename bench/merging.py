@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 import httpx
 import numpy as np
+
 from retain import merging
 from retain._dialogue import Question, Unreadable
 from retain.errors import ModelReplyError
@@ -195,7 +196,7 @@ def report(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
-        "--strategy", default="WithoutModel", choices=["WithoutModel", "Together", "Pairwise"]
+        "--strategy", default="WithoutModel", choices=["WithoutModel", "Together", "OneByOne", "Operations"]
     )
     parser.add_argument("--cases", type=Path, default=HERE / "merging_cases.json")
     parser.add_argument("--split", choices=["dev", "held-out", "unseen"])

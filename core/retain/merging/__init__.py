@@ -6,7 +6,7 @@ Pure: it asks through a dialogue and does no I/O.
 from .data import Decision, Decisions, MergeStrategy, Neighbour, NewFact
 from .evidence import normalised
 from .relations import near_duplicate
-from .strategies import Pairwise, Together, WithoutModel
+from .strategies import OneByOne, Operations, Together, WithoutModel
 
 __all__ = [
     "Decision",
@@ -14,7 +14,8 @@ __all__ = [
     "MergeStrategy",
     "Neighbour",
     "NewFact",
-    "Pairwise",
+    "OneByOne",
+    "Operations",
     "Together",
     "WithoutModel",
     "near_duplicate",

@@ -229,3 +229,28 @@ def _apart(new: Evidence, old: Evidence) -> Verdict | None:
     if not new.words & old.words and not new.concepts & old.concepts and not new.corrected:
         return Verdict("different", "nothing in common")
     return None
+
+
+def believable(relation: Relation, fact: str, memory: str) -> Relation:
+    """The strongest part of a relation that the words support: for answers of a model that guesses.
+
+    Without words in common nothing is believed; "contradicts", which replaces, only where the statements
+    share most of what they say, or where the fact speaks of a change.
+    """
+    new, old = read(fact), read(memory)
+    shared = _shared(new, old)
+    smaller = min(len(new.objects), len(old.objects)) or 1
+    share = 0.0 if new.chinese and len(shared) == 1 < smaller else len(shared) / smaller
+    speaks_of_change = new.changed or new.ended or new.corrected or new.negated
+    if relation == "contradicts" and (share >= 0.6 or (shared and speaks_of_change)):
+        return "contradicts"
+    if (
+        relation in ("same", "less")
+        and share >= 0.6
+        and new.numbers <= old.numbers
+        and new.names <= old.names
+    ):
+        return relation
+    if relation != "different" and share >= 0.5 and not new.many & old.many:
+        return "extends"
+    return "different"

@@ -1,8 +1,14 @@
-"""The ways to put the question: all facts together, fact by fact and pair by pair, or not at all."""
+"""The ways to put the question: all facts together, one by one, for an operation, or not at all.
+
+Small models guess. Qwen2.5-Coder-1.5B calls nearly every pair of statements a contradiction, however it is
+asked. So each question holds a control: a memory that has nothing to do with the fact. A model that relates
+the fact to the control is believed only as far as the words support it (`relations.believable`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .._dialogue import Dialogue, Question, Unreadable
@@ -11,11 +17,12 @@ from ..prompts import merging as prompts
 from ..types import MemoryItem, Operation
 from .composing import extended
 from .data import Decision, Decisions, Neighbour, NewFact
-from .relations import RELATIONS, Relation, Verdict
+from .relations import RELATIONS, Relation, Verdict, believable, judged
 from .review import Judgement, added, conclude, judgements, repeated, repeats, reviewed, shortcut
 
 Proposal = tuple[Decision, ...]
 Asking = Generator[Sequence[Question], Sequence[Any], dict[int, Proposal]]
+Row = Mapping[str, Any]
 
 
 class _Strategy:
@@ -30,9 +37,8 @@ class _Strategy:
         unsure = {i: fact for i, fact in enumerate(facts) if i not in decided}
         if unsure:
             decided |= yield from self._ask(unsure)
-        proposed = [
-            decided.get(i) or added(f, "the model did not decide about it") for i, f in enumerate(facts)
-        ]
+        silent = "the model did not decide about it"
+        proposed = [decided.get(i) or added(fact, silent) for i, fact in enumerate(facts)]
         return reviewed(facts, proposed)
 
     def _ask(self, facts: Mapping[int, NewFact]) -> Asking:
@@ -40,7 +46,7 @@ class _Strategy:
 
 
 class WithoutModel(_Strategy):
-    """No questions: repeats fold, a statement that contains another replaces it, all else is kept."""
+    """No questions: what the words tell is done, all else is kept."""
 
     def _ask(self, facts: Mapping[int, NewFact]) -> Asking:
         yield from ()
@@ -48,86 +54,120 @@ class WithoutModel(_Strategy):
 
 
 class Together(_Strategy):
-    """One call for all facts, which answers an operation for each."""
+    """One call for all facts: how each stands to its near memories. The operation follows in code."""
 
     def _ask(self, facts: Mapping[int, NewFact]) -> Asking:
-        memories = _shown(facts.values())
-        question = prompts.operations(list(facts.values()), memories)
+        shown = [_shown(fact) for fact in facts.values()]
+        (answer,) = yield [_relations(shown)]
+        if isinstance(answer, ModelReplyError):
+            return _unread(facts, answer)
+        return {i: _concluded(one, n, answer) for n, (i, one) in enumerate(zip(facts, shown, strict=True), 1)}
+
+
+class OneByOne(_Strategy):
+    """One call per fact: how it stands to its near memories. For models that lose track of several facts."""
+
+    def _ask(self, facts: Mapping[int, NewFact]) -> Asking:
+        shown = {i: _shown(fact) for i, fact in facts.items()}
+        answers = yield [_relations([one]) for one in shown.values()]
+        decided: dict[int, Proposal] = {}
+        for (i, one), answer in zip(shown.items(), answers, strict=True):
+            failed = isinstance(answer, ModelReplyError)
+            decided |= _unread({i: one.fact}, answer) if failed else {i: _concluded(one, 1, answer)}
+        return decided
+
+
+class Operations(_Strategy):
+    """One call for all facts, which answers an operation and the new text for each: for large models."""
+
+    def _ask(self, facts: Mapping[int, NewFact]) -> Asking:
+        memories = list({n.memory.id: n.memory for f in facts.values() for n in judgements(f)[1]}.values())
+        question = prompts.operations([fact.text for fact in facts.values()], [m.text for m in memories])
         (answer,) = yield [Question(*question, read=lambda reply: _rows(reply, "decisions"))]
         if isinstance(answer, ModelReplyError):
             return _unread(facts, answer)
-        order = list(facts)
-        decided: dict[int, Proposal] = {}
+        order, decided = list(facts), dict[int, Proposal]()
         for row in answer:
-            number = row.get("fact")
-            if isinstance(number, int) and 0 < number <= len(order) and order[number - 1] not in decided:
-                i = order[number - 1]
+            i = _chosen(order, row.get("fact"))
+            if i is not None and i not in decided:
                 decided[i] = _operation(facts[i], row, memories)
         return decided
 
 
-class Pairwise(_Strategy):
-    """One call per fact: how it stands to each near memory. The operation is derived in code."""
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A fact as it is shown: the neighbours that are asked about, then those that serve as controls.
 
-    def _ask(self, facts: Mapping[int, NewFact]) -> Asking:
-        pairs = {i: judgements(fact)[1] for i, fact in facts.items()}
-        questions = [
-            Question(*prompts.relations(facts[i], near), read=lambda reply: _rows(reply, "relations"))
-            for i, near in pairs.items()
-        ]
-        answers = yield questions
-        return {
-            i: added(facts[i], _unreadable(answer))
-            if isinstance(answer, ModelReplyError)
-            else conclude(facts[i], _judgements(near, answer))
-            for (i, near), answer in zip(pairs.items(), answers, strict=True)
-        }
+    controls: texts of memories that have nothing to do with the fact, at least one.
+    """
+
+    fact: NewFact
+    asked: tuple[Neighbour, ...]
+    controls: tuple[str, ...]
+
+    @property
+    def texts(self) -> list[str]:
+        return [*(neighbour.memory.text for neighbour in self.asked), *self.controls]
 
 
-def _shown(facts: Iterable[NewFact]) -> list[MemoryItem]:
-    """The near memories of all facts, each once; its number in the question is its position plus one."""
-    memories: dict[str, MemoryItem] = {}
-    for fact in facts:
-        for neighbour in judgements(fact)[1]:
-            memories.setdefault(neighbour.memory.id, neighbour.memory)
-    return list(memories.values())
+def _shown(fact: NewFact) -> _Shown:
+    told, open_ = judgements(fact)
+    different = [j.neighbour.memory.text for j in told if j.verdict.relation == "different"]
+    apart = different or [text for text in prompts.controls(fact.text) if _unrelated(fact.text, text)]
+    return _Shown(fact, tuple(open_), tuple(apart[:1]))
 
 
-def _rows(reply: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+def _unrelated(fact: str, control: str) -> bool:
+    verdict = judged(fact, control)
+    return verdict is not None and verdict.relation == "different"
+
+
+def _relations(shown: Sequence[_Shown]) -> Question:
+    question = prompts.relations([(one.fact.text, one.texts) for one in shown])
+    return Question(*question, read=lambda reply: _rows(reply, "relations"))
+
+
+def _concluded(shown: _Shown, number: int, rows: Sequence[Row]) -> Proposal:
+    """The decision for the fact of that number, from the rows about it."""
+    relations: dict[int, Relation] = {}
+    for row in rows:
+        memory, relation = row.get("memory"), row.get("relation")
+        if row.get("fact") == number and isinstance(memory, int) and relation in RELATIONS:
+            relations.setdefault(memory, relation)
+    answered = [relations.get(i, "different") for i in range(1, len(shown.texts) + 1)]
+    guessing = any(relation != "different" for relation in answered[len(shown.asked) :])
+    told = []
+    for neighbour, relation in zip(shown.asked, answered, strict=False):
+        kept = believable(relation, shown.fact.text, neighbour.memory.text) if guessing else relation
+        told.append(Judgement(neighbour, Verdict(kept, "decided by the model")))
+    return conclude(shown.fact, told)
+
+
+def _operation(fact: NewFact, row: Row, memories: Sequence[MemoryItem]) -> Proposal:
+    operations: dict[Any, Operation] = {"UPDATE": "UPDATE", "DELETE": "DELETE", "NOOP": "NOOP"}
+    operation, target = operations.get(row.get("operation")), _chosen(memories, row.get("memory"))
+    if row.get("operation") == "ADD":
+        return added(fact, "decided by the model")
+    if target is None or operation is None:
+        return added(fact, "kept as it is, for the model named no memory that was shown")
+    text = str(row.get("text") or "") or extended(target.text, fact.text)
+    return (
+        Decision(operation, text if operation == "UPDATE" else fact.text, target, "decided by the model"),
+    )
+
+
+def _chosen(shown: Sequence[Any], number: Any) -> Any:
+    """The one of that number, counted from 1; None where there is none."""
+    return shown[number - 1] if type(number) is int and 0 < number <= len(shown) else None
+
+
+def _rows(reply: Mapping[str, Any], key: str) -> list[Row]:
     rows = reply.get(key)
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise Unreadable(f'"{key}" must be a list of objects')
     return rows
 
 
-def _operation(fact: NewFact, row: Mapping[str, Any], memories: Sequence[MemoryItem]) -> Proposal:
-    number, operation = row.get("memory"), str(row.get("operation", "")).upper()
-    target = memories[number - 1] if isinstance(number, int) and 0 < number <= len(memories) else None
-    text = str(row.get("text") or "")
-    reason = "decided by the model"
-    operations: dict[str, Operation] = {"UPDATE": "UPDATE", "DELETE": "DELETE", "NOOP": "NOOP"}
-    if target is None or operation not in operations:
-        return added(fact, reason if operation == "ADD" else "the model named no memory that was shown")
-    if operation == "UPDATE":
-        return (Decision("UPDATE", text or extended(target.text, fact.text), target, reason),)
-    return (Decision(operations[operation], fact.text, target, reason),)
-
-
-def _judgements(near: Sequence[Neighbour], rows: Sequence[Mapping[str, Any]]) -> list[Judgement]:
-    relations: dict[int, Relation] = {}
-    for row in rows:
-        number, relation = row.get("memory"), row.get("relation")
-        if isinstance(number, int) and relation in RELATIONS:
-            relations.setdefault(number, relation)
-    return [
-        Judgement(neighbour, Verdict(relations.get(i, "different"), "decided by the model"))
-        for i, neighbour in enumerate(near, 1)
-    ]
-
-
-def _unreadable(error: ModelReplyError) -> str:
-    return f"kept as it is, for the model's reply could not be read: {error}"
-
-
 def _unread(facts: Mapping[int, NewFact], error: ModelReplyError) -> dict[int, Proposal]:
-    return {i: added(fact, _unreadable(error)) for i, fact in facts.items()}
+    reason = f"kept as it is, for the model's reply could not be read: {error}"
+    return {i: added(fact, reason) for i, fact in facts.items()}
