@@ -84,7 +84,8 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
     candidates = _answer((yield [question]))
     if texts is CHINESE and foreign(candidates, lines):
         candidates = _better(candidates, _answer((yield [_again(question)])), lines)
-    kept = checked(candidates, lines, said_before=context, scope=scope, chinese=texts is CHINESE)
+    explained = _asked_before(window)
+    kept = checked(candidates, lines, said_before=explained, scope=scope, chinese=texts is CHINESE)
     return tuple(_fact(candidate, window) for candidate in kept)
 
 
@@ -136,6 +137,18 @@ def _tells(message: Message, text: str) -> bool:
 def _context(window: Window, texts: Texts) -> list[str]:
     shown = [(m, _shown(m)) for m in window.context if is_shown(m)]
     return [f"{_label(m.name, m.role, texts)}: {text}" for m, text in shown if text]
+
+
+def _asked_before(window: Window) -> list[str]:
+    """What the first message may be an answer to: the turn before it, if it was somebody else's.
+
+    Earlier turns of the same speaker explain nothing: small models repeat them as if they were said again.
+    """
+    shown = [message for message in window.context if is_shown(message)]
+    if not shown:
+        return []
+    last, first = shown[-1], window.messages[0]
+    return [_shown(last)] if (last.role, last.name) != (first.role, first.name) else []
 
 
 def _label(name: str | None, role: str, texts: Texts) -> str:
