@@ -84,6 +84,15 @@ def test_strings_that_no_database_would_take_are_made_safe() -> None:
 
 def test_nan_and_infinity_are_not_taken_for_numbers() -> None:
     assert read_object('{"score": NaN, "other": -Infinity}') == {"score": None, "other": None}
+    assert read_object({"scores": [float("nan"), 1.5]}) == {"scores": [None, 1.5]}
+
+
+def test_an_object_that_a_provider_parsed_is_held_to_the_same_depth() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    with pytest.raises(Unreadable, match="nested"):
+        read_object(deep)
 
 
 def test_a_reply_that_breaks_off_keeps_the_facts_before_the_break() -> None:
@@ -110,7 +119,7 @@ def test_any_text_gives_an_object_or_unreadable(text: str) -> None:
         found = read_object(text)
     except Unreadable:
         return
-    assert isinstance(found, dict)
+    assert read_object(found) == found
     json.dumps(found, ensure_ascii=False).encode("utf-8")
 
 

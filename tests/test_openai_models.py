@@ -544,6 +544,7 @@ async def test_fastembed_embeds_documents_and_queries_each_in_its_way() -> None:
 
 @pytest.mark.usefixtures("_fastembed")
 def test_fastembed_models_that_do_not_serve_are_refused() -> None:
+    assert FastEmbedEmbedder("baai/BGE-small-en-v1.5").name == FastEmbedEmbedder().name
     with pytest.raises(InputError, match="bge-small-en"):
         FastEmbedEmbedder("unknown")
     with pytest.raises(ModelError, match="not downloaded"):

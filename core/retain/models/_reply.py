@@ -8,6 +8,7 @@ kind) is `Unreadable`, with a message for the model: guessing among answers woul
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, SupportsIndex
@@ -28,24 +29,24 @@ _BRACKET = re.compile(r"[\[\]{}]")
 _JSON_START = re.compile(
     r"""[{\[]\s{0,99}["'“]|\[\s{0,99}[\[{]|\{\s{0,99}\w{1,40}\s?:"""
 )  # and not {name} or [1]
-_DECODER = json.JSONDecoder(strict=False, parse_constant=lambda _: None)  # NaN is no number to keep
+_DECODER = json.JSONDecoder(strict=False)
 
 
 def read_object(content: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """The JSON object in a reply, strings made safe to store (no lone surrogates, no NUL).
+    """The JSON object in a reply, made safe to store: no lone surrogates, no NUL, null for NaN.
 
     Raises `Unreadable` where there is none, or more than one that could be meant.
     """
-    if isinstance(content, Mapping):
-        return {str(key): _clean(value) for key, value in content.items()}
-    text = _answer(content)
     try:
-        found = _whole(text)
-        if found is None:
-            found = _repaired(text)
-        return {_clean(key): _clean(value) for key, value in found.items()}
+        found = content if isinstance(content, Mapping) else _found(_answer(content))
+        return {_clean(str(key)): _clean(value) for key, value in found.items()}
     except RecursionError:
         raise Unreadable("The reply is nested too deeply. Reply with one flat JSON object.") from None
+
+
+def _found(text: str) -> dict[str, Any]:
+    whole = _whole(text)
+    return _repaired(text) if whole is None else whole
 
 
 def _answer(text: str) -> str:
@@ -163,4 +164,6 @@ def _clean(value: Any) -> Any:
         return {_clean(str(key)): _clean(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_clean(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value

@@ -38,8 +38,7 @@ class FastEmbedEmbedder:
         except ImportError as error:
             raise InputError("FastEmbedEmbedder needs fastembed: pip install 'retain[fastembed]'") from error
         self._make = TextEmbedding
-        self._model_name = model
-        self._dimensions = _dimensions(TextEmbedding, model)
+        self._model_name, self._dimensions = _known(TextEmbedding, model)
         self._options = {"cache_dir": cache_dir, "local_files_only": local_files_only}
         self._batch_size = batch_size
         self._guard = threading.Lock()
@@ -95,9 +94,10 @@ class FastEmbedEmbedder:
             return self._model
 
 
-def _dimensions(text_embedding: Any, model: str) -> int:
-    known = {entry["model"]: int(entry["dim"]) for entry in text_embedding.list_supported_models()}
-    by_lower = {name.lower(): dimensions for name, dimensions in known.items()}
-    if model.lower() not in by_lower:
-        raise InputError(f"fastembed does not know {model!r}; it knows {', '.join(sorted(known))}")
-    return by_lower[model.lower()]
+def _known(text_embedding: Any, model: str) -> tuple[str, int]:
+    """The model's name as fastembed spells it (it takes any case), so that its identity is one; its size."""
+    listed = {entry["model"]: int(entry["dim"]) for entry in text_embedding.list_supported_models()}
+    for name, dimensions in listed.items():
+        if name.lower() == model.lower():
+            return name, dimensions
+    raise InputError(f"fastembed does not know {model!r}; it knows {', '.join(sorted(listed))}")
