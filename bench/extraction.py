@@ -46,7 +46,7 @@ from retain.ports import Completion, LanguageModel, Prompt, Schema
 from retain.prompts.extraction import CHINESE, ENGLISH, SCHEMA
 from retain.tokens import count_tokens
 from retain.types import Message, Scope, Usage
-from retain.windowing import WINDOW_MESSAGES, WINDOW_TOKENS
+from retain.windowing import WINDOW_TOKENS
 
 COVERED, NEAR, SUPPORTED, REPEATED = 0.7, 0.6, 0.45, 0.92
 RESULTS = Path(__file__).parent / "results"
@@ -100,7 +100,6 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=60, help="of each conversation, from its beginning")
     parser.add_argument("--ways", nargs="+", default=["sessions", "turns"], choices=["sessions", "turns"])
     parser.add_argument("--window", type=int, default=WINDOW_TOKENS, help="tokens of messages per request")
-    parser.add_argument("--window-messages", type=int, default=WINDOW_MESSAGES, help="messages per request")
     parser.add_argument("--model", default=os.environ.get("OPENAI_MODEL", "qwen"))
     parser.add_argument("--show", action="store_true", help="print every fact under its message")
     parser.add_argument("--out", type=Path, default=RESULTS / "extraction.json")
@@ -112,7 +111,7 @@ def main() -> None:
     results: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "model": args.model,
-        "window": {"tokens": args.window, "messages": args.window_messages},
+        "window_tokens": args.window,
         "messages_per_conversation": args.messages,
         "instructions_tokens": {"en": _instructions(ENGLISH.system), "zh": _instructions(CHINESE.system)},
         "thresholds": {"covered": COVERED, "near": NEAR, "supported": SUPPORTED, "repeated": REPEATED},
@@ -163,7 +162,7 @@ def _windows(c: Conversation, way: str, args: argparse.Namespace) -> Iterator[Wi
         return
     for session in sorted({turn.session for turn in turns}):
         messages = [_message(turn) for turn in turns if turn.session == session]
-        yield from windows(messages, max_tokens=args.window, max_messages=args.window_messages)
+        yield from windows(messages, max_tokens=args.window)
 
 
 def _message(turn: Entry) -> Message:

@@ -32,7 +32,7 @@ def replied(content: str) -> Message:
 
 
 def window(*messages: Message, earlier: Sequence[Message] = ()) -> Window:
-    (made,) = windows(messages, earlier=earlier, max_messages=9)
+    (made,) = windows(messages, earlier=earlier, max_tokens=2_000)
     return made
 
 
@@ -396,17 +396,19 @@ def test_any_reply_gives_facts_of_shown_messages_or_is_unreadable(entries: Any) 
 
 
 def test_windows_keep_to_their_budget_and_to_the_order() -> None:
-    messages = [said(f"I like number {number} very much indeed.") for number in range(40)]
-    made = windows(messages, max_tokens=100, max_messages=99, count=estimate_tokens)
+    messages = [said(f"I like number {number} very much indeed.") for number in range(90)]
+    made = windows(messages, max_tokens=1_000, count=estimate_tokens)
     assert len(made) > 4
     assert [m for w in made for m in w.messages] == messages
     assert [w.start for w in made] == [sum(len(w.messages) for w in made[:at]) for at in range(len(made))]
-    assert all(sum(estimate_tokens(m.content) for m in w.messages) <= 100 for w in made)
+    assert all(
+        sum(estimate_tokens(m.content) for m in w.messages) <= 1_000 and len(w.messages) <= 5 for w in made
+    )
 
 
 def test_windows_hold_a_few_messages_and_tool_output_goes_with_its_neighbours() -> None:
     tool = said("42", role="tool")
-    made = windows([said("I like tea."), tool, replied("Noted."), said("I like rain."), tool], max_messages=2)
+    made = windows([said("I like tea."), tool, replied("Noted."), said("I like rain."), tool])
     assert [len(part.messages) for part in made] == [3, 2]
     assert [part.start for part in made] == [0, 3]
 
@@ -423,7 +425,7 @@ def test_the_context_of_a_window_is_what_came_right_before_it() -> None:
 
 def test_tool_output_costs_nothing_and_is_no_context() -> None:
     noise = said("x " * 5_000, role="tool")
-    (made,) = windows([said("I like tea."), noise, said("I like rain.")], max_tokens=50, earlier=[noise])
+    (made,) = windows([said("I like tea."), noise, said("I like rain.")], earlier=[noise])
     assert len(made.messages) == 3
     assert made.context == ()
 

@@ -20,6 +20,8 @@ from retain.types import Message, Role
         ("I met Dr. Lee at 3 p.m. on Monday.", ["I met Dr. Lee at 3 p.m. on Monday."]),
         ("Thanks so much! That's really helpful.", []),
         ("好的，谢谢！", []),
+        ("Hey Mel! Good to see you!", []),
+        ("Thanks, Caroline!", []),
         ("what is the capital of France", []),
         ("为什么天是蓝的", []),
         ("Recommend me a book. Please translate this.", []),

@@ -74,7 +74,8 @@ _REMINDER = re.compile(
     re.I,
 )
 _SMALL_TALK_ENGLISH = re.compile(
-    r"^(?:(?:hi|hey|hello|yo|greetings|howdy|good (?:morning|afternoon|evening|night|day)"
+    r"^(?:(?:(?:hi|hey|hello|yo|thanks|thank you|wow|bye|sure|yes|no|yeah|congrats)[,!]? (?-i:[A-Z][a-z]+)"  # a name
+    r"|hi|hey|hello|yo|greetings|howdy|good (?:morning|afternoon|evening|night|day)"
     r"|thanks?(?: you)?(?: so much| a lot| very much)?|thx|many thanks|cheers"
     r"|bye(?:-bye)?|goodbye|see (?:you|ya)(?: \w+)?|take care|talk (?:to you )?(?:soon|later)"
     r"|ok(?:ay)?|yes|yeah|yep|yup|no|nope|sure|of course|absolutely|definitely|totally|exactly|indeed|right"

@@ -10,11 +10,11 @@ from .recalled import strip_recalled
 from .tokens import count_tokens
 from .types import Message
 
-# How much one request holds. A 1.5B model repeats its first fact for every further message: of six messages it
-# told one fact six times, of one or two each told its own. Larger models do well with more, and each request
-# repeats the instructions: pass larger numbers. `python bench/extraction.py … --ways sessions --window-messages 6`.
+# A 1.5B model repeats its first fact for every further message: of six messages it told one fact six times, of
+# one or two each told its own; hence two at the usual size. Larger models do well with more, and every request
+# repeats the instructions: give those a larger budget. `python bench/extraction.py … --window 1200`.
 WINDOW_TOKENS = 400
-WINDOW_MESSAGES = 2
+TOKENS_PER_MESSAGE = 200
 CONTEXT_TOKENS = 200
 CONTEXT_MESSAGES = 6
 
@@ -51,19 +51,20 @@ def windows(
     *,
     earlier: Sequence[Message] = (),
     max_tokens: int = WINDOW_TOKENS,
-    max_messages: int = WINDOW_MESSAGES,
     count: Callable[[str], int] = count_tokens,
 ) -> list[Window]:
-    """`messages` in windows of at most `max_tokens` and `max_messages`, each with the tail of what came before.
+    """`messages` in windows of at most `max_tokens`, each with the tail of what came before it.
 
-    Only what is shown counts: tool output and system prompts go along with their neighbours.
+    A window holds one message per TOKENS_PER_MESSAGE of its budget, however short they are. Tool output and
+    system prompts are not shown and do not count. A message that is longer than a window is cut at paragraphs,
+    lines, sentences or words, whichever suffices; its pieces carry its position.
 
-    earlier: the conversation before `messages`, oldest first. A message that is longer than a window is
-    cut at paragraphs, lines, sentences or words, whichever suffices; its pieces carry its position.
+    earlier: the conversation before `messages`, oldest first.
     """
+    most = max(1, max_tokens // TOKENS_PER_MESSAGE)
     made: list[Window] = []
     before = list(earlier[-CONTEXT_MESSAGES:])
-    for start, group in _groups(messages, max(16, max_tokens), max(1, max_messages), count):
+    for start, group in _groups(messages, max(16, max_tokens), most, count):
         made.append(Window(tuple(group), start, _tail(before, count)))
         before = (before + group)[-CONTEXT_MESSAGES:]
     return made
