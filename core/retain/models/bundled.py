@@ -24,7 +24,7 @@ _loaded: list[tuple[Any, npt.NDArray[np.float32]]] = []
 
 
 class BundledEmbedder:
-    """Embeds 65,000 short texts a second on one core; knows many languages, Chinese among them, by words.
+    """Embeds tens of thousands of short texts a second on one core; knows many languages, Chinese too, by words.
 
     Vectors are float32[256], L2-normalised. Text without any token (empty, blank) gets the zero vector,
     which is equally far from everything. Weights load on first use, once per process (0.5 s, 32 MiB).
