@@ -1,0 +1,124 @@
+"""What of a history fits a prompt, and where recalled memories go in it. Pure functions; inputs stay as they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Literal
+
+from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock, ThinkingBlock, ToolCallBlock
+
+InsertMethod = Literal["user", "system"]
+Count = Callable[[str], int]
+
+MEDIUM_TOKENS = 256  # of an image, a recording or a document: LlamaIndex's `Memory` counts them so, too
+
+
+def message_tokens(message: ChatMessage, count: Count) -> int:
+    """How long a message is: its texts, its tool calls and additional arguments as JSON, media at a flat rate."""
+    tokens = 0
+    for block in message.blocks:
+        if isinstance(block, TextBlock):
+            tokens += count(block.text)
+        elif isinstance(block, ThinkingBlock):
+            tokens += count(block.content or "")
+        elif isinstance(block, ToolCallBlock):
+            tokens += count(f"{block.tool_name} {block.tool_kwargs}")
+        else:
+            tokens += MEDIUM_TOKENS
+    if message.additional_kwargs:
+        tokens += count(json.dumps(message.additional_kwargs, default=str, ensure_ascii=False))
+    return tokens
+
+
+def fitting(history: Sequence[ChatMessage], limit: int, count: Count) -> list[ChatMessage]:
+    """A history that fits `limit` tokens as it is, else its newest turns after the system messages that lead it.
+
+    Turns stay whole, so that a tool call never loses its result and the first message is a user's. The last turn
+    is kept even where it is longer than the limit by itself; its tool calls then go, the oldest first, and what
+    the user said stays.
+    """
+    lengths = {id(message): message_tokens(message, count) for message in history}
+    if sum(lengths.values()) <= limit:
+        return list(history)
+    lead = _leading(history)
+    left = limit - _total(lead, lengths)
+    kept: list[ChatMessage] = []
+    for turn in reversed(_split(history[len(lead) :], MessageRole.USER)):
+        length = _total(turn, lengths)
+        if length > left and kept:
+            break
+        kept = [*(turn if length <= left else _shortened(turn, left, lengths)), *kept]
+        left -= length
+    return [*lead, *kept]
+
+
+def inserted(history: Sequence[ChatMessage], recalled: str, method: InsertMethod) -> list[ChatMessage]:
+    """The history with recalled memories in it: merged into one message, which is a copy.
+
+    method: "user" merges them into the latest user message, so that a provider's cache of the earlier messages
+        stays good; "system" into the system message that leads the history. Where there is none to merge into,
+        they become a system message in front.
+    """
+    if not recalled:
+        return list(history)
+    role = MessageRole.USER if method == "user" else MessageRole.SYSTEM
+    at = _latest(history, role) if method == "user" else _first(history, role)
+    if at is None:
+        return [ChatMessage(role=MessageRole.SYSTEM, content=recalled), *history]
+    merged = _merged(history[at], recalled, before=method == "user")
+    return [*history[:at], merged, *history[at + 1 :]]
+
+
+def _merged(message: ChatMessage, recalled: str, *, before: bool) -> ChatMessage:
+    """A copy of the message with the memories in it: in its own text where it has one, so that it stays plain."""
+    if len(message.blocks) == 1 and isinstance(message.blocks[0], TextBlock):
+        own = message.blocks[0].text
+        text = f"{recalled}\n\n{own}" if before else f"{own}\n\n{recalled}"
+        return message.model_copy(update={"blocks": [TextBlock(text=text)]})
+    block = TextBlock(text=recalled)
+    blocks = [block, *message.blocks] if before else [*message.blocks, block]
+    return message.model_copy(update={"blocks": blocks})
+
+
+def _leading(history: Sequence[ChatMessage]) -> list[ChatMessage]:
+    lead = []
+    for message in history:
+        if message.role not in (MessageRole.SYSTEM, MessageRole.DEVELOPER):
+            break
+        lead.append(message)
+    return lead
+
+
+def _split(messages: Sequence[ChatMessage], role: MessageRole) -> list[list[ChatMessage]]:
+    """Runs of messages, each beginning with one of `role`; what precedes the first such message is dropped
+    unless there is none at all."""
+    runs: list[list[ChatMessage]] = []
+    for message in messages:
+        if message.role == role:
+            runs.append([message])
+        elif runs:
+            runs[-1].append(message)
+    return runs or ([list(messages)] if messages else [])
+
+
+def _shortened(turn: Sequence[ChatMessage], limit: int, lengths: Mapping[int, int]) -> list[ChatMessage]:
+    """A turn without its oldest tool calls and their results, as far as that is needed."""
+    first, rounds = list(turn[:1]), _split(turn[1:], MessageRole.ASSISTANT)
+    while len(rounds) > 1 and _total((*first, *chain(*rounds)), lengths) > limit:
+        rounds.pop(0)
+    return [*first, *chain(*rounds)]
+
+
+def _total(messages: Iterable[ChatMessage], lengths: Mapping[int, int]) -> int:
+    """lengths: tokens by `id` of the message."""
+    return sum(lengths[id(message)] for message in messages)
+
+
+def _latest(history: Sequence[ChatMessage], role: MessageRole) -> int | None:
+    return next((at for at in reversed(range(len(history))) if history[at].role == role), None)
+
+
+def _first(history: Sequence[ChatMessage], role: MessageRole) -> int | None:
+    return 0 if history and history[0].role == role else None

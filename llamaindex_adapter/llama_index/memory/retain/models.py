@@ -1,0 +1,186 @@
+"""LlamaIndex's language models and embeddings as the engine's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import LLM, ToolSelection
+from llama_index.core.tools import FunctionTool, ToolMetadata
+
+from retain import Completion, Embedder, InputError, LanguageModel, Prompt, Schema, Usage
+from retain.models._dialect import with_schema
+from retain.ports import Vector, Vectors
+
+_INPUT_KEYS = ("prompt_tokens", "input_tokens")
+_OUTPUT_KEYS = ("completion_tokens", "output_tokens")
+
+
+class LlamaIndexModel:
+    """Any LlamaIndex `LLM` as the engine's `LanguageModel`.
+
+    A model that calls functions is made to call one whose arguments are the reply; others are shown the form of
+    the reply in the prompt. Whatever the model raises reaches the engine, which wraps it in ModelError.
+    """
+
+    def __init__(self, llm: LLM) -> None:
+        self.llm = llm
+
+    def __repr__(self) -> str:
+        return f"LlamaIndexModel({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """Class and model, as in "OpenAI:gpt-4o-mini"."""
+        return f"{self.llm.class_name()}:{self.llm.metadata.model_name}"
+
+    def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
+        """The reply: the arguments of the function it called, else its text."""
+        caller = self._caller(schema)
+        if caller is None or schema is None:
+            return _completion(self.llm.chat(_chat(messages, schema)), [])
+        reply = caller.chat_with_tools(**_call(messages, schema))
+        return _completion(reply, _selected(caller, reply))
+
+    async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
+        """Async `complete`."""
+        caller = self._caller(schema)
+        if caller is None or schema is None:
+            return _completion(await self.llm.achat(_chat(messages, schema)), [])
+        reply = await caller.achat_with_tools(**_call(messages, schema))
+        return _completion(reply, _selected(caller, reply))
+
+    def _caller(self, schema: Schema | None) -> FunctionCallingLLM | None:
+        """The model, where it can call functions and there is one to call."""
+        capable = isinstance(self.llm, FunctionCallingLLM) and self.llm.metadata.is_function_calling_model
+        return cast(FunctionCallingLLM, self.llm) if capable and schema is not None else None
+
+
+class LlamaIndexEmbedder:
+    """Any LlamaIndex `BaseEmbedding` as the engine's `Embedder`.
+
+    The length of its vectors is found out by embedding one word, when it is first asked for.
+    """
+
+    def __init__(self, embed_model: BaseEmbedding) -> None:
+        self.embed_model = embed_model
+        self._dimensions: int | None = None
+        self._guard = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"LlamaIndexEmbedder({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """Class and model, as in "OpenAIEmbedding:text-embedding-3-small": the identity in the store."""
+        return f"{self.embed_model.class_name()}:{self.embed_model.model_name}"
+
+    @property
+    def dimensions(self) -> int:
+        """The length of its vectors."""
+        with self._guard:
+            if self._dimensions is None:
+                self._dimensions = len(self.embed_model.get_text_embedding("dimensions"))
+            return self._dimensions
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """float[len(texts), dimensions]"""
+        return self.embed_model.get_text_embedding_batch(list(texts))
+
+    async def aembed_documents(self, texts: Sequence[str]) -> Vectors:
+        """Async `embed_documents`."""
+        return await self.embed_model.aget_text_embedding_batch(list(texts))
+
+    def embed_query(self, text: str) -> Vector:
+        """float[dimensions]"""
+        return self.embed_model.get_query_embedding(text)
+
+    async def aembed_query(self, text: str) -> Vector:
+        """Async `embed_query`."""
+        return await self.embed_model.aget_query_embedding(text)
+
+
+def as_language_model(llm: LLM | LanguageModel) -> LanguageModel:
+    """The engine's `LanguageModel` for what a user passes: a LlamaIndex model, or one of the engine's own.
+
+    Raises InputError for anything else.
+    """
+    if isinstance(llm, LLM):
+        return LlamaIndexModel(llm)
+    if isinstance(llm, LanguageModel):
+        return llm
+    raise InputError(f"llm={llm!r} is neither a LlamaIndex LLM nor a retain.LanguageModel")
+
+
+def as_embedder(embed_model: BaseEmbedding | Embedder) -> Embedder:
+    """The engine's `Embedder` for what a user passes. Raises InputError for anything else."""
+    if isinstance(embed_model, BaseEmbedding):
+        return LlamaIndexEmbedder(embed_model)
+    if isinstance(embed_model, Embedder):
+        return embed_model
+    raise InputError(
+        f"embed_model={embed_model!r} is neither a LlamaIndex BaseEmbedding nor a retain.Embedder"
+    )
+
+
+class _ReplyMetadata(ToolMetadata):
+    """A tool whose parameters are a reply's schema as it stands, not one that pydantic derives."""
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__(description=schema.description, name=schema.name)
+        self._form = dict(schema.json)
+
+    def get_parameters_dict(self) -> dict[str, Any]:
+        return self._form
+
+
+def _call(messages: Sequence[Prompt], schema: Schema) -> dict[str, Any]:
+    """The arguments of `chat_with_tools` that make the reply a call of one function."""
+    tool = FunctionTool(fn=_never_called, metadata=_ReplyMetadata(schema))
+    return {"tools": [tool], "chat_history": _chat(messages, None), "tool_required": True}
+
+
+def _never_called(**reply: Any) -> None:
+    raise AssertionError("the reply is the call's arguments; the function itself does nothing")
+
+
+def _chat(messages: Sequence[Prompt], schema: Schema | None) -> list[ChatMessage]:
+    shown = messages if schema is None else with_schema(messages, schema)
+    return [ChatMessage(role=prompt.role, content=prompt.content) for prompt in shown]
+
+
+def _selected(llm: FunctionCallingLLM, reply: ChatResponse) -> list[ToolSelection]:
+    return llm.get_tool_calls_from_response(reply, error_on_no_tool_call=False) or []
+
+
+def _completion(reply: ChatResponse, calls: Sequence[ToolSelection]) -> Completion:
+    usage = _usage(reply)
+    for call in calls:
+        if call.tool_kwargs:
+            return Completion(call.tool_kwargs, usage)
+    return Completion(reply.message.content or "", usage)
+
+
+def _usage(reply: ChatResponse) -> Usage:
+    """Tokens where the integration says: in `additional_kwargs`, or as the provider's own `usage`."""
+    raw = reply.raw
+    told = [
+        reply.additional_kwargs,
+        _plain(raw.get("usage") if isinstance(raw, Mapping) else getattr(raw, "usage", None)),
+    ]
+    return Usage(1, _first(told, _INPUT_KEYS), _first(told, _OUTPUT_KEYS))
+
+
+def _plain(usage: Any) -> Mapping[str, Any]:
+    if isinstance(usage, Mapping):
+        return usage
+    return {key: getattr(usage, key, None) for key in (*_INPUT_KEYS, *_OUTPUT_KEYS)}
+
+
+def _first(places: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> int:
+    found = (place.get(key) for place in places for key in keys)
+    return next((value for value in found if isinstance(value, int)), 0)
