@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from . import lexicon
 from .evidence import missing, normalised, read
 
-_CLAUSES = re.compile(r"\s*(?:[;；，。]|,(?!\d)|\.(?:\s|$)|\band\b|\bbut\b|\bwith\b)\s*")
+_CLAUSES = re.compile(
+    r"\s*(?:[;；，。]|,(?!\d)|\.(?:\s|$)|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b))\s*"
+)
 _NOT = re.compile(
     r"[,，]?\s*(?:and )?\b(?:not|instead of|rather than)\b [^,;，；。]+|[,，]\s*(?:而)?不是[^,;，；。]+"
 )

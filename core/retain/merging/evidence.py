@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from ..lexical import terms
 from . import lexicon
@@ -21,8 +22,8 @@ _APOSTROPHES = frozenset("'’`ʼ")
 _KEPT = frozenset("#%@&*")  # C#, 50%, addresses: they tell things apart
 _DATED = re.compile(
     r"^[a-z]*\d.*$|^(?:jan|feb|mar|march|apr|april|may|jun|june|jul|juli|aug|august|sep|septemb|oct|octob|nov|novemb"
-    r"|dec|decemb|monday|tuesday|wednesday|thursday|friday|saturday|sunday|januari|februari|am|pm|hour|minut|noon)$"
-    r"|^[一二三四五六七八九十年月日号点分半周]$"
+    r"|dec|decemb|monday|tuesday|wednesday|thursday|friday|saturday|sunday|januari|februari|am|pm|hour|minut|noon|hundr|thousand|million)$"
+    r"|^[一二三四五六七八九十年月日号点分半周百千万亿]$"
 )
 
 
@@ -30,16 +31,21 @@ _DATED = re.compile(
 class Evidence:
     """One statement, read by code.
 
-    words: its content words, stemmed, synonyms folded; of Chinese, its content characters.
+    sequence: its content words in order, stemmed, synonyms folded; of Chinese, its content characters.
+    words: the same as a set.
     one / keyed / many: which concepts of the lexicon it mentions.
     objects: the content words that are no concept and no remark: what it says of those concepts.
     numbers / names: as written, names lower-cased; within Chinese, Latin words count as names.
-    others: whom it is about besides the speaker ("sister", "dog").
+    others: whom it is about besides the speaker ("sister", "dog"), not who takes part ("with her sister").
+    status: the value of a concept whose words are its values ("married").
+    directed: word order matters ("tabs over spaces").
     subject: the words before its first verb ("Max is nine": "max"); empty for "Likes tea", and for Chinese,
         where `plain`, the normalised text, begins with it.
+    pairs: pairs of adjacent Chinese characters: single ones are shared by chance.
     denied: the content words of what it says is not, or no longer, so.
     """
 
+    sequence: tuple[str, ...]
     words: frozenset[str]
     one: frozenset[str]
     keyed: frozenset[str]
@@ -48,8 +54,11 @@ class Evidence:
     numbers: frozenset[str]
     names: frozenset[str]
     others: frozenset[str]
+    status: frozenset[str]
+    directed: bool
     subject: frozenset[str]
     plain: str
+    pairs: frozenset[str]
     denied: frozenset[str]
     negated: bool
     ended: bool
@@ -92,6 +101,7 @@ def read(text: str) -> Evidence:
     plain = normalised(lexicon.PREFACE.sub("", text.strip()))
     full = normalised(text)
     return Evidence(
+        sequence=tuple(_words(plain)),
         words=frozenset(_words(plain)),
         one=_mentioned(plain, lexicon.ONE),
         keyed=_mentioned(plain, lexicon.KEYED),
@@ -100,8 +110,11 @@ def read(text: str) -> Evidence:
         numbers=frozenset(_NUMBER.findall(plain)),
         names=frozenset(_names(text)),
         others=frozenset(_others(plain)),
+        status=frozenset(_mentioned(plain, lexicon.STATUS)),
+        directed=bool(lexicon.DIRECTED.search(plain)),
         subject=_subject(plain),
         plain=plain,
+        pairs=frozenset(a + b for a, b in pairwise(plain) if IS_CJK.match(a) and IS_CJK.match(b)),
         denied=frozenset(w for d in lexicon.DENIED.findall(full) for w in _words(" ".join(d))),
         negated=_negated(plain),
         ended=bool(lexicon.ENDING.search(plain)),
@@ -130,7 +143,7 @@ def _mentioned(plain: str, concepts: Mapping[str, str]) -> frozenset[str]:
 
 
 def _without_concepts(plain: str) -> str:
-    for pattern in (lexicon.CORRECTION, lexicon.CHANGE, lexicon.ENDING):
+    for pattern in (lexicon.CORRECTION, lexicon.CHANGE, lexicon.ENDING, lexicon.ROUGHLY):
         plain = pattern.sub(" ", plain)
     for concepts in (lexicon.KEYED, lexicon.ONE, lexicon.MANY):
         for pattern in concepts.values():
@@ -160,12 +173,15 @@ def _names(text: str) -> Iterator[str]:
 
 
 def _others(plain: str) -> Iterator[str]:
-    words = set(plain.split())
+    words = plain.split()
+    begins = {w for i, w in enumerate(words[:4]) if i == 0 or words[i - 1] not in _TAKING_PART}
+    start = re.sub(r"[和跟与给同陪带].{1,3}", "", plain[:8])
     for word, other in lexicon.OTHERS.items():
-        if {word, word + "s"} & words if word.isascii() else word in plain:
+        if {word, word + "s"} & begins if word.isascii() else word in start:
             yield other
 
 
+_TAKING_PART = frozenset({"with", "and", "to", "for", "from", "by", "two", "three", "some"})
 _VERB = re.compile(r"^(?:is|was|are|were|has|had|will|can|does|did|[a-z]{2,}(?:s|ed))$")
 _PRONOUNS = frozenset({"user", "i", "we", "it", "he", "she", "they", "there"})
 

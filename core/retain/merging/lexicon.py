@@ -17,7 +17,7 @@ STOP = _words("""
     a an the i me my mine myself you your yours he him his she her hers it its we us our ours they them
     their theirs user users is am are was were be been being do does did has have had having will would
     shall should can could may might must to of in on at by for with from as that this these those there
-    here and or but so if then than also very really just quite too about into over up out per each every s t m re ve ll
+    here and or but so if then than also very really just quite too about into over up out per each every go goes going usually often always sometimes normally generally s t m re ve ll
     d im ive who which what when where how
 """)
 CJK_STOP = frozenset(
@@ -29,7 +29,7 @@ NEGATION = _words("""
     wouldnt hasnt havent hadnt neither nor
 """)
 NEGATION_CJK = ("不", "没", "无", "未", "别", "非")
-INDEFINITE_CJK = re.compile("一[个只条位辆台名本匹头家间份]")
+INDEFINITE_CJK = re.compile("平时|通常|一般|经常|常常|总是|往往|一[个只条位辆台名本匹头家间份]")
 # Words in which those characters deny nothing.
 NEGATION_CJK_NOT = _words("""
     不过 不错 不久 不但 不仅 特别 别人 分别 别墅 非常 非洲 未来 无论 无锡 差不多 不断 南非 没准 级别 性别 区别
@@ -47,7 +47,7 @@ ENDING = re.compile(
 CHANGE = re.compile(
     r"\b(?:moved|moving|switched|changed|now|nowadays|these days|instead|replaced|became|becomes|has become|"
     r"started|promoted|relocated|upgraded|migrated|postponed|rescheduled|pushed back|brought forward|renamed|"
-    r"new job|currently|recently|just|transferred|converted|got (?:married|engaged|divorced))\b"
+    r"new job|re(?:written|built|designed)|currently|recently|just|transferred|converted|got (?:married|engaged|divorced))\b"
     r"|搬|换|改|转|现在|如今|变成|成为|升职|晋升|推迟|提前|调整|跳槽|迁|目前|开始|刚|最近|升级"
 )
 CORRECTION = re.compile(
@@ -85,14 +85,23 @@ PREFACE = re.compile(
 )
 PREFACED = re.compile(r"^(?:其实|实际上|actually |in fact )", re.IGNORECASE)
 
-STATUS = frozenset({"partner", "baby"})  # of ONE: the word itself is the value ("single", "married")
+# Concepts whose words are their values: another word is another value.
+STATUS = {
+    "single": r"\b(?:single|divorced|separated|widowed|broke up|split up)\b|单身|离婚|分手|丧偶",
+    "dating": r"\b(?:dating|in a relationship|girlfriend|boyfriend)\b|恋爱|女朋友|男朋友|女友|男友",
+    "engaged": r"\b(?:engaged|fianc[ée]e?)\b|(?<!未)订婚|未婚妻|未婚夫",
+    "married": r"\b(?:married|wife|husband|spouse)\b|结婚|已婚|夫妻|妻子|丈夫|太太|老婆|老公",
+    "pregnant": r"\b(?:pregnant|expecting)\b|怀孕|预产期",
+    "born": r"\b(?:gave birth|newborn)\b|生了|生下",
+}  # fmt: skip
+DIRECTED = re.compile(r"\b(?:over|than|from|to|before|after|by|rather)\b|比|给|从|到|由|借|先|后")
 
 # What statements are about. ONE: a person has one of these at a time, so another value replaces the first.
 # KEYED: one for each object ("favourite colour"). MANY: any number, so other values stand side by side.
 ONE = {
     "home": r"\b(?:lives?|living|lived|resid(?:es?|ing)|home is|mov(?:ed|es|ing)|relocat(?:ed|es|ing)|settled|"
     r"based)\b(?: back)?(?: in| to)?|居住在|住在|定居在?|住|家在|搬家?[到去回]?了?|迁居?到?",
-    "work": r"\b(?:(?:works?|working|worked)(?! out)|jobs?|unemployed|freelance[rs]?|self employed|laid off|fired|intern(?:ship)?|"
+    "work": r"\b(?:(?:works?|working|worked)(?! out)|jobs?|unemployed|freelance[rs]?|self employed|laid off|fired|started as|intern(?:ship)?|"
     r"is(?= an? (?:\w+ ){0,2}\w*(?:nurse|doctor|teacher|lawyer|engineer|developer|manager|designer|chef|cook|waiter|"
     r"waitress|librarian|accountant|pilot|writer|journalist|scientist|programmer|consultant|analyst|driver|therapist|"
     r"dentist|pharmacist|professor|architect|carpenter|electrician|plumber|farmer|baker|translator|editor)\b)|employed|occupation|profession|career|joined|hired|for a living|"

@@ -36,7 +36,7 @@ def near_duplicate(a: str, b: str) -> bool:
     first, second = read(a), read(b)
     if not first.words or first.words != second.words or first.names ^ second.names:
         return False
-    return first.numbers == second.numbers and not _told_apart(first, second)
+    return first.numbers == second.numbers and not _told_apart(first, second) and _in_order(first, second)
 
 
 def judged(fact: str, memory: str) -> Verdict | None:
@@ -64,12 +64,26 @@ def judged(fact: str, memory: str) -> Verdict | None:
     return None
 
 
+def _in_order(a: Evidence, b: Evidence) -> bool:
+    """Whether the words of the shorter come in the order of the longer, where order matters."""
+    if not a.directed and not b.directed:
+        return True
+    shorter, longer = sorted((a.sequence, b.sequence), key=len)
+    rest = iter(longer)
+    return all(word in rest for word in shorter)
+
+
 def _told_apart(a: Evidence, b: Evidence) -> bool:
     return a.negated != b.negated or a.ended != b.ended or a.others != b.others
 
 
 def _shared(new: Evidence, old: Evidence) -> frozenset[str]:
-    return new.objects & old.objects
+    """The objects of both; Chinese characters only where two in a row are shared, or where there is but one."""
+    both = new.objects & old.objects
+    if not new.chinese or not old.chinese or min(len(new.objects), len(old.objects)) == 1:
+        return both
+    in_pairs = "".join(new.pairs & old.pairs)
+    return frozenset(word for word in both if word in in_pairs or len(word) > 1 or word.isdigit())
 
 
 def _denied(new: Evidence, old: Evidence) -> Verdict | None:
@@ -111,28 +125,24 @@ def _reversed(new: Evidence, old: Evidence) -> Verdict | None:
     if not shared and not concept:
         return None
     smaller = min(len(new.objects), len(old.objects)) or 1
-    by_chance = new.chinese and len(shared) == 1 < smaller  # 车 of 车库
-    share = 0.0 if by_chance else len(shared) / smaller
+    share = len(shared) / smaller
     if share >= 0.5 or (concept and new.ended):
         return Verdict("contradicts", "says the opposite of what was known", 2 + share + len(concept))
     return None
 
 
 def _contained(new: Evidence, old: Evidence) -> Verdict | None:
-    if (_told_apart(new, old) and new.others == old.others) or new.corrected:
+    if new.corrected or _told_apart(new, old) or not _in_order(new, old):
         return None
+    if new.status != old.status and new.status and old.status or old.intended and not new.intended:
+        return None
+    if new.status & old.status and not new.objects:
+        return Verdict("less", "already known in more detail")
     if new.words and new.words <= old.words and new.numbers <= old.numbers:
         return Verdict("less", "already known in more detail")
     if old.words and old.words <= new.words and old.numbers <= new.numbers and not new.negated:
         return Verdict("extends", "says what was known and more", 2)
-    concepts = new.concepts & old.concepts
-    if (
-        not concepts
-        or new.changed
-        or new.achieved
-        or old.intended != new.intended
-        or concepts <= lexicon.STATUS
-    ):
+    if not new.concepts & old.concepts or new.changed or new.achieved or old.intended != new.intended:
         return None
     if new.objects and new.objects <= old.objects and new.names <= old.names:
         return Verdict("same" if new.objects == old.objects else "less", "already known in other words")
@@ -163,7 +173,7 @@ def _one(new: Evidence, old: Evidence) -> Verdict | None:
     if old.intended and not new.intended and not new.achieved:
         return None
     shared = _shared(new, old)
-    if concepts & lexicon.STATUS and (new.changed or new.achieved):
+    if new.status and old.status and not new.status & old.status:
         return Verdict("contradicts", "what was known has changed", 2)
     if old.objects and old.objects <= new.objects:
         return Verdict("extends", "says what was known and more", 1)
@@ -240,7 +250,7 @@ def believable(relation: Relation, fact: str, memory: str) -> Relation:
     new, old = read(fact), read(memory)
     shared = _shared(new, old)
     smaller = min(len(new.objects), len(old.objects)) or 1
-    share = 0.0 if new.chinese and len(shared) == 1 < smaller else len(shared) / smaller
+    share = len(shared) / smaller
     speaks_of_change = new.changed or new.ended or new.corrected or new.negated
     if relation == "contradicts" and (share >= 0.6 or (shared and speaks_of_change)):
         return "contradicts"
