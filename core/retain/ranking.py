@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -66,6 +66,8 @@ _RECENCY_HALF_LIFE = 90.0  # days
 _FEW = 10
 _LEAST_SPREAD = 0.25
 
+_WEAK = 0.25  # the quantile of the scores of all candidates at which one is called weak
+_LONG = 40  # terms
 _EPISODE_TOP = 3  # the best members of an episode that speak for it
 
 
@@ -205,7 +207,9 @@ def rank(
     """
     if not candidates or limit < 1:
         return []
-    parts = _parts(query, candidates, now, weights)
+    found = signals(query, candidates, now, keyword=weights.keyword)
+    most = sum(_reach(query, weights).values())
+    parts = {name: found[name] * (weight / most) for name, weight in _weights(weights).items()}
     scores = np.clip(sum(parts.values()), 0.0, 1.0)
     order = sorted(range(len(candidates)), key=lambda at: (-scores[at], candidates[at].id))[:limit]
     return [
@@ -215,43 +219,49 @@ def rank(
     ]
 
 
-def _parts(
-    query: RankQuery, candidates: Sequence[Candidate], now: datetime, weights: Weights
+def signals(
+    query: RankQuery, candidates: Sequence[Candidate], now: datetime, *, keyword: float = WEIGHTS.keyword
 ) -> dict[str, Floats]:
+    """What is weighed, per candidate: "dense" and the names of `Weights`. All lie in [0, 1] but those that look
+    at other candidates: they go up to 1 + `keyword` (nearby to twice that), the weight by which keywords count
+    for the score of a candidate alone."""
     payloads = [candidate.payload for candidate in candidates]
     dense = _normalised_dense(np.array([candidate.dense for candidate in candidates], dtype=np.float64))
-    keyword = _share(np.array([candidate.sparse for candidate in candidates], dtype=np.float64))
-    own = dense + weights.keyword * keyword
+    words = _share(np.array([candidate.sparse for candidate in candidates], dtype=np.float64))
+    alone = dense + keyword * words
     asking = _column(payloads, "q")
-    spoken_by = _spoken_by(query.speakers, payloads)
+    speaker = _spoken_by(query.speakers, payloads)
     around = _Surroundings(payloads)
-    parts = {
+    return {
         "dense": dense,
-        "keyword": weights.keyword * keyword,
-        "answer": weights.answer * around.at(-1, own * asking),
-        "neighbours": weights.before * around.at(-1, own)
-        + weights.after * around.at(1, own)
-        + weights.nearby * (around.at(-2, own) + around.at(2, own)),
-        "episode": weights.episode * around.episode(own) * float(own.max()) / (1.0 + weights.keyword),
-        "speaker": spoken_by * (weights.speaker + weights.oneself * _column(payloads, "i")),
-        "period": weights.period * _within(query.periods, payloads),
-        "when": weights.when * query.asks_when * _column(payloads, "t"),
-        "statement": weights.statement * (1.0 - asking),
-        "length": weights.length * _substance(_column(payloads, "w")),
-        "recency": weights.recency * _recency(payloads, now),
+        "keyword": words,
+        "answer": around.at(-1, alone * asking),
+        "before": around.at(-1, alone),
+        "after": around.at(1, alone),
+        "nearby": around.at(-2, alone) + around.at(2, alone),
+        "episode": around.episode(alone) * float(alone.max()) / (1.0 + keyword),
+        "speaker": speaker,
+        "oneself": speaker * _column(payloads, "i"),
+        "period": _within(query.periods, payloads),
+        "when": query.asks_when * _column(payloads, "t"),
+        "statement": 1.0 - asking,
+        "length": _substance(_column(payloads, "w")),
+        "recency": _recency(payloads, now),
     }
-    most = 1.0 + weights.keyword + _most_of(query, weights)
-    return {name: part / most for name, part in parts.items()}
 
 
-def _most_of(query: RankQuery, weights: Weights) -> float:
-    """The most that the signals beside dense and keyword can add for this query."""
-    near = weights.answer + weights.before + weights.after + 2 * weights.nearby
-    around = (1.0 + weights.keyword) * near + weights.episode
-    named = (weights.speaker + weights.oneself) * (len(query.speakers) == 1)
-    asked = named + weights.period * bool(query.periods) + weights.when * query.asks_when
-    said = weights.statement + weights.length + weights.recency
-    return around + asked + said
+def _weights(weights: Weights) -> dict[str, float]:
+    return {"dense": 1.0} | {field.name: getattr(weights, field.name) for field in fields(weights)}
+
+
+def _reach(query: RankQuery, weights: Weights) -> dict[str, float]:
+    """The most that each signal can add for this query."""
+    reach = _weights(weights)
+    for name in ("answer", "before", "after", "nearby"):
+        reach[name] *= (1.0 + weights.keyword) * (2 if name == "nearby" else 1)
+    asked = {"speaker": len(query.speakers) == 1, "period": bool(query.periods), "when": query.asks_when}
+    asked["oneself"] = asked["speaker"]
+    return {name: most for name, most in reach.items() if asked.get(name, True)}
 
 
 def _normalised_dense(dense: Floats) -> Floats:
@@ -292,8 +302,8 @@ def _within(periods: Sequence[tuple[int, int]], payloads: Sequence[Mapping[str, 
 
 
 def _substance(words: Floats) -> Floats:
-    """Longer texts say more: the logarithm of the number of terms, as a share of the largest."""
-    return _share(np.log1p(words))
+    """Longer texts say more, up to a point: a pasted page says no more than a long turn."""
+    return np.asarray(np.minimum(np.log1p(words) / np.log1p(_LONG), 1.0))
 
 
 def _recency(payloads: Sequence[Mapping[str, Any]], now: datetime) -> Floats:
@@ -316,12 +326,13 @@ class _Surroundings:
         self._known, self._places = np.unique(self._keys, return_inverse=True)
 
     def at(self, offset: int, scores: Floats) -> Floats:
-        """The best score that many positions away, 0 where no candidate lies there."""
+        """The best score that many positions away; that of a weak candidate where there is none, so that the
+        first and the last of an episode, and who has no neighbour among the candidates, do not lose by it."""
         best = np.zeros(len(self._known))
         np.maximum.at(best, self._places, scores)
         wanted = self._keys + offset
         found = np.minimum(np.searchsorted(self._known, wanted), len(self._known) - 1)
-        return np.where(self._known[found] == wanted, best[found], 0.0)
+        return np.where(self._known[found] == wanted, best[found], _weak(scores))
 
     def episode(self, scores: Floats) -> Floats:
         """How well each one's episode does by its best members, as a share of the best episode."""
@@ -331,6 +342,11 @@ class _Surroundings:
         top = order[np.arange(len(codes)) - starts[codes] < _EPISODE_TOP]
         total = np.bincount(self._episodes[top], weights=scores[top]).astype(np.float64)
         return np.asarray(_share(total)[self._episodes])
+
+
+def _weak(scores: Floats) -> float:
+    at = int(_WEAK * (len(scores) - 1))
+    return float(np.partition(scores, at)[at])
 
 
 def _episode_of(payload: Mapping[str, Any], at: int) -> object:
