@@ -1,1 +1,1 @@
-"""Retain as native parts of LangChain and LangGraph."""
+from .middleware import RetainMiddleware
