@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Page,
         Scope,
         SearchHit,
+        Transfer,
         Usage,
     )
 
@@ -88,6 +89,7 @@ _HOME = {
         "Page",
         "Scope",
         "SearchHit",
+        "Transfer",
         "Usage",
     ),
 }
@@ -131,6 +133,7 @@ __all__ = [
     "StorageError",
     "StoreLockedError",
     "StoreVersionError",
+    "Transfer",
     "UndoError",
     "Usage",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ._basis import Basis
 from ._io import IO, holding
-from ._store import Store
+from ._store import Store, finish_erasing
 from ._vectors import embed_documents
 from .errors import NotFoundError, UndoError
 from .events import Listeners
@@ -30,16 +31,26 @@ class Changing:
         item = await self._current(io, memory_id, scope)
         async with holding(io, self._store.locks, item.scope):
             with self._listeners.observing("update", item.scope):
-                item = await self._current(io, memory_id, scope)
-                [change] = await self._commit(io, item.scope, [await self._rewritten(io, item, text, metadata)])
+                while True:
+                    item = await self._current(io, memory_id, scope)
+                    async with self._store.using(io) as basis:
+                        write = await self._rewritten(io, basis, item, text, metadata)
+                        changes = await self._committed(io, basis, item.scope, [write])
+                    if changes is not None:
+                        break
+                [change] = await self._projected(io, changes)
         return change
 
     async def delete(self, io: IO, memory_id: str, scope: Scope) -> Change:
         item = await self._current(io, memory_id, scope)
         async with holding(io, self._store.locks, item.scope):
             with self._listeners.observing("delete", item.scope):
-                item = await self._current(io, memory_id, scope)
-                [change] = await self._commit(io, item.scope, [_removal(item)])
+                while True:
+                    item = await self._current(io, memory_id, scope)
+                    changes = await self._committed(io, self._store.basis, item.scope, [_removal(item)])
+                    if changes is not None:
+                        break
+                [change] = await self._projected(io, changes)
         return change
 
     async def delete_all(self, io: IO, scope: Scope, filters: Filter | None) -> Changes:
@@ -57,19 +68,16 @@ class Changing:
             while True:
                 page = await io.run(self._store.ledger.memories.page, exact, filters=filters)
                 writes = [_removal(item) for item in page if item.scope == exact]
-                try:
-                    return await self._commit(io, exact, writes)
-                except Conflict:  # another process changed one of them in between: look again
-                    continue
+                changes = await self._committed(io, self._store.basis, exact, writes)
+                if changes is not None:
+                    return await self._projected(io, changes)
 
     async def undo(self, io: IO, change_or_add_id: str, scope: Scope) -> Changes:
         wanted = await self._undoable(io, change_or_add_id, scope)
         exact = await self._scope_of(io, wanted[0])
         async with holding(io, self._store.locks, exact):
             with self._listeners.observing("undo", exact) as seen:
-                wanted = await self._undoable(io, change_or_add_id, scope)
-                changes = await io.run(self._store.ledger.memories.undo, exact, wanted)
-                await self._store.project_after_commit(io)
+                changes = await self._projected(io, await self._undone(io, change_or_add_id, scope, exact))
                 seen.count("changes", len(changes))
         return changes
 
@@ -81,12 +89,21 @@ class Changing:
             if removed:
                 await self._store.project(io)
             if not dry_run:
-                await io.run(ledger.outbox.tidy)
-                await self._store.index.compact(io)
-                await io.run(ledger.database.compact)
+                await finish_erasing(self._store, io)
             seen.count("memories", erasure.memories)
             seen.count("messages", erasure.messages)
         return erasure
+
+    async def _undone(self, io: IO, change_or_add_id: str, scope: Scope, exact: Scope) -> Changes:
+        while True:
+            wanted = await self._undoable(io, change_or_add_id, scope)
+            basis = self._store.basis
+            try:
+                return await io.run(
+                    self._store.ledger.memories.undo, exact, wanted, embedder=basis.embedder.name
+                )
+            except Conflict:
+                await self._store.settled(io, basis)
 
     # -- parts --------------------------------------------------------------------------------------------------
 
@@ -98,11 +115,11 @@ class Changing:
         return item
 
     async def _rewritten(
-        self, io: IO, item: MemoryItem, text: str | None, metadata: Metadata | None
+        self, io: IO, basis: Basis, item: MemoryItem, text: str | None, metadata: Metadata | None
     ) -> Write:
         text = item.text if text is None else text
         episode, position = await io.run(self._store.ledger.memories.place, item.id)
-        [vector] = await embed_documents(io, self._store.embedder, [indexed_text(text, item.speakers)])
+        [vector] = await embed_documents(io, basis.embedder, [indexed_text(text, item.speakers)])
         return Write(
             "UPDATE",
             BY_REQUEST,
@@ -117,8 +134,17 @@ class Changing:
             position=position,
         )
 
-    async def _commit(self, io: IO, exact: Scope, writes: Sequence[Write]) -> Changes:
-        changes = await io.run(self._store.ledger.memories.commit, exact, writes)
+    async def _committed(self, io: IO, basis: Basis, exact: Scope, writes: Sequence[Write]) -> Changes | None:
+        """None where something changed since it was looked at, here or in another process: look again."""
+        try:
+            return await io.run(
+                self._store.ledger.memories.commit, exact, writes, embedder=basis.embedder.name
+            )
+        except Conflict:
+            await self._store.settled(io, basis)
+            return None
+
+    async def _projected(self, io: IO, changes: Changes) -> Changes:
         await self._store.project_after_commit(io)
         return changes
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from datetime import datetime
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 
-from ._store import OPEN_STORES, OpenIndex, Store
+from ._store import OPEN_STORES, Indexes, Store
 from .errors import InputError, StorageError
 from .index import Index
 from .index.lock import FolderLock
@@ -29,8 +30,8 @@ def open_store(
     if ledger is not None:
         return _shared(path, embedder, ledger, index, now)
     if path is not None and os.fspath(path) == IN_MEMORY:
-        opener = _opener(IN_MEMORY if index is None else index)
-        return Store("sqlite://", embedder, opener, exclusive=True, now=now)
+        indexes = _indexes(IN_MEMORY if index is None else index)
+        return Store("sqlite://", embedder, indexes, exclusive=True, now=now)
     folder = default_folder() if path is None else Path(path).expanduser().resolve()
     return OPEN_STORES.share(folder, embedder, lambda: _embedded(folder, embedder, index, now))
 
@@ -58,7 +59,7 @@ def _shared(
             "a ledger on a server needs an index that its processes share: pass index='http://...:6333' "
             "(or index=':memory:' for tests)"
         )
-    return Store(ledger, embedder, _opener(index), exclusive=False, now=now)
+    return Store(ledger, embedder, _indexes(index), exclusive=False, now=now)
 
 
 def _embedded(
@@ -70,7 +71,7 @@ def _embedded(
         return Store(
             f"sqlite:///{folder / 'ledger.db'}",
             embedder,
-            _opener(index) if index is not None else _embedded_opener(folder),
+            _indexes(index) if index is not None else _InFolder(folder),
             exclusive=True,
             now=now,
             release=lock.release,
@@ -93,30 +94,81 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _embedded_opener(folder: Path) -> OpenIndex:
-    """Qdrant's engine in the process where it has a build, else qdrant-client's local mode."""
+class _InFolder:
+    """Qdrant's engine in the process where it has a build, else qdrant-client's local mode. `Indexes`."""
 
-    def opener(dimensions: int, generation: str) -> tuple[Index, bool]:
-        if find_spec("qdrant_edge") is not None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._edge = find_spec("qdrant_edge") is not None
+        self._prefix = "index-" if self._edge else "local-index-"
+
+    def open(self, dimensions: int, generation: str) -> tuple[Index, bool]:
+        if self._edge:
             from .index.edge import EdgeIndex
 
-            return EdgeIndex.open(folder / f"index-{generation}", dimensions)
+            return EdgeIndex.open(self._path(generation), dimensions)
         from .index.client import ClientIndex
 
-        return ClientIndex.open(str(folder / f"local-index-{generation}"), dimensions)
+        return ClientIndex.open(str(self._path(generation)), dimensions)
 
-    return opener
+    def remove(self, generation: str) -> None:
+        try:
+            for path in self._folder.glob(f"{self._prefix}{generation}*"):
+                if path.name.removeprefix(self._prefix).partition(".")[0] == generation:
+                    shutil.rmtree(path)
+        except OSError as error:
+            raise StorageError(
+                f"the old index {self._path(generation)} cannot be removed: {error}"
+            ) from error
+
+    def others(self, generation: str) -> list[str]:
+        names = (path.name.removeprefix(self._prefix) for path in self._folder.glob(f"{self._prefix}*"))
+        return sorted({name.partition(".")[0] for name in names} - {generation})
+
+    def _path(self, generation: str) -> Path:
+        return self._folder / f"{self._prefix}{generation}"
 
 
-def _opener(index: str | Index) -> OpenIndex:
-    """qdrant-client: in memory, or on a server by URL; or an index that the caller brought."""
+class _OnServer:
+    """qdrant-client: in memory, or on a server by URL. `Indexes`."""
 
-    def opener(dimensions: int, generation: str) -> tuple[Index, bool]:
-        if not isinstance(index, str):
-            return index, False
+    def __init__(self, location: str) -> None:
+        self._location = location
+
+    def open(self, dimensions: int, generation: str) -> tuple[Index, bool]:
         from .index.client import ClientIndex
 
-        collection = "retain" if generation == "0" else f"retain-{generation}"
-        return ClientIndex.open(index, dimensions, collection=collection)
+        return ClientIndex.open(self._location, dimensions, collection=_collection(generation))
 
-    return opener
+    def remove(self, generation: str) -> None:
+        if self._location != IN_MEMORY:
+            from .index.client import ClientIndex
+
+            ClientIndex.remove(self._location, _collection(generation))
+
+    def others(self, generation: str) -> list[str]:
+        return []  # another process may be at it
+
+
+class _Brought:
+    """An index that the caller brought. `Indexes`."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def open(self, dimensions: int, generation: str) -> tuple[Index, bool]:
+        return self._index, False
+
+    def remove(self, generation: str) -> None:
+        """It is the caller's."""
+
+    def others(self, generation: str) -> list[str]:
+        return []
+
+
+def _collection(generation: str) -> str:
+    return "retain" if generation == "0" else f"retain-{generation}"
+
+
+def _indexes(index: str | Index) -> Indexes:
+    return _OnServer(index) if isinstance(index, str) else _Brought(index)

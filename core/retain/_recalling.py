@@ -23,7 +23,7 @@ from .ranking import Ranked, known_speakers, rank, understand
 from .recall import assemble
 from .types import Context, Hits, JournaledMessage, MemoryItem, Scope, SearchHit
 
-CANDIDATES = 150  # per signal; `python bench/retrieval.py` shows what fewer lose
+CANDIDATES = 200  # per signal; what fewer lose: `python bench/retrieval.py locomo.json --candidates 100`
 RERANKED = 50  # texts shown to a reranker
 TOKENS_PER_HIT = 12  # no memory is shorter in a prompt, so a budget never holds more hits than this says
 MOST_RECALLED = 200
@@ -87,15 +87,16 @@ class Recalling:
 
     async def _ranked(self, io: IO, asked: Asked, now: datetime) -> list[Ranked]:
         wanted = asked.limit if self._reranker is None else max(asked.limit, RERANKED)
-        query = IndexQuery(
-            asked.scope,
-            await embed_query(io, self._store.embedder, asked.query),
-            query_vector(asked.query),
-            max(CANDIDATES, 2 * wanted),
-            as_of=asked.as_of,
-            filters=asked.filters,
-        )
-        [candidates] = await self._store.index.query(io, [query])
+        async with self._store.using(io) as basis:
+            query = IndexQuery(
+                asked.scope,
+                await embed_query(io, basis.embedder, asked.query),
+                query_vector(asked.query),
+                max(CANDIDATES, 2 * wanted),
+                as_of=asked.as_of,
+                filters=asked.filters,
+            )
+            [candidates] = await basis.index.query(io, [query])
         understood = understand(asked.query, known_speakers(candidates), now)
         return rank(understood, candidates, limit=wanted, now=now, threshold=asked.threshold)
 

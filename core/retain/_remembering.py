@@ -10,6 +10,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from ._asking import Asking
+from ._basis import Basis
 from ._io import CONCURRENCY, IO, holding
 from ._store import Store
 from ._vectors import Matrix, embed_documents
@@ -212,16 +213,43 @@ class Remembering:
         slices = _batches(texts, VERBATIM_STEP) or [[]]
         for number in range(job.windows_done, len(slices)):
             found = [_verbatim(message) for message in slices[number]]
-            vectors = await self._embedded(io, found)
-            writes = [
-                _addition(fact, vector, job.metadata, "kept as it was said")
-                for fact, vector in zip(found, vectors, strict=True)
-            ]
             step = JobStep(job.id, self.owner, Usage(), number + 1 == len(slices))
-            changes = await io.run(self._store.ledger.memories.commit, job.scope, writes, step=step)
+            changes = await self._kept(io, job, found, step)
             await self._store.project_after_commit(io)
             result = _extended(result, changes, Usage())
         return result
+
+    async def _kept(self, io: IO, job: JobRecord, found: Sequence[Found], step: JobStep) -> Changes:
+        while True:
+            async with self._store.using(io) as basis:
+                vectors = await self._embedded(io, basis, found)
+                writes = [
+                    _addition(fact, vector, job.metadata, "kept as it was said")
+                    for fact, vector in zip(found, vectors, strict=True)
+                ]
+                try:
+                    return await self._commit(io, basis, job, writes, step)
+                except Conflict:
+                    await self._store.settled(io, basis)
+
+    async def _commit(
+        self,
+        io: IO,
+        basis: Basis,
+        job: JobRecord,
+        writes: Sequence[Write],
+        step: JobStep,
+        revision: int | None = None,
+    ) -> Changes:
+        """Raises `Conflict`, `LeaseLost`."""
+        return await io.run(
+            self._store.ledger.memories.commit,
+            job.scope,
+            writes,
+            embedder=basis.embedder.name,
+            revision=revision,
+            step=step,
+        )
 
     async def _infer(
         self, io: IO, job: JobRecord, said: Sequence[JournaledMessage], result: AddResult
@@ -231,9 +259,7 @@ class Remembering:
         cut = await self._windows(io, job, shown)
         waiting = list(range(job.windows_done, len(cut)))
         if not waiting:
-            await io.run(
-                self._store.ledger.memories.commit, job.scope, [], step=self._step(job, Usage(), True)
-            )
+            await self._kept(io, job, [], self._step(job, Usage(), True))
         for group in _batches(waiting, CONCURRENCY):
             extracted = await io.map(lambda number: self._extracted(io, job, cut[number], shown), group)
             for number, (found, usage) in zip(group, extracted, strict=True):
@@ -281,33 +307,33 @@ class Remembering:
         self, io: IO, job: JobRecord, found: Sequence[Found], step: JobStep
     ) -> tuple[Changes, Usage]:
         """Decide and commit. Where somebody else changed the scope meanwhile, decide again."""
-        vectors = await self._embedded(io, found)
         spent = Usage()
+        embedded: tuple[Basis, Matrix] | None = None
         while True:
             await self._store.caught_up(io, job.scope)
-            revision = await io.run(self._store.ledger.memories.revision, job.scope)
-            decisions, usage = await self._decided(io, job, found, vectors)
-            spent += usage
-            writes = await self._writes(io, job, found, vectors, decisions)
-            try:
-                changes = await io.run(
-                    self._store.ledger.memories.commit,
-                    job.scope,
-                    writes,
-                    revision=revision,
-                    step=replace(step, usage=step.usage + spent),
-                )
-            except Conflict:
-                continue
+            async with self._store.using(io) as basis:
+                revision = await io.run(self._store.ledger.memories.revision, job.scope)
+                if embedded is None or embedded[0] is not basis:
+                    embedded = basis, await self._embedded(io, basis, found)
+                vectors = embedded[1]
+                decisions, usage = await self._decided(io, basis, job, found, vectors)
+                spent += usage
+                writes = await self._writes(io, basis, job, found, vectors, decisions)
+                whole = replace(step, usage=step.usage + spent)
+                try:
+                    changes = await self._commit(io, basis, job, writes, whole, revision)
+                except Conflict:
+                    await self._store.settled(io, basis)
+                    continue
             await self._store.project_after_commit(io)
             return changes, spent
 
     async def _decided(
-        self, io: IO, job: JobRecord, found: Sequence[Found], vectors: Matrix
+        self, io: IO, basis: Basis, job: JobRecord, found: Sequence[Found], vectors: Matrix
     ) -> tuple[Decisions, Usage]:
         if not found:
             return (), Usage()
-        neighbours = await self._neighbours(io, job.scope, found, vectors)
+        neighbours = await self._neighbours(io, basis, job.scope, found, vectors)
         facts = [
             NewFact(fact.text, near, fact.happened_at, fact.speakers)
             for fact, near in zip(found, neighbours, strict=True)
@@ -320,13 +346,13 @@ class Remembering:
         return decisions, asking.usage
 
     async def _neighbours(
-        self, io: IO, scope: Scope, found: Sequence[Found], vectors: Matrix
+        self, io: IO, basis: Basis, scope: Scope, found: Sequence[Found], vectors: Matrix
     ) -> list[tuple[Neighbour, ...]]:
         queries = [
             IndexQuery(scope, vector, query_vector(fact.indexed), 2 * NEIGHBOURS, exact=True)
             for fact, vector in zip(found, vectors, strict=True)
         ]
-        nearest = [_nearest(candidates) for candidates in await self._store.index.query(io, queries)]
+        nearest = [_nearest(candidates) for candidates in await basis.index.query(io, queries)]
         ids = {candidate.id for candidate in chain.from_iterable(nearest)}
         items = await io.run(self._store.ledger.memories.by_version, sorted(ids))
         return [
@@ -341,7 +367,13 @@ class Remembering:
     # -- from decisions to writes -------------------------------------------------------------------------------
 
     async def _writes(
-        self, io: IO, job: JobRecord, found: Sequence[Found], vectors: Matrix, decisions: Decisions
+        self,
+        io: IO,
+        basis: Basis,
+        job: JobRecord,
+        found: Sequence[Found],
+        vectors: Matrix,
+        decisions: Decisions,
     ) -> list[Write]:
         new_ids = [str(uuid4()) for _ in found]
         writes: list[Write] = []
@@ -351,10 +383,10 @@ class Remembering:
                 if decision.repeats is not None:
                     target = _memory_of(decisions[decision.repeats][0], new_ids[decision.repeats])
                 writes.append(_write(decision, fact, target, new_ids[at], job.metadata))
-        return await self._with_vectors(io, writes, found, vectors)
+        return await self._with_vectors(io, basis, writes, found, vectors)
 
     async def _with_vectors(
-        self, io: IO, writes: Sequence[Write], found: Sequence[Found], vectors: Matrix
+        self, io: IO, basis: Basis, writes: Sequence[Write], found: Sequence[Found], vectors: Matrix
     ) -> list[Write]:
         """The vector of each text that is stored; only texts that merging composed are embedded here."""
         known = {fact.indexed: vector for fact, vector in zip(found, vectors, strict=True)}
@@ -364,7 +396,7 @@ class Remembering:
             if write.operation in ("ADD", "UPDATE")
         }
         missing = sorted(needed - known.keys())
-        fresh = await embed_documents(io, self._store.embedder, missing)
+        fresh = await embed_documents(io, basis.embedder, missing)
         known |= dict(zip(missing, fresh, strict=True))
         return [
             replace(write, vector=known[indexed_text(write.text, write.speakers)])
@@ -373,8 +405,8 @@ class Remembering:
             for write in writes
         ]
 
-    async def _embedded(self, io: IO, found: Sequence[Found]) -> Matrix:
-        return await embed_documents(io, self._store.embedder, [fact.indexed for fact in found])
+    async def _embedded(self, io: IO, basis: Basis, found: Sequence[Found]) -> Matrix:
+        return await embed_documents(io, basis.embedder, [fact.indexed for fact in found])
 
     def _redacted(self, message: Message) -> Message:
         if self._redactor is None or not message.content:

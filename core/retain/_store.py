@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Row
 
+from ._basis import Basis
 from ._io import IO, Inline, KeyedLocks, holding, run_inline
-from .errors import ClosedError, EmbedderMismatchError, StorageError
-from .index import FOREVER, Index, Point
+from .errors import ClosedError, EmbedderMismatchError, StorageError, StoreLockedError
+from .index import Index, Point
 from .index.payload import encode_metadata
 from .ledger import Ledger
+from .ledger.erasure import ERASING
 from .lexical import document_vector
 from .ports import Embedder
 from .ranking import indexed_text, said_by, traits
@@ -33,7 +36,21 @@ _log = logging.getLogger("retain")
 SLICE = 512  # points per index write: a call holds the interpreter for some milliseconds, not for seconds
 POLL = 0.02  # seconds between looks at what another process has claimed
 
-OpenIndex = Callable[[int, str], tuple[Index, bool]]
+
+class Indexes(Protocol):
+    """Where a store's index lies. Each generation is one index; a new one is built beside the one in use."""
+
+    def open(self, dimensions: int, generation: str) -> tuple[Index, bool]:
+        """The index of that generation, and whether it is new."""
+        ...
+
+    def remove(self, generation: str) -> None:
+        """Remove a generation's files or collection, once it is closed. Idempotent."""
+        ...
+
+    def others(self, generation: str) -> list[str]:
+        """Generations beside this one that lie around, where that can be told and nobody else builds them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +67,37 @@ class Agreement:
 
 
 class Store:
-    """One open ledger with its index. `open_index(dimensions, generation)` gives an index and whether it is new."""
+    """One open ledger with its index."""
 
     def __init__(
         self,
         ledger_url: str,
         embedder: Embedder,
-        open_index: OpenIndex,
+        indexes: Indexes,
         *,
         exclusive: bool,
         now: Callable[[], datetime],
         release: Callable[[], None] = lambda: None,
         check_process: Callable[[], None] = lambda: None,
     ) -> None:
-        self.embedder = embedder
         self.locks = KeyedLocks()
         self.exclusive = exclusive
-        self._open_index = open_index
+        self.indexes = indexes
         self._release = release
         self._check_process = check_process
         self._behind = False
+        self.switching = False
         self._closed = False
         self.users = 1
         self.ledger = Ledger(ledger_url, embedder=embedder.name, point_of=point_of, now=now)
         try:
-            self._claim_embedder()
+            self._claim_embedder(embedder)
             if exclusive:
                 self.ledger.jobs.free_all()
-            self.index, fresh = open_index(embedder.dimensions, self._generation())
+            generation = self.ledger.setting("generation") or "0"
+            index, fresh = indexes.open(embedder.dimensions, generation)
+            self.basis = Basis(embedder, index, generation)
+            self.ledger.outbox.generation = generation
         except BaseException:
             self.ledger.close()
             raise
@@ -90,6 +110,21 @@ class Store:
 
     # -- life ---------------------------------------------------------------------------------------------------
 
+    @property
+    def embedder(self) -> Embedder:
+        return self.basis.embedder
+
+    @property
+    def index(self) -> Index:
+        return self.basis.index
+
+    @asynccontextmanager
+    async def using(self, io: IO) -> AsyncIterator[Basis]:
+        """The embedder and the index of the moment, which both stay as they are for the length of the block."""
+        basis = self.basis
+        async with basis.held(io):
+            yield basis
+
     def check(self) -> None:
         """Raises ClosedError after `close`, StoreLockedError in a forked child."""
         if self._closed:
@@ -97,27 +132,29 @@ class Store:
         self._check_process()
 
     def close(self) -> None:
+        """Idempotent. A forked child only forgets the store, which is its parent's."""
         if self._closed:
             return
         self._closed = True
+        try:
+            self._check_process()
+        except StoreLockedError:
+            return
         try:
             self.ledger.close()
         finally:
             self.index.close()
             self._release()
 
-    def _generation(self) -> str:
-        return self.ledger.setting("generation") or "0"
-
-    def _claim_embedder(self) -> None:
+    def _claim_embedder(self, embedder: Embedder) -> None:
         """The first embedder is recorded; another one is refused."""
         recorded, dimensions = self.ledger.setting("embedder"), self.ledger.setting("dimensions")
         if recorded is None:
-            self.ledger.set(embedder=self.embedder.name, dimensions=str(self.embedder.dimensions))
-        elif (recorded, dimensions) != (self.embedder.name, str(self.embedder.dimensions)):
+            self.ledger.set(embedder=embedder.name, dimensions=str(embedder.dimensions))
+        elif (recorded, dimensions) != (embedder.name, str(embedder.dimensions)):
             raise EmbedderMismatchError(
                 f"this store's vectors are of the embedder {recorded!r} ({dimensions} dimensions), not of "
-                f"{self.embedder.name!r} ({self.embedder.dimensions}); open it with that embedder, or change "
+                f"{embedder.name!r} ({embedder.dimensions}); open it with that embedder, or change "
                 "it for good: Memory(path, embedder=<the old one>).reindex(embedder=<the new one>)"
             )
 
@@ -125,7 +162,13 @@ class Store:
         """Finish what an earlier process began; fill an index that is new, or that lacks points."""
         io = Inline()
         await self.project(io)
+        if fresh and not self.exclusive:
+            await self.rebuild(io)
         if self.exclusive:
+            for other in self.indexes.others(self.basis.generation):
+                self.indexes.remove(other)  # the old index, or half of a new one: a reindexing was cut short
+            await drop_retired(self, io)
+            await finish_erasing(self, io)
             versions, points = self.ledger.outbox.version_count(), await self.index.count(io)
             if versions != points:
                 _log.warning(
@@ -157,6 +200,26 @@ class Store:
         except StorageError as error:
             _log.warning("the change is stored, but the index could not take it yet: %s", error)
 
+    def switch(self, basis: Basis) -> None:
+        """From now on look-ups and the outbox go to another index."""
+        self.ledger.outbox.embedder = basis.embedder.name
+        self.ledger.outbox.generation = basis.generation
+        self._behind = True  # it lacks what its predecessor was told while it was filled
+        self.basis = basis
+
+    async def settled(self, io: IO, basis: Basis) -> None:
+        """After a `Conflict`: whether trying again can help. Raises EmbedderMismatchError where it cannot."""
+        while self.switching:
+            await io.sleep(POLL)
+        if basis is not self.basis:
+            return
+        recorded = await io.run(self.ledger.setting, "embedder")
+        if recorded != basis.embedder.name and not self.switching and basis is self.basis:
+            raise EmbedderMismatchError(
+                f"another process changed this store's embedder from {basis.embedder.name!r} to {recorded!r}: "
+                "open it anew with that one"
+            )
+
     async def caught_up(self, io: IO, scope: Scope | None = None) -> None:
         """Before a look-up: the index has everything, or for a shared store all of the exact scope."""
         self.check()
@@ -174,15 +237,11 @@ class Store:
         """Fill the index anew from the ledger. Returns the number of points."""
         async with holding(io, self.locks, "index"):
             await self.index.clear(io)
-            total: int = await io.run(self.ledger.outbox.mark_all)
-        done = 0
-        while pending := await io.run(self.ledger.outbox.take, SLICE):
-            await self.index.upsert(io, pending.upserts)
-            await io.run(self.ledger.outbox.settle, pending.seqs)
-            done += len(pending.seqs)
-            if progress is not None:
-                progress(done, total)
-        return total
+            since = self.ledger.clock()
+            last, filled = await fill(self.ledger, self.basis, io, progress)
+            await io.run(self.ledger.outbox.mark_changed, last, since)
+        await self.project(io)
+        return filled
 
     async def verify(self, io: IO) -> Agreement:
         async with holding(io, self.locks, "index"):
@@ -201,6 +260,42 @@ class Store:
             await io.run(self.ledger.outbox.mark, sorted(versions - points))
         await self.project(io)
         return await self.verify(io)
+
+
+async def fill(
+    ledger: Ledger, basis: Basis, io: IO, progress: Callable[[int, int], None] | None = None
+) -> tuple[int, int]:
+    """Every version of the ledger as a point. Returns the place of the last version seen, and how many there were."""
+    total = await io.run(ledger.outbox.version_count)
+    last = done = 0
+    while True:
+        page = await io.run(ledger.outbox.page, last, SLICE, basis.embedder.name)
+        if not page:
+            return last, done
+        await basis.index.upsert(io, [point for _, point in page])
+        last, done = page[-1][0], done + len(page)
+        if progress is not None:
+            progress(done, max(done, total))
+
+
+async def drop_retired(store: Store, io: IO, *, keep: str | None = None) -> None:
+    """Remove the vectors of an embedder that `reindex` replaced, unless it is the one to keep."""
+    retired = await io.run(store.ledger.setting, "retired")
+    if retired is None:
+        return
+    if retired != keep:
+        await io.run(store.ledger.outbox.drop_vectors, retired)
+    await io.run(lambda: store.ledger.set(retired=None))
+
+
+async def finish_erasing(store: Store, io: IO) -> None:
+    """Rewrite the files after an erasure: the rows are gone already, and now their bytes."""
+    if store.ledger.setting(ERASING) is None:
+        return
+    async with holding(io, store.locks, "index"):
+        await io.run(store.ledger.outbox.tidy)
+        await store.index.compact(io)
+    await io.run(store.ledger.forget_erasing)
 
 
 def point_of(row: Row[Any], vector: npt.NDArray[np.float32]) -> Point:

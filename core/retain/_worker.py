@@ -52,15 +52,18 @@ class Worker:
         while not self._stopping or self._draining:
             self._wake.clear()
             try:
-                job = self._store.ledger.jobs.lease(self._remembering.owner)
-                if job is not None:
-                    run_inline(self._remembering.work(Inline(), job))
+                if run_inline(self._remembering.work(Inline())):
                     continue
                 rest = self._rest(self._store.ledger.jobs.next_due())
             except RetainError:
                 # A thread has nobody to raise to. The job keeps: its lease lapses, and it is tried again.
                 _log.exception("the background could not reach the store; it tries again")
                 rest = LONGEST_REST
+            except Exception:  # noqa: BLE001
+                # A port of the caller's raised what no port may. The job was given back and is tried again
+                # later, up to the limit; the thread has to outlive it, or all other jobs would wait for ever.
+                _log.exception("the background met an error that is none of Retain's")
+                rest = SHORTEST_REST
             if self._stopping:
                 return
             self._wake.wait(rest)

@@ -8,6 +8,7 @@ from enum import Enum
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
+from typing import IO as IO_
 from typing import Any, Final, Literal, Self
 
 from . import _inputs as inputs
@@ -42,6 +43,7 @@ from .types import (
     Messages,
     Page,
     Scope,
+    Transfer,
 )
 from .windowing import WINDOW_TOKENS
 
@@ -86,7 +88,7 @@ class Memory:
         self,
         path: str | PathLike[str] | None = None,
         *,
-        llm: LanguageModel | None | _Environment = FROM_ENVIRONMENT,
+        llm: LanguageModel | _Environment | None = FROM_ENVIRONMENT,
         embedder: Embedder | None = None,
         reranker: Reranker | None = None,
         merger: MergeStrategy | None = None,

@@ -353,4 +353,15 @@ class Erasure(_Record):
     dry_run: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Transfer(_Record):
+    """What an export wrote, or an import stored. skipped: rows that an import found here already."""
+
+    messages: int
+    jobs: int
+    versions: int
+    changes: int
+    skipped: int = 0
+
+
 Messages: TypeAlias = "str | Message | Mapping[str, Any] | Sequence[str | Message | Mapping[str, Any]]"

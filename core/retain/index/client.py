@@ -92,6 +92,16 @@ class ClientIndex:
             index.close()
             raise
 
+    @staticmethod
+    def remove(location: str, collection: str, *, api_key: str | None = None) -> None:
+        """Remove a collection of a server. Raises StorageError."""
+        with _Translated(f"removing the collection {collection!r}"):
+            client, _ = _clients(location, api_key, ServerOptions())
+            try:
+                client.delete_collection(collection)
+            finally:
+                client.close()
+
     async def upsert(self, io: IO, points: Sequence[Point]) -> None:
         for start in range(0, len(points), SLICE):
             made = self._requests.points(points[start : start + SLICE])

@@ -8,11 +8,12 @@ from datetime import datetime
 from sqlalchemy import select
 
 from .database import Database
+from .erasure import ERASING
 from .jobs import Jobs
 from .journal import Journal
 from .memories import Memories
 from .outbox import Outbox, PointOf
-from .schema import meta
+from .schema import changes, meta
 from .times import Clock, now_utc
 
 
@@ -24,10 +25,22 @@ class Ledger:
     ) -> None:
         self.database = Database(url)
         self.clock = Clock(now)
+        self.clock.start_after(self._last_change())
         self.journal = Journal(self.database, self.clock)
         self.jobs = Jobs(self.database, self.clock)
-        self.memories = Memories(self.database, self.clock, embedder)
+        self.memories = Memories(self.database, self.clock)
         self.outbox = Outbox(self.database, self.clock, point_of, embedder)
+
+    def _last_change(self) -> int:
+        """A machine's clock may have been put back since: what comes later shall be dated later."""
+        with self.database.reading() as db:
+            newest = select(changes.c.at).order_by(changes.c.seq.desc()).limit(1)
+            return db.execute(newest).scalar() or 0
+
+    def forget_erasing(self) -> None:
+        """Compact the file, then say that the erasure is complete."""
+        self.database.compact()
+        self.set(**{ERASING: None})
 
     def setting(self, key: str) -> str | None:
         with self.database.reading() as db:

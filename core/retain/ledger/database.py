@@ -29,7 +29,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.sqlite = url.startswith("sqlite")
-        self._shared = self.sqlite and ":memory:" in url or url == "sqlite://"
+        self._shared = (self.sqlite and ":memory:" in url) or url == "sqlite://"
         self._engine = _sqlite(url, self._shared) if self.sqlite else _server(url)
         # SQLite has one writer at a time; queueing here is fair, and never ends in "database is locked".
         self._writer = threading.RLock() if self.sqlite else nullcontext()

@@ -8,7 +8,9 @@ from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from ..types import Erasure, Scope
 from .database import Database, in_scope
-from .schema import changes, jobs, messages, outbox, scopes, vectors, versions
+from .schema import changes, jobs, messages, meta, outbox, scopes, vectors, versions
+
+ERASING = "erasing"  # a setting: an erasure is committed, and its bytes are not yet gone from the files
 
 
 def erase(database: Database, scope: Scope, *, dry_run: bool) -> tuple[Erasure, list[str]]:
@@ -25,6 +27,8 @@ def erase(database: Database, scope: Scope, *, dry_run: bool) -> tuple[Erasure, 
         _remove(db, scope)
         if removed:
             db.execute(insert(outbox), [{"version_id": name} for name in removed])
+        db.execute(delete(meta).where(meta.c.key == ERASING))
+        db.execute(insert(meta).values(key=ERASING, value="1"))
     return numbers, removed
 
 

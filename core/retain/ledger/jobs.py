@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, or_, select, update
 
 from ..errors import NotFoundError
-from ..types import JobState, Job, Metadata, Scope, Usage
+from ..types import Job, JobState, Metadata, Scope, Usage
 from .database import Database, in_scope, scope_key
 from .schema import jobs
 from .times import Clock, from_micros

@@ -23,7 +23,7 @@ from ..types import Change, Changes, MemoryItem, Metadata, Operation, Page, Scop
 from ._filter_sql import where
 from .database import Database, in_scope, lock_scope, scope_key
 from .jobs import advance, hold
-from .schema import changes, evidence, outbox, scopes, vectors, versions
+from .schema import changes, evidence, meta, outbox, scopes, vectors, versions
 from .times import Clock, from_micros
 
 ORDINAL_BITS = (
@@ -76,10 +76,9 @@ class JobStep:
 
 
 class Memories:
-    def __init__(self, database: Database, clock: Clock, embedder: str) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self.embedder = embedder
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -96,36 +95,41 @@ class Memories:
         scope: Scope,
         writes: Sequence[Write],
         *,
+        embedder: str,
         revision: int | None = None,
         step: JobStep | None = None,
     ) -> Changes:
         """Store the changes in one transaction and return them as stored.
 
-        Raises `Conflict` where `revision` is given and no longer the scope's, `LeaseLost` where `step` is not ours.
+        embedder: whose vectors the writes carry.
+        Raises `Conflict` where `revision` is given and no longer the scope's, or the embedder is no longer the
+        store's; `LeaseLost` where `step` is not ours.
         """
         with self._database.writing() as db:
             now = self._clock()
+            expect_embedder(db, embedder)
             if step is not None:
                 hold(db, step.job_id, step.owner, now)
             counters = lock_scope(db, scope)
             if revision is not None and counters.revision != revision:
                 raise Conflict
-            stored = _Commit(db, scope, now, self.embedder, step.job_id if step else None).store(writes)
+            stored = _Commit(db, scope, now, embedder, step.job_id if step else None).store(writes)
             if any(write.operation != "NOOP" for write in writes):
-                _raise_revision(db, scope)
+                raise_revision(db, scope)
             if step is not None:
                 advance(db, step.job_id, usage=step.usage, finished=step.finished, now=now)
         return stored
 
-    def undo(self, scope: Scope, undone: Sequence[Change]) -> Changes:
-        """Take changes of one exact scope back, newest first, in one transaction. Raises UndoError."""
+    def undo(self, scope: Scope, undone: Sequence[Change], *, embedder: str) -> Changes:
+        """Take changes of one exact scope back, newest first, in one transaction. Raises UndoError, `Conflict`."""
         with self._database.writing() as db:
+            expect_embedder(db, embedder)
             lock_scope(db, scope)
-            commit = _Commit(db, scope, self._clock(), self.embedder, None)
+            commit = _Commit(db, scope, self._clock(), embedder, None)
             for change in reversed(undone):
                 commit.take_back(change)
             stored = commit.finish()
-            _raise_revision(db, scope)
+            raise_revision(db, scope)
         return stored
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -211,17 +215,12 @@ class Memories:
 
     def undone(self, change_ids: Iterable[str]) -> set[str]:
         """Those of the changes that an undo took back already."""
+        found: set[str] = set()
         with self._database.reading() as db:
-            query = select(changes.c.undoes).where(changes.c.undoes.in_(list(change_ids)))
-            return set(db.execute(query).scalars())
-
-    def vector(self, version_id: str) -> npt.NDArray[np.float32] | None:
-        query = select(vectors.c.vector).where(
-            vectors.c.version_id == version_id, vectors.c.embedder == self.embedder
-        )
-        with self._database.reading() as db:
-            blob = db.execute(query).scalar()
-        return None if blob is None else np.frombuffer(blob, dtype="<f4").astype(np.float32)
+            for chunk in _chunks(list(change_ids)):
+                query = select(changes.c.undoes).where(changes.c.undoes.in_(chunk))
+                found.update(db.execute(query).scalars())
+        return found
 
     def _conditions(self, scope: Scope, filters: Filter | None, as_of: int | None) -> list[Any]:
         conditions = [*in_scope(versions, scope), _valid(as_of)]
@@ -449,7 +448,14 @@ def _text_after(write: Write, before: Row[Any] | None) -> str | None:
     return before.text if write.operation == "NOOP" and before is not None else write.text
 
 
-def _raise_revision(db: Connection, scope: Scope) -> None:
+def expect_embedder(db: Connection, name: str) -> None:
+    """Hold the store's embedder until the transaction ends. Raises `Conflict` where it is another one."""
+    query = select(meta.c.value).where(meta.c.key == "embedder").with_for_update(read=True)
+    if db.execute(query).scalar() != name:
+        raise Conflict
+
+
+def raise_revision(db: Connection, scope: Scope) -> None:
     db.execute(
         update(scopes)
         .where(*(scopes.c[name] == value for name, value in scope_key(scope).items()))

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
-from ..index.base import Point
+from ..errors import StorageError
+from ..index.base import FOREVER, Point
 from ..types import Scope
 from .database import Database, scope_key
-from .schema import outbox, vectors, versions
+from .schema import meta, outbox, vectors, versions
 from .times import Clock
 
 PointOf = Callable[[Row[Any], npt.NDArray[np.float32]], Point]
 
 CLAIM = 60 * 1_000_000  # an index write takes milliseconds; after this its process is taken for dead
+SKEW = 600 * 1_000_000  # by how much the clocks of machines that share a ledger may differ
+DROPPED = 2_000  # vectors per transaction
 LAZY_ROWS = 64  # settled rows that an embedded store may keep until a later transaction removes them
 
 
@@ -45,6 +60,7 @@ class Outbox:
         self._clock = clock
         self._point_of = point_of
         self.embedder = embedder
+        self.generation = "0"
         self._settled: set[int] = set()
 
     def take(self, limit: int) -> Pending:
@@ -55,6 +71,7 @@ class Outbox:
         with self._database.writing() as db:
             # One taker at a time: who comes second sees what the first one claimed.
             db.exec_driver_sql("SELECT pg_advisory_xact_lock(7268453913)")
+            self._expect_generation(db)
             pending = self._pending(db, limit, unclaimed_only=True)
             self._claim(db, pending.seqs, self._clock() + CLAIM)
             return pending
@@ -102,14 +119,74 @@ class Outbox:
             if rows:
                 db.execute(insert(outbox), rows)
 
-    def mark_all(self) -> int:
-        """Every version, for an index that starts from nothing. Returns how many."""
-        self._settled.clear()
+    def mark_changed(self, last: int, since: int) -> None:
+        """Every version written after the place `last`, or closed since a moment, some minutes of other machines'
+        clocks included: what an index that was filled meanwhile may have seen too early."""
+        changed = (versions.c.seq > last) | and_(
+            versions.c.valid_to != FOREVER, versions.c.valid_to >= since - SKEW
+        )
         with self._database.writing() as db:
-            db.execute(delete(outbox))
-            everything = select(versions.c.id).order_by(versions.c.seq)
-            db.execute(insert(outbox).from_select(["version_id"], everything))
-            return db.execute(select(func.count()).select_from(outbox)).scalar_one()
+            mark_changed(db, changed)
+
+    def page(self, after: int, limit: int, embedder: str) -> list[tuple[int, Point]]:
+        """The next versions in the order of writing, with their places, as points of that embedder's vectors."""
+        query = _with_vectors(embedder).where(versions.c.seq > after).limit(limit)
+        with self._database.reading() as db:
+            return [(row.seq, self._point(row)) for row in db.execute(query)]
+
+    def without_vectors(self, embedder: str, limit: int) -> list[Row[Any]]:
+        """Versions that an embedder has not seen yet: id, text, speakers."""
+        query = _without_vectors(embedder).order_by(versions.c.seq).limit(limit)
+        with self._database.reading() as db:
+            return list(db.execute(query))
+
+    def count_without_vectors(self, embedder: str) -> int:
+        with self._database.reading() as db:
+            return db.execute(
+                select(func.count()).select_from(_without_vectors(embedder).subquery())
+            ).scalar_one()
+
+    def store_vectors(self, embedder: str, found: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Vectors of versions, as far as those still exist and have none."""
+        with self._database.writing() as db:
+            open_ids = _without_vectors(embedder).where(versions.c.id.in_(list(found)))
+            rows = [
+                {"version_id": row.id, "embedder": embedder, "vector": found[row.id].astype("<f4").tobytes()}
+                for row in db.execute(open_ids)
+            ]
+            if rows:
+                db.execute(insert(vectors), rows)
+
+    def drop_vectors(self, embedder: str) -> None:
+        """Remove an embedder's vectors, in transactions that let others in between."""
+        while True:
+            some = select(vectors.c.version_id).where(vectors.c.embedder == embedder).limit(DROPPED)
+            with self._database.writing() as db:
+                gone = delete(vectors).where(vectors.c.embedder == embedder, vectors.c.version_id.in_(some))
+                if not db.execute(gone).rowcount:
+                    return
+
+    def switch(self, embedder: str, dimensions: int, generation: str, *, last: int, since: int) -> bool:
+        """From now on the store's vectors are `embedder`'s, and its index that of `generation`.
+
+        False, and nothing is changed, where a version lacks its vector. Commits wait for this, and this for them.
+        """
+        with self._database.writing() as db:
+            old = db.execute(select(meta.c.value).where(meta.c.key == "embedder").with_for_update()).scalar()
+            if db.execute(_without_vectors(embedder).limit(1)).first() is not None:
+                return False
+            given = {"embedder": embedder, "dimensions": str(dimensions), "generation": generation}
+            if old != embedder:
+                given["retired"] = str(old)
+            db.execute(delete(meta).where(meta.c.key.in_(["generation", "dimensions", "retired"])))
+            db.execute(update(meta).where(meta.c.key == "embedder").values(value=embedder))
+            del given["embedder"]
+            db.execute(insert(meta), [{"key": key, "value": value} for key, value in given.items()])
+            changed = (versions.c.seq > last) | and_(
+                versions.c.valid_to != FOREVER, versions.c.valid_to >= since - SKEW
+            )
+            mark_changed(db, changed)
+        return True
 
     def version_ids(self) -> set[str]:
         """All versions, current and past: what the index should hold."""
@@ -133,15 +210,38 @@ class Outbox:
         known = {point.id for point in upserts}
         return Pending(upserts, [name for name in ids if name not in known], [row.seq for row in rows])
 
+    def _expect_generation(self, db: Connection) -> None:
+        """Rows settled with an index that is no longer the store's would be lost to the one that is."""
+        now = db.execute(select(meta.c.value).where(meta.c.key == "generation")).scalar() or "0"
+        if now != self.generation:
+            raise StorageError("another process has reindexed this store: open it anew")
+
     def _points(self, db: Connection, ids: Sequence[str]) -> list[Point]:
-        query = (
-            select(versions, vectors.c.vector)
-            .join(vectors, vectors.c.version_id == versions.c.id)
-            .where(versions.c.id.in_(ids), vectors.c.embedder == self.embedder)
-            .order_by(versions.c.seq)
-        )
-        return [self._point_of(row, np.frombuffer(row.vector, dtype="<f4")) for row in db.execute(query)]
+        query = _with_vectors(self.embedder).where(versions.c.id.in_(ids))
+        return [self._point(row) for row in db.execute(query)]
+
+    def _point(self, row: Row[Any]) -> Point:
+        return self._point_of(row, np.frombuffer(row.vector, dtype="<f4"))
 
     def _claim(self, db: Connection, seqs: Sequence[int], until: int) -> None:
         if seqs:
             db.execute(update(outbox).where(outbox.c.seq.in_(seqs)).values(claimed_until=until))
+
+
+def mark_changed(db: Connection, condition: ColumnElement[bool]) -> None:
+    """Within a transaction: the index has to be told of these versions."""
+    db.execute(insert(outbox).from_select(["version_id"], select(versions.c.id).where(condition)))
+
+
+def _with_vectors(embedder: str) -> Select[Any]:
+    return (
+        select(versions, vectors.c.vector)
+        .join(vectors, vectors.c.version_id == versions.c.id)
+        .where(vectors.c.embedder == embedder)
+        .order_by(versions.c.seq)
+    )
+
+
+def _without_vectors(embedder: str) -> Select[Any]:
+    known = exists().where(vectors.c.version_id == versions.c.id, vectors.c.embedder == embedder)
+    return select(versions.c.id, versions.c.text, versions.c.speakers).where(~known)

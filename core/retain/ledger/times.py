@@ -30,6 +30,11 @@ class Clock:
         self._last = 0
         self._guard = threading.Lock()
 
+    def start_after(self, micros: int) -> None:
+        """Give no instant up to this one."""
+        with self._guard:
+            self._last = max(self._last, micros)
+
     def __call__(self) -> int:
         with self._guard:
             self._last = max(to_micros(self._source()), self._last + 1)
