@@ -167,8 +167,8 @@ def outcome(case: Case, decisions: Sequence[Decision]) -> Outcome:
     said = ";\n".join(store.values()).casefold() + ";"
     lost = [k for k in case.keep if not any(d.casefold() in said for d in ([k] if isinstance(k, str) else k))]
     stale = [g for g in case.gone if g.casefold() in said]
-    target = int(first.target.id) if first.target else None
-    return Outcome(case, first.operation, target, list(store.values()), first.reason, lost, stale)
+    about = int(first.target.id) if first.target else None
+    return Outcome(case, first.operation, about, list(store.values()), first.reason, lost, stale)
 
 
 def share(outcomes: Sequence[Outcome], what: Callable[[Outcome], bool]) -> float:

@@ -18,6 +18,7 @@ _TOKEN = re.compile(rf"\d+(?:[.,:/-]\d+)*[年月日号点分岁个]?|[{CJK}]|[^\
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 _NAME = re.compile(r"(?<!^)\b[A-Z][\w'’-]*")
 _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9+#.'’-]*")
+_CLAUSES = re.compile(r"[;；，。]|,(?!\d)|\.(?:\s|$)|\band\b|\bbut\b")
 _APOSTROPHES = frozenset("'’`ʼ")
 _KEPT = frozenset("#%@&*")  # C#, 50%, addresses: they tell things apart
 _DATED = re.compile(
@@ -43,6 +44,7 @@ class Evidence:
         where `plain`, the normalised text, begins with it.
     pairs: pairs of adjacent Chinese characters: single ones are shared by chance.
     denied: the content words of what it says is not, or no longer, so.
+    turned: the content words of its clauses that deny or end something.
     """
 
     sequence: tuple[str, ...]
@@ -60,6 +62,7 @@ class Evidence:
     plain: str
     pairs: frozenset[str]
     denied: frozenset[str]
+    turned: frozenset[str]
     negated: bool
     ended: bool
     changed: bool
@@ -116,6 +119,7 @@ def read(text: str) -> Evidence:
         plain=plain,
         pairs=frozenset(a + b for a, b in pairwise(plain) if IS_CJK.match(a) and IS_CJK.match(b)),
         denied=frozenset(w for d in lexicon.DENIED.findall(full) for w in _words(" ".join(d))),
+        turned=frozenset(_words(" ".join(_turned(text)))),
         negated=_negated(plain),
         ended=bool(lexicon.ENDING.search(plain)),
         changed=bool(lexicon.CHANGE.search(plain)),
@@ -143,8 +147,8 @@ def _mentioned(plain: str, concepts: Mapping[str, str]) -> frozenset[str]:
 
 
 def _without_concepts(plain: str) -> str:
-    for pattern in (lexicon.CORRECTION, lexicon.CHANGE, lexicon.ENDING, lexicon.ROUGHLY):
-        plain = pattern.sub(" ", plain)
+    for remark in (lexicon.CORRECTION, lexicon.CHANGE, lexicon.ENDING, lexicon.ROUGHLY):
+        plain = remark.sub(" ", plain)
     for concepts in (lexicon.KEYED, lexicon.ONE, lexicon.MANY):
         for pattern in concepts.values():
             plain = re.sub(pattern, " ", plain)
@@ -197,6 +201,13 @@ def _subject(plain: str) -> frozenset[str]:
         if _VERB.match(word) and not (i + 1 < len(words) and _VERB.match(words[i + 1]) and i == 0):
             return frozenset(_words(" ".join(words[:i])))
     return frozenset()
+
+
+def _turned(text: str) -> Iterator[str]:
+    for clause in _CLAUSES.split(text):
+        plain = normalised(clause)
+        if _negated(plain) or lexicon.ENDING.search(plain):
+            yield plain
 
 
 def _negated(plain: str) -> bool:

@@ -8,9 +8,9 @@ known, so it wants the strongest evidence. Figures: `python bench/merging.py --s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os.path import commonprefix
 from typing import Literal, get_args
 
-from . import lexicon
 from .evidence import Evidence, dated, normalised, read
 
 Relation = Literal["same", "less", "extends", "contradicts", "different"]
@@ -55,6 +55,7 @@ def judged(fact: str, memory: str) -> Verdict | None:
         _achieved,
         _side_by_side,
         _keyed,
+        _substituted,
         _about,
         _apart,
     ):
@@ -124,8 +125,9 @@ def _reversed(new: Evidence, old: Evidence) -> Verdict | None:
     concept = new.one & old.one
     if not shared and not concept:
         return None
-    smaller = min(len(new.objects), len(old.objects)) or 1
-    share = len(shared) / smaller
+    turned = new.turned if new.negated or new.ended else old.turned
+    smaller = min(len(new.objects & turned) or len(new.objects), len(old.objects)) or 1
+    share = len(shared & turned) / smaller
     if share >= 0.5 or (concept and new.ended):
         return Verdict("contradicts", "says the opposite of what was known", 2 + share + len(concept))
     return None
@@ -134,7 +136,7 @@ def _reversed(new: Evidence, old: Evidence) -> Verdict | None:
 def _contained(new: Evidence, old: Evidence) -> Verdict | None:
     if new.corrected or _told_apart(new, old) or not _in_order(new, old):
         return None
-    if new.status != old.status and new.status and old.status or old.intended and not new.intended:
+    if (new.status and old.status and new.status != old.status) or (old.intended and not new.intended):
         return None
     if new.status & old.status and not new.objects:
         return Verdict("less", "already known in more detail")
@@ -217,10 +219,24 @@ def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
         return Verdict("contradicts", "another name of the same", 1)
     if keys == {"name"} and "has" in new.many & old.many and not (new.changed or new.corrected):
         return Verdict("different", "one of another name")
+    if not new.keyed & old.keyed and old.many - new.many:
+        return None
     if (new.keyed & old.keyed or new.corrected or new.changed) and new.others == old.others and shared:
         share = len(shared) / min(len(new.objects), len(old.objects))
         if share >= 0.5:
             return Verdict("contradicts", "another value of the same", 1 + share)
+    return None
+
+
+def _substituted(new: Evidence, old: Evidence) -> Verdict | None:
+    """The same thing, said with the same words but for one: "The API is hosted on …"."""
+    if new.many & old.many or new.others != old.others:
+        return None
+    same = len(commonprefix((new.plain, old.plain)))
+    begins = new.plain[:same].rsplit(" ", 1)[0] if not new.chinese else new.plain[:same]
+    long = len(begins) >= 4 if new.chinese else len(new.subject) > 0 and len(begins.split()) >= 3
+    if long and same * 2 >= min(len(new.plain), len(old.plain)) and new.subject == old.subject:
+        return Verdict("contradicts", "another value of the same", 1)
     return None
 
 
