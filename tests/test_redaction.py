@@ -24,6 +24,7 @@ def test_it_is_a_redactor() -> None:
     ("text", "masked"),
     [
         ("Mail alice.b+x@example.co.uk, please.", "Mail [email], please."),
+        ("a@example.com+b@example.com", "[email][email]"),
         ("call +49 30 901820 tonight", "call [phone] tonight"),
         ("call (415) 555-2671 or 020 7946 0958", "call [phone] or [phone]"),
         ("paid with 4111 1111 1111 1111 today", "paid with [card] today"),
