@@ -213,6 +213,13 @@ def test_the_period_a_query_names_is_understood() -> None:
     assert understand("2023年8月小明做了什么？", [], NOW).periods == (august,)
 
 
+def test_a_relative_time_beside_a_full_date_is_reckoned_from_that() -> None:
+    query = "Where was John between August 11 and August 15 2023?"
+    eleventh, fifteenth = understand(query, [], NOW + timedelta(days=700)).periods
+    assert eleventh[0] == microseconds(datetime(2023, 8, 11, tzinfo=UTC))
+    assert fifteenth[0] == microseconds(datetime(2023, 8, 15, tzinfo=UTC))
+
+
 # --- texts ---
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -152,6 +152,7 @@ def is_question(text: str) -> bool:
 
 # --- the query --------------------------------------------------------------------------------------------
 
+_ANOTHER_TIME = timedelta(days=3653)  # only full dates mean the same ten years earlier
 _ASKS_WHEN = re.compile(
     r"^\W*(?:since |until |by )?(?:when\b|how long\b|(?:what|which) (?:date|day|week|month|season|year)\b)"
     r"|^\W*what time\b"
@@ -164,8 +165,17 @@ def understand(query: str, speakers: Collection[str], now: datetime) -> RankQuer
     """What `query`, asked at `now`, says beyond its words; `speakers` are the known ones, in any case."""
     folded = query.casefold()
     named = frozenset(name for name in (s.casefold() for s in speakers) if _names(folded, name))
-    periods = tuple((_microseconds(start), _microseconds(end)) for start, end in mentioned(query, now))
-    return RankQuery(speakers=named, periods=periods, asks_when=bool(_ASKS_WHEN.search(query)))
+    return RankQuery(speakers=named, periods=_periods(query, now), asks_when=bool(_ASKS_WHEN.search(query)))
+
+
+def _periods(query: str, now: datetime) -> tuple[tuple[int, int], ...]:
+    """The spans of time that a query names. Beside a full date, those that are relative or lack a year are
+    reckoned from it ("between 11 August and 15 August 2023", "the Friday before 23 January 2022")."""
+    spans = mentioned(query, now)
+    full = [span for span in mentioned(query, now - _ANOTHER_TIME) if span in spans]
+    if full and len(full) < len(spans):
+        spans = mentioned(query, full[-1][0])
+    return tuple((_microseconds(start), _microseconds(end)) for start, end in spans)
 
 
 def _microseconds(at: datetime) -> int:
