@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from locomo import ADVERSARIAL, CATEGORIES, Asked, Conversation, Entry, load
+
 from retain import Memory, Message, Prompt
 from retain.models import BundledEmbedder, default_model
 from retain.ports import LanguageModel
