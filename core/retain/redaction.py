@@ -33,6 +33,7 @@ _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)", re.ASCII)
 _IPV6 = re.compile(
     r"(?<![A-Za-z0-9:.])(?=[A-Fa-f:]*\d)(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{1,4}(?![A-Za-z0-9:])"
 )
+_FOUND = "|"  # stands for what is found already; no pattern takes it in, and no phone number goes across it
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # １＠Ａ as people type them in Chinese
 
 
@@ -68,11 +69,16 @@ class PersonalDataRedactor:
         """The text with what was found replaced; the same text where nothing was."""
         plain = text.translate(_FULL_WIDTH)  # character by character, so that positions stay
         found: list[tuple[Span, Kind]] = []
-        for kind in self._kinds:
-            for span in self._spans(kind, plain):
-                if not any(start < span[1] and span[0] < end for (start, end), _ in found):
-                    found.append((span, kind))
-        return _replaced(text, sorted(found), self._mask)
+        while True:
+            # What is found becomes a boundary, and may uncover what it touched: look until nothing is new.
+            before = len(found)
+            for kind in self._kinds:
+                for start, end in list(self._spans(kind, plain)):
+                    if _FOUND not in plain[start:end]:
+                        found.append(((start, end), kind))
+                        plain = plain[:start] + _FOUND * (end - start) + plain[end:]
+            if len(found) == before:
+                return _replaced(text, sorted(found), self._mask)
 
     def _spans(self, kind: Kind, text: str) -> Iterator[Span]:
         match kind:
