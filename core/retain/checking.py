@@ -28,7 +28,8 @@ CLEARLY_BETTER = 0.34
 # "is thinking of counseling"), unless they differ in a name, a number or a Chinese character.
 SAME = 0.65
 
-SHORT = 12  # content words of a message that may need the one before it to be understood
+SHORT = 12  # content words of a message that may need the question before it to be understood
+_ASKS = re.compile(r"[?？]|吗|呢[。\s]*$")
 MOST_PER_MESSAGE = 12  # what goes beyond is a model that repeats itself
 
 _CLAUSE = re.compile(r"[,;，；。！？]|[.!?](?=\s|$)|\b(?:and|but|so)\b")
@@ -224,14 +225,13 @@ class _Evidence:
         self._telling = {line.number: line for line in lines if line.number}
         self._names = _words(" ".join(line.name or "" for line in lines)) | _words("user assistant 用户 助手")
         self._of: dict[int, frozenset[str]] = {}
-        self._before: dict[int, frozenset[str]] = {}  # what was said up to the message: it may explain it
-        before = _words(" ".join(said_before))
+        self._before: dict[int, frozenset[str]] = {}  # of the question that it answers
+        before = said_before[-1] if said_before else ""
         for line in lines:
-            words = _words(line.text)
             if line.number:
-                self._of[line.number] = words
-                self._before[line.number] = before
-            before = words
+                self._of[line.number] = _words(line.text)
+                self._before[line.number] = _words(before) if _ASKS.search(before) else frozenset()
+            before = line.text
         self._everything = " ".join([line.text for line in lines] + list(said_before)).casefold()
 
     def line_of(self, candidate: Candidate) -> Line | None:
@@ -251,7 +251,7 @@ class _Evidence:
         return None
 
     def _explained(self, number: int, words: frozenset[str]) -> bool:
-        """Short answers ("Yes, two of them") take their words from what was said before."""
+        """Short answers ("Yes, two of them") take their words from the question."""
         of = self._of[number]
         return len(of) <= SHORT and len(words & (of | self._before[number])) >= 2 * SUPPORTED * len(words)
 

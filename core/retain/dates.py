@@ -32,7 +32,7 @@ def resolve(text: str, anchor: datetime) -> str:
     at = 0
     for mention in _mentions(text, anchor.date()):
         if mention.span.relative:
-            out += [text[at : mention.at], _written(mention, text[: mention.at])]
+            out += [text[at : mention.at], _written(mention, text[max(0, mention.at - 40) : mention.at])]
             at = mention.end
     return "".join([*out, text[at:]])
 
@@ -63,10 +63,11 @@ def written(day: date, *, chinese: bool) -> str:
 def _mentions(text: str, today: date) -> list[_Mention]:
     """What the rules find, in the order of the text, without overlaps: earlier rules go first."""
     found: list[_Mention] = []
+    taken = bytearray(len(text))
     for rules, chinese in ((ENGLISH, False), (CHINESE, True)):
         for pattern, read in rules:
             for match in pattern.finditer(text):
-                if any(match.start() < other.end and other.at < match.end() for other in found):
+                if any(taken[match.start() : match.end()]):
                     continue
                 try:
                     span = read(match, today)
@@ -75,6 +76,7 @@ def _mentions(text: str, today: date) -> list[_Mention]:
                 if span is not None:
                     possessive = bool(match.groupdict().get("suffix"))
                     found.append(_Mention(match.start(), match.end(), span, chinese, possessive))
+                    taken[match.start() : match.end()] = b"\x01" * len(match[0])
     return sorted(found, key=lambda mention: mention.at)
 
 

@@ -34,7 +34,7 @@ _CODE_LINE = re.compile(
     r"|UPDATE \w+ SET)\b.*[({;:=]?"
 )
 _CODE_MARK = re.compile(r"[{};]\s*$|=>|==|!=|\+=|&&|\|\||::|\w\(\w*\)|^\s*[<{\[].*[>}\]],?\s*$|^\s*\w+ = ")
-_LINK = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\w+")
+_LINK = re.compile(r"(?:https?://|www\.)\S+|\b[\w.+-]{1,64}@[\w.-]{1,255}")
 _WORDS = re.compile(r"[^\W\d_]")
 
 _QUESTION_END = re.compile(r"[?？][\"'”’」』)）\s]*$")
@@ -73,29 +73,29 @@ _REMINDER = re.compile(
     r"|^(?:请|麻烦)?(?:你|帮我)?(?:记住|记得|记一下|注意)[，,：:]?(?:我|俺)",
     re.I,
 )
-_SMALL_TALK_ENGLISH = re.compile(
-    r"^(?:(?:(?:hi|hey|hello|yo|thanks|thank you|wow|bye|sure|yes|no|yeah|congrats)[,!]? (?-i:[A-Z][a-z]+)"  # a name
-    r"|hi|hey|hello|yo|greetings|howdy|good (?:morning|afternoon|evening|night|day)"
-    r"|thanks?(?: you)?(?: so much| a lot| very much)?|thx|many thanks|cheers"
-    r"|bye(?:-bye)?|goodbye|see (?:you|ya)(?: \w+)?|take care|talk (?:to you )?(?:soon|later)"
-    r"|ok(?:ay)?|yes|yeah|yep|yup|no|nope|sure|of course|absolutely|definitely|totally|exactly|indeed|right"
-    r"|got it|i see"
-    r"|great|cool|nice|awesome|wow|perfect|lol|haha+|hmm+|oh|ah|sounds (?:good|great|fun|awesome)"
-    r"|no problem|you['’]re welcome|welcome|nice to (?:meet|see) you|(?:good|great) to (?:see|hear from) you"
+# Courtesies, and nothing else, make a sentence small talk. Longer ones first and possessive repetition: a sentence
+# is read once from left to right, however it is made up.
+_COURTESIES = re.compile(
+    r"(?:(?:(?:hi|hey|hello|yo|thanks|thank you|wow|bye|sure|yes|no|yeah|congrats)[,!]? (?-i:[A-Z][a-z]+)\b"  # a name
+    r"|good (?:morning|afternoon|evening|night|day|job|luck)|(?:good|great|nice) to (?:see|hear from|meet) you"
+    r"|thank(?:s| you)(?: so much| a lot| very much)?|many thanks|thx|cheers"
+    r"|goodbye|bye-bye|bye|see (?:you|ya)(?: later| soon| tomorrow| then)?|take care|talk (?:to you )?(?:soon|later)"
+    r"|of course|absolutely|definitely|totally|exactly|indeed|got it|i see|no problem|you['’]re welcome|welcome"
+    r"|sounds (?:good|great|fun|awesome)|well done|congrat(?:ulation)?s|have a (?:good|great|nice) \w+"
     r"|(?:that|it)(?:['’]s| is| was| sounds) (?:so |really |very |super )?"
-    r"(?:great|cool|nice|awesome|amazing|good|helpful|right|true|interesting|wonderful|sweet|fantastic|lovely|fun)"
-    r"|congrat(?:s|ulations)|well done|good (?:job|luck)|have a (?:good|great|nice) \w+"
-    r"|i(?:['’]m| am) (?:fine|good|great|ok(?:ay)?|well)|how (?:nice|lovely|cool|sweet|wonderful|exciting)"
-    r"|there|everyone|all|again|too|and you|so much|then|man|dude|buddy|friend|please|sorry)"
-    r"[\s,.!?;:~-]*)+$",
+    r"(?:great|cool|nice|awesome|amazing|good|helpful|right|true|interesting|wonderful|sweet|fantastic|lovely|fun)\b"
+    r"|i(?:['’]m| am) (?:fine|good|great|ok(?:ay)?|well)\b|how (?:nice|lovely|cool|sweet|wonderful|exciting)"
+    r"|greetings|howdy|hello|hey|hi|yo|okay|ok|yeah|yes|yep|yup|nope|no|sure|right|great|cool|nice|awesome|wow|perfect"
+    r"|lol|haha*|hmm*|oh|ah|there|everyone|all|again|too|and you|so much|then|man|dude|buddy|friend|please|sorry)\b"
+    r"[\s,.!?;:~-]*+)++",
     re.I,
 )
-_SMALL_TALK_CHINESE = re.compile(
-    r"^(?:(?:你好|您好|大家好|嗨|哈喽|早上好|早安|早|上午好|中午好|下午好|晚上好|晚安"
-    r"|谢谢|谢谢你|多谢|感谢|非常感谢|太感谢了|不客气|再见|拜拜|回头见|明天见"
-    r"|好|好的|好吧|好啊|行|可以|嗯+|哦+|噢|啊|哈+|是|是的|对|对的|没错|不是|没有|不|没问题|当然"
-    r"|明白|明白了|知道了|了解|收到|太好了|太棒了|真棒|不错|很好|厉害|辛苦了|在吗|呀|呢|吧|了|啦|你|您|哇)"
-    r"[\s，。,.!！?？~～、…]*)+$"
+_COURTESIES_CHINESE = re.compile(
+    r"(?:(?:你好|您好|大家好|嗨|哈喽|早上好|早安|上午好|中午好|下午好|晚上好|晚安|早"
+    r"|谢谢你|谢谢|多谢|非常感谢|太感谢了|感谢|不客气|再见|拜拜|回头见|明天见"
+    r"|好的|好吧|好啊|好|不是|没有|没问题|没错|当然|是的|对的|是|对|行|可以|不错|不|嗯+|哦+|噢|啊|哈+"
+    r"|明白了|明白|知道了|了解|收到|太好了|太棒了|真棒|很好|厉害|辛苦了|在吗|呀|呢|吧|了|啦|你|您|哇)"
+    r"[\s，。,.!！?？~～、…]*+)++"
 )
 
 
@@ -134,7 +134,7 @@ def is_request(sentence: str) -> bool:
 
 def is_small_talk(sentence: str) -> bool:
     text = sentence.strip()
-    return bool(_SMALL_TALK_ENGLISH.match(text) or _SMALL_TALK_CHINESE.match(text))
+    return bool(_COURTESIES.fullmatch(text) or _COURTESIES_CHINESE.fullmatch(text))
 
 
 def prose(content: str) -> str:

@@ -222,16 +222,19 @@ def _named(text: str, line: Line, lines: Sequence[Line], *, moved: bool) -> str 
     if other is not None and (moved or not _addresses(line.text, other)):
         return name + text[len(other) :]
     text = third_person(text, name)
-    if _speaks_of(name, text):
+    first = text.split(" ", 1)[0]
+    begins_with_verb = _VERB_FIRST.match(first) is not None and first not in ("This", "His", "Its")
+    if _speaks_of(name, text) and not begins_with_verb:
         return text
+    if _speaks_of(name, text) and moved:
+        return None  # "agrees with Caroline" is not Caroline's
     if match := _POSSESSIVE.match(text):
         return f"{name}'s{text[match.end() :]}"
     if match := _PRONOUN.match(text):
         return f"{name}{match['short'] or ''}{text[match.end() :]}"
     if is_han(text):
         return f"{name}说{text}" if other else f"{name}{text}"
-    first = text.split(" ", 1)[0]
-    if other is None and _VERB_FIRST.match(first) and first not in ("This", "His", "Its"):
+    if other is None and begins_with_verb:
         return f"{name} {text[:1].lower()}{text[1:]}"
     plain = first.lower() in ("the", "a", "an", "this", "that", "it", "there", "some", "being", "having")
     return f"{name} says {text[:1].lower()}{text[1:]}" if plain else f"{name} says {text}"
