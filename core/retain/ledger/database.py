@@ -34,8 +34,12 @@ class Database:
         # SQLite has one writer at a time; queueing here is fair, and never ends in "database is locked".
         self._writer = threading.RLock() if self.sqlite else nullcontext()
         self._reader = self._writer if self._shared else nullcontext()
-        with self._translated():
-            migrations.migrate(self._engine)
+        try:
+            with self._translated():
+                migrations.migrate(self._engine)
+        except BaseException:
+            self._engine.dispose()
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

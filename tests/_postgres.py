@@ -1,0 +1,149 @@
+"""A real PostgreSQL for the tests: a cluster of this machine's binaries, on a free port of the loopback interface.
+
+`postgres` is the cluster, made once per session and removed afterwards; `postgres_url` a fresh database in it. Where no
+binaries are found, tests that ask for it are skipped and say so.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REASON = "no PostgreSQL on this machine: install Debian's `postgresql` (initdb and postgres) to run this test"
+START_SECONDS = 60
+
+_numbers = count(1)
+
+
+def binaries() -> Path | None:
+    """The folder of initdb and postgres: on the path, or where Debian puts it."""
+    found = shutil.which("initdb")
+    folders = [Path(found).resolve().parent] if found else []
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((it for it in folders if (it / "initdb").exists() and (it / "postgres").exists()), None)
+
+
+def _account() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root: root starts it as another user."""
+    if os.getuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            user = pwd.getpwnam(name)
+            return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    pytest.skip("PostgreSQL does not run as root, and there is no user to run it as")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Cluster:
+    """A running server. `database()` makes an empty database and returns its URL."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self._account = _account()
+        self._data = folder / "data"
+        self.port = _free_port()
+        if self._account:
+            os.chown(folder, self._account["user"], self._account["group"])
+        self._run(programs / "initdb", "-D", self._data, "-U", "retain", "-A", "trust", "-E", "UTF8",
+                  "--locale=C", "-N")  # fmt: skip
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "fsync": "off",  # the cluster is thrown away
+            "max_connections": "200",
+            "shared_buffers": "32MB",
+        }
+        arguments = [item for key, value in settings.items() for item in ("-c", f"{key}={value}")]
+        self._log = (folder / "log").open("wb")
+        self._server = subprocess.Popen(
+            [programs / "postgres", "-D", self._data, *arguments],
+            cwd=folder,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            **self._account,
+        )
+        self._wait(folder / "log")
+
+    def url(self, name: str) -> str:
+        return f"postgresql://retain@127.0.0.1:{self.port}/{name}"
+
+    def database(self) -> str:
+        import psycopg
+
+        name = f"test_{next(_numbers)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return self.url(name)
+
+    def stop(self) -> None:
+        self._server.send_signal(2)  # SIGINT: disconnect everybody and end
+        try:
+            self._server.wait(20)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+        self._log.close()
+
+    def _run(self, *command: object) -> None:
+        done = subprocess.run([str(part) for part in command], capture_output=True, cwd="/", **self._account)
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} failed: {done.stderr.decode(errors='replace')}")
+
+    def _wait(self, log: Path) -> None:
+        import psycopg
+
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+                return
+            except psycopg.OperationalError:
+                if self._server.poll() is not None or time.monotonic() > deadline:
+                    self.stop()
+                    raise RuntimeError(
+                        f"PostgreSQL did not start: {log.read_text(errors='replace')}"
+                    ) from None
+                time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL cluster of the session's own."""
+    programs = binaries()
+    if programs is None:
+        pytest.skip(REASON)
+    folder = Path(tempfile.mkdtemp(prefix="retain-postgres-"))
+    folder.chmod(0o755)
+    try:
+        cluster = Cluster(folder, programs)
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres: Cluster) -> str:
+    """The URL of an empty database."""
+    return postgres.database()

@@ -1,0 +1,1 @@
+"""Attacks on what Retain promises: nothing lost, nothing leaked."""

@@ -1,0 +1,53 @@
+"""Other processes for the tests: `python -m tests.reliability.children <what> <where> ...` from the project's root."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from retain import Memory
+from tests.fakes import HashEmbedder
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.reliability.children", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, **options)
+
+
+def opened(ledger: str, index: str = ":memory:") -> Memory:
+    return Memory(ledger=ledger, index=index, llm=None, embedder=HashEmbedder())
+
+
+def adds(ledger: str, number: str, count: str, index: str = ":memory:") -> None:
+    """Facts of its own, and one statement that all of them say."""
+    with opened(ledger, index) as memory:
+        for at in range(int(count)):
+            memory.add(f"fact {at} of writer {number}", user_id="alice", infer=False)
+            memory.add("I like something that everybody likes", user_id="alice", session_id=number)
+
+
+def works(ledger: str, index: str = ":memory:") -> None:
+    """Do what is pending."""
+    with opened(ledger, index) as memory:
+        memory.flush(60)
+
+
+def opens(folder: str, times: str) -> None:
+    """Try to open a folder that another process has; each time it has to be refused."""
+    from retain import StoreLockedError
+
+    for _ in range(int(times)):
+        try:
+            Memory(folder, llm=None, embedder=HashEmbedder()).close()
+        except StoreLockedError as error:
+            print(error)
+        else:
+            sys.exit("opened what another process has open")
+
+
+if __name__ == "__main__":
+    {"adds": adds, "works": works, "opens": opens}[sys.argv[1]](*sys.argv[2:])
