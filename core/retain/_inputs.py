@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime
@@ -12,10 +13,13 @@ from .errors import InputError
 from .types import ROLES, Message, Messages, Metadata, Scope
 
 SCOPE_KEYS = ("user_id", "agent_id", "run_id")
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape in JSON, not a text that talks of it
 _MESSAGE_KEYS = {field.name for field in fields(Message)}
 
 
-def scope_of(user_id: str | None, agent_id: str | None, run_id: str | None, *, required: bool = True) -> Scope:
+def scope_of(
+    user_id: str | None, agent_id: str | None, run_id: str | None, *, required: bool = True
+) -> Scope:
     """The scope that a call names. `required`: at least one id has to be given."""
     for name, value in zip(SCOPE_KEYS, (user_id, agent_id, run_id), strict=True):
         if value is not None:
@@ -77,7 +81,7 @@ def _json(name: str, value: Any) -> Any:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{name} is not JSON: {error}") from error
-    if "\\u0000" in text:
+    if _NUL.search(text):
         raise InputError(f"{name} contains a NUL character, which no database stores; remove it")
     _storable(name, text)
     return json.loads(text)
