@@ -48,7 +48,7 @@ def convert_message_to_retain(message: BaseMessage) -> Message:
         content=storable(whole.text),
         role=_role_of(whole),
         name=_name_of(whole),
-        id=whole.id or None,
+        id=storable(whole.id).strip() or None if whole.id else None,
         data={DATA_KEY: _plain(message_to_dict(whole))},
     )
 
@@ -87,7 +87,8 @@ def _restored(message: Message) -> BaseMessage | None:
 
 def _role_of(message: BaseMessage) -> Role:
     if message.type == "chat":
-        return _CHAT_ROLES.get(str(getattr(message, "role", "")).lower(), "user")
+        # A role that nobody knows speaks for nobody: it is journaled, and nothing is extracted from it.
+        return _CHAT_ROLES.get(str(getattr(message, "role", "")).lower(), "system")
     return _ROLES.get(message.type, "user")
 
 
