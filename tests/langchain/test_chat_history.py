@@ -1,0 +1,206 @@
+"""The chat history as a log of its own, under RunnableWithMessageHistory, and beside the middleware."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain.agents import create_agent
+from langchain_core._api.deprecation import LangChainDeprecationWarning
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.runnables import ConfigurableFieldSpec
+from langchain_core.runnables.history import RunnableWithMessageHistory
+
+from langchain_retain import RetainChatMessageHistory, RetainMiddleware
+from langchain_retain._convert import convert_message_to_retain, convert_messages_to_retain
+from retain import InputError, Memory
+from retain._inputs import messages_of
+from retain.ledger.times import now_utc
+from tests.langchain.fakes import Runner, ScriptedChat, calls, says, thread
+
+EVERY_KIND: list[BaseMessage] = [
+    SystemMessage("Be brief.", id="s"),
+    HumanMessage("hi", name="Caroline", id="h", additional_kwargs={"a": [1, {"b": None}]}),
+    HumanMessage([{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:,"}}]),
+    AIMessage(
+        "",
+        id="a",
+        tool_calls=[{"name": "f", "args": {"x": 1, "城市": "里斯本"}, "id": "c1", "type": "tool_call"}],
+        invalid_tool_calls=[
+            {"name": "g", "args": "{", "id": "c2", "error": "no", "type": "invalid_tool_call"}
+        ],
+        usage_metadata={"input_tokens": 1, "output_tokens": 2, "total_tokens": 3},
+        response_metadata={"model": "m"},
+    ),
+    ToolMessage("12 °C", tool_call_id="c1", name="f", artifact={"rows": [1, 2]}, status="error"),
+    FunctionMessage("old", name="f"),
+    ChatMessage("psst", role="narrator"),
+    AIMessage([{"type": "reasoning", "reasoning": "well"}, {"type": "text", "text": "你好"}], name="bot"),
+]
+
+
+def history(memory: Memory, session: str = "s", **options: Any) -> RetainChatMessageHistory:
+    return RetainChatMessageHistory(memory, session, user_id="alice", **options)
+
+
+def test_every_kind_of_message_comes_back_equal(memory: Memory, run: Runner) -> None:
+    log = history(memory)
+    run.call(log, "add_messages", EVERY_KIND)
+    assert log.messages == EVERY_KIND
+    assert run.call(log, "get_messages") == EVERY_KIND if run.face == "async" else True
+
+
+def test_a_streamed_message_comes_back_whole(memory: Memory) -> None:
+    log = history(memory)
+    log.add_message(AIMessageChunk("hi", id="a"))
+    assert log.messages == [AIMessage("hi", id="a")]
+
+
+def test_what_is_not_json_is_kept_as_far_as_it_can_be(memory: Memory) -> None:
+    odd = AIMessage(
+        "x\x00y", response_metadata={"at": now_utc(), "nan": float("nan"), "raw": b"\xff", 1: {2}}
+    )
+    log = history(memory)
+    log.add_message(odd)
+    [message] = log.messages
+    assert message.content == "x\ufffdy"
+    assert message.response_metadata["nan"] == "nan"
+    assert message.response_metadata["1"] == [2]
+
+
+@given(
+    st.lists(
+        st.builds(
+            HumanMessage,
+            content=st.text() | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": st.text()})),
+            id=st.none() | st.text(),
+            name=st.none() | st.text(),
+            additional_kwargs=st.dictionaries(st.text(), st.recursive(
+                st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+                lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5,
+            )),
+        ),
+        min_size=1, max_size=3,
+    )
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_whatever_langchain_can_hold_the_journal_takes(messages: list[HumanMessage]) -> None:
+    assert len(messages_of(convert_messages_to_retain(messages), now_utc())) == len(messages)
+
+
+def test_messages_with_an_id_are_kept_once(memory: Memory, run: Runner) -> None:
+    log = history(memory)
+    for _ in range(2):
+        run.call(log, "add_messages", [HumanMessage("hi", id="1"), HumanMessage("no id")])
+    assert [message.content for message in log.messages] == ["hi", "no id", "no id"]
+
+
+def test_sessions_and_users_do_not_see_each_other(memory: Memory, run: Runner) -> None:
+    run.call(history(memory, "a"), "add_messages", [HumanMessage("one")])
+    run.call(history(memory, "b"), "add_messages", [HumanMessage("two")])
+    other = RetainChatMessageHistory(memory, "a", user_id="bob")
+    assert [message.content for message in history(memory, "a").messages] == ["one"]
+    assert other.messages == []
+
+
+def test_clear_empties_the_session_and_no_other(memory: Memory, run: Runner) -> None:
+    for session in ("a", "b"):
+        run.call(history(memory, session), "add_messages", [HumanMessage("one", id="1")])
+    run.call(history(memory, "a"), "clear")
+    assert history(memory, "a").messages == []
+    assert len(history(memory, "b").messages) == 1
+    run.call(history(memory, "a"), "add_messages", [HumanMessage("anew", id="1")])
+    assert [message.content for message in history(memory, "a").messages] == ["anew"]
+
+
+def test_a_log_remembers_only_when_asked(memory: Memory, run: Runner) -> None:
+    run.call(history(memory, "a"), "add_messages", [HumanMessage("I live in Lisbon.")])
+    run.call(history(memory, "b", remember=True), "add_messages", [HumanMessage("I like tea.")])
+    assert memory.flush(30)
+    assert [item.text for item in memory.get_all(user_id="alice")] == ["I like tea."]
+
+
+def test_nothing_to_add_is_no_error(memory: Memory, run: Runner) -> None:
+    run.call(history(memory), "add_messages", [])
+    run.call(history(memory), "add_messages", [RemoveMessage("1")])
+    assert history(memory).messages == []
+
+
+def test_a_limit_gives_the_newest(memory: Memory) -> None:
+    history(memory).add_messages([HumanMessage(str(number)) for number in range(5)])
+    assert [message.content for message in history(memory, limit=2).messages] == ["3", "4"]
+
+
+def test_without_an_owner_it_is_refused(memory: Memory) -> None:
+    with pytest.raises(InputError, match="user_id"):
+        RetainChatMessageHistory(memory, "s")
+
+
+def test_runnable_with_message_history_reads_and_writes_it(memory: Memory, run: Runner) -> None:
+    model = ScriptedChat("Hello Caroline.", "You are Caroline.")
+    prompt = ChatPromptTemplate.from_messages([MessagesPlaceholder("history"), ("human", "{question}")])
+    with pytest.warns(LangChainDeprecationWarning, match="RunnableWithMessageHistory"):
+        chain = RunnableWithMessageHistory(
+            prompt | model,  # type: ignore[arg-type]
+            lambda user_id, session_id: RetainChatMessageHistory(memory, session_id, user_id=user_id),
+            input_messages_key="question",
+            history_messages_key="history",
+            history_factory_config=[
+                ConfigurableFieldSpec(id="user_id", annotation=str),
+                ConfigurableFieldSpec(id="session_id", annotation=str),
+            ],
+        )
+    config = {"configurable": {"user_id": "alice", "session_id": "s"}}
+    run(chain, {"question": "I'm Caroline."}, config=config)
+    run(chain, {"question": "Who am I?"}, config=config)
+    assert [message.text for message in model.seen[1]] == ["I'm Caroline.", "Hello Caroline.", "Who am I?"]
+    assert len(history(memory).messages) == 4
+
+
+def test_it_shows_what_the_middleware_journaled(memory: Memory, run: Runner) -> None:
+    from tests.langchain.test_middleware import weather
+
+    model = ScriptedChat(calls("weather", city="Lisbon"), "Sunny.")
+    ours = RetainMiddleware(memory, user_id="alice", background=False)
+    agent = create_agent(model, tools=[weather], middleware=[ours])
+    result = run(agent, says("How is the weather?"), config=thread("s"))
+    assert history(memory).messages == result["messages"]
+
+
+def test_what_it_logged_first_the_middleware_remembers(memory: Memory, run: Runner) -> None:
+    said = HumanMessage("I live in Lisbon.", id="m1")
+    run.call(history(memory), "add_messages", [said])
+    agent = create_agent(
+        ScriptedChat("a"), middleware=[RetainMiddleware(memory, user_id="alice", background=False)]
+    )
+    run(agent, {"messages": [said]}, config=thread("s"))
+    assert [item.text for item in memory.get_all(user_id="alice")] == ["I live in Lisbon."]
+    assert len(history(memory).messages) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "role"),
+    [
+        (ChatMessage("x", role="user"), "user"),
+        (ChatMessage("x", role="Assistant"), "assistant"),
+        (ChatMessage("x", role="developer"), "system"),
+        (ChatMessage("x", role="narrator"), "system"),
+        (FunctionMessage("x", name="f"), "tool"),
+        (ToolMessage("x", tool_call_id="1"), "tool"),
+    ],
+)
+def test_roles_follow_the_kind_of_message(message: BaseMessage, role: str) -> None:
+    assert convert_message_to_retain(message).role == role
