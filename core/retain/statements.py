@@ -50,7 +50,8 @@ _QUESTION_INVERTED = re.compile(
     re.I,
 )
 _QUESTION_CHINESE = re.compile(
-    r"(?:吗|呢|么)[。.！!~～]*$|^(?:请问|为什么|怎么|如何|什么|哪里|哪个|谁|是否|能不能|可不可以|有没有|要不要|会不会|是不是)"
+    r"(?:吗|呢|么)[。.！!~～]*$"
+    r"|^(?:请问|为什么|怎么|如何|什么|哪里|哪个|谁|是否|能不能|可不可以|有没有|要不要|会不会|是不是)(?!.*[，,]我)"
 )
 _REQUEST_ENGLISH = re.compile(
     r"^(?:(?:and|but|so|then|now|also|ok(?:ay)?|hey|hi|hello)[,!]? )?(?:please|pls|kindly)\b"
@@ -68,34 +69,46 @@ _REQUEST_CHINESE = re.compile(
     r"^(?:那|那么|然后|另外|再|也|可以|能|麻烦|拜托)*(?:请|帮我|帮忙|麻烦你|告诉我|给我|教我|推荐|建议一下|解释|翻译|总结|写一|列出|列举|介绍一下|说说|查一下|提醒我|忽略|忘记)"
     r"|^(?:你|您)(?:能|可以|可否|能否|会|觉得|认为|知道|帮)"
 )
+_REASON = re.compile(r"\b(?:because|since) (?:i|my|we|our)\b|因为我", re.I)
 _REMINDER = re.compile(
     r"^(?:please |pls )?(?:remember|note|keep in mind|bear in mind|don['’]t forget),? (?:that )?(?:i|my|we|our|me)\b"
     r"|^(?:请|麻烦)?(?:你|帮我)?(?:记住|记得|记一下|注意)[，,：:]?(?:我|俺)",
     re.I,
 )
-# Courtesies, and nothing else, make a sentence small talk. Longer ones first and possessive repetition: a sentence
-# is read once from left to right, however it is made up.
+# Courtesies, and nothing else, make a sentence small talk. Longer ones come first: a sentence is read once, from
+# left to right, and never tried in other ways.
+_PRAISE = (
+    r"(?:great|cool|nice|awesome|amazing|good|helpful|right|true|interesting|wonderful|sweet|fantastic|lovely|fun|sad"
+    r"|tough|inspiring|impressive|beautiful|exciting|incredible|terrific|brilliant|crazy|wild|rough|hard|kind)\b"
+)
+_VERY = r"(?:so |really |very |super |truly |pretty |such a )*+"
 _COURTESIES = re.compile(
-    r"(?:(?:(?:hi|hey|hello|yo|thanks|thank you|wow|bye|sure|yes|no|yeah|congrats)[,!]? (?-i:[A-Z][a-z]+)\b"  # a name
-    r"|good (?:morning|afternoon|evening|night|day|job|luck)|(?:good|great|nice) to (?:see|hear from|meet) you"
+    r"(?:(?:hi|hey|hello|yo|thanks|thank you|wow|bye|sure thing|sure|yes|no way|no|yeah|yep|congrats|way to go"
+    r"|(?:nice|great|good|well) (?:work|one|job|done)|keep it up|definitely|absolutely|agreed|of course)"
+    r"[,!]? (?-i:[A-Z][a-z]+)\b"  # a name
+    r"|good (?:morning|afternoon|evening|night|day|luck)|(?:good|great|nice) (?:to (?:see|hear from|meet) you|to hear)"
+    r"|(?:nice|great|good|well) (?:work|one|job|done|idea|point)|way to go|keep (?:it up|going)|stay (?:safe|strong)"
     r"|thank(?:s| you)(?: so much| a lot| very much)?|many thanks|thx|cheers"
-    r"|goodbye|bye-bye|bye|see (?:you|ya)(?: later| soon| tomorrow| then)?|take care|talk (?:to you )?(?:soon|later)"
-    r"|of course|absolutely|definitely|totally|exactly|indeed|got it|i see|no problem|you['’]re welcome|welcome"
-    r"|sounds (?:good|great|fun|awesome)|well done|congrat(?:ulation)?s|have a (?:good|great|nice) \w+"
-    r"|(?:that|it)(?:['’]s| is| was| sounds) (?:so |really |very |super )?"
-    r"(?:great|cool|nice|awesome|amazing|good|helpful|right|true|interesting|wonderful|sweet|fantastic|lovely|fun)\b"
-    r"|i(?:['’]m| am) (?:fine|good|great|ok(?:ay)?|well)\b|how (?:nice|lovely|cool|sweet|wonderful|exciting)"
-    r"|greetings|howdy|hello|hey|hi|yo|okay|ok|yeah|yes|yep|yup|nope|no|sure|right|great|cool|nice|awesome|wow|perfect"
-    r"|lol|haha*|hmm*|oh|ah|there|everyone|all|again|too|and you|so much|then|man|dude|buddy|friend|please|sorry)\b"
-    r"[\s,.!?;:~-]*+)++",
+    r"|goodbye|bye-bye|bye|see (?:you|ya)(?: later| soon| tomorrow| then)?|take care"
+    r"|talk (?:to you )?(?:soon|later)"
+    r"|of course|absolutely|definitely|totally agree|totally|agreed|exactly|indeed|got it|i see|no problem|no way"
+    rf"|sure thing|you['’]re (?:so |very )?welcome|you['’]re {_VERY}{_PRAISE}|welcome|me too|same here|so do i"
+    r"|(?:(?:that|it|this)(?:['’]s| is| was| sounds| looks| must (?:be|have been))|sounds|looks|how|so)"
+    rf" {_VERY}{_PRAISE}"
+    r"|congrat(?:ulation)?s|have a (?:good|great|nice) \w+|glad (?:to hear (?:it|that)|i could help)"
+    r"|i(?:['’]m| am) (?:fine|good|great|ok(?:ay)?|well)\b|(?:i )?can['’]t wait"
+    r"|greetings|howdy|hello|hey|hi|yo|okay|ok|yeah|yes|yep|yup|nope|no|sure|right|great|cool|nice|awesome|wow"
+    r"|perfect|lol|haha*|hmm*|oh|ah|there|everyone|all|again|too|and you|so much|then|man|dude|buddy|friend|please|sorry"
+    r"|to hear (?:it|that))\b"
+    r"[\s,.!?;:~-]*+",
     re.I,
 )
 _COURTESIES_CHINESE = re.compile(
-    r"(?:(?:你好|您好|大家好|嗨|哈喽|早上好|早安|上午好|中午好|下午好|晚上好|晚安|早"
-    r"|谢谢你|谢谢|多谢|非常感谢|太感谢了|感谢|不客气|再见|拜拜|回头见|明天见"
+    r"(?:你好|您好|大家好|嗨|哈喽|早上好|早安|上午好|中午好|下午好|晚上好|晚安|早"
+    r"|谢谢[你您]的[\u4e00-\u9fff]{1,4}|谢谢你|谢谢|多谢|非常感谢|太感谢了|感谢|不客气|再见|拜拜|回头见|明天见"
     r"|好的|好吧|好啊|好|不是|没有|没问题|没错|当然|是的|对的|是|对|行|可以|不错|不|嗯+|哦+|噢|啊|哈+"
-    r"|明白了|明白|知道了|了解|收到|太好了|太棒了|真棒|很好|厉害|辛苦了|在吗|呀|呢|吧|了|啦|你|您|哇)"
-    r"[\s，。,.!！?？~～、…]*+)++"
+    r"|明白了|明白|知道了|了解|收到|太好了|太棒了|真棒|很好|厉害|辛苦了|在吗|那?就这样|呀|呢|吧|了|啦|你|您|哇)"
+    r"[\s，。,.!！?？~～、…]*+"
 )
 
 
@@ -125,16 +138,23 @@ def is_question(sentence: str, *, inverted: bool = True) -> bool:
 
 
 def is_request(sentence: str) -> bool:
-    """What asks for something to be done; "remember that I …" tells something, and is none."""
+    """What asks for something to be done; "remember that I …" and "because I …" tell something."""
     text = sentence.strip()
-    if _REMINDER.match(text):
+    if _REMINDER.match(text) or _REASON.search(text):
         return False
     return bool(_REQUEST_ENGLISH.search(text) or _REQUEST_CHINESE.search(text))
 
 
 def is_small_talk(sentence: str) -> bool:
     text = sentence.strip()
-    return bool(_COURTESIES.fullmatch(text) or _COURTESIES_CHINESE.fullmatch(text))
+    return _all_of(_COURTESIES, text) or _all_of(_COURTESIES_CHINESE, text)
+
+
+def _all_of(pattern: re.Pattern[str], text: str) -> bool:
+    at = 0
+    while at < len(text) and (match := pattern.match(text, at)):
+        at = match.end()
+    return 0 < at == len(text)
 
 
 def prose(content: str) -> str:
