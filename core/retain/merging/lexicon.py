@@ -14,7 +14,7 @@ def _words(listed: str) -> frozenset[str]:
 
 
 STOP = _words("""
-    a an the i me my mine myself you your yours he him his she her hers it its we us our ours they them
+    a an the new i me my mine myself you your yours he him his she her hers it its we us our ours they them
     their theirs user users is am are was were be been being do does did has have had having will would
     shall should can could may might must to of in on at by for with from as that this these those there
     here and or but so if then than also very really just quite too about into over up out per each every go goes going usually often always sometimes normally generally s t m re ve ll
@@ -50,6 +50,10 @@ CHANGE = re.compile(
     r"new job|re(?:written|built|designed)|currently|recently|just|transferred|converted|got (?:married|engaged|divorced))\b"
     r"|搬|换|改|转|现在|如今|变成|成为|升职|晋升|推迟|提前|调整|跳槽|迁|目前|开始|刚|最近|升级"
 )
+REPLACED = re.compile(
+    r"\b(?:switched|changed|replaced|relocated|migrated|rescheduled|renamed|converted|re(?:written|built|designed)|"
+    r"instead|moved (?:to|from))\b|搬|换|改|转|迁|调整"
+)
 CORRECTION = re.compile(
     r"\b(?:actually|correction|in fact|spell?ed|spelt|mistaken?|wrong|i meant|to be exact|rather than|misspell?ed|"
     r"misheard|correct(?:ed|ly)?)\b"
@@ -61,7 +65,7 @@ ACHIEVED = re.compile(
     r"|签了|签下|买了|买到|找到|完成|通过|考过|写完|读完|毕业|出版|发布|上线|录取|收到|订好|订了|领养了|回来了"
 )
 INTENDED = re.compile(
-    r"\b(?:looking for|plans?|planning|wants?|wanting|applying|applied|searching|hopes?|hoping|saving|"
+    r"\b(?:looking for|plans?|planning|wants? to|wanting|applying|applied|searching|hopes to|hoping|saving|"
     r"going to|intends?|thinking (?:of|about)|considering|waiting|preparing|is writing|is reading|is learning)\b"
     r"|找|打算|计划|想|准备|申请|希望|考虑|等|正在|在学|攒钱"
 )
@@ -94,18 +98,22 @@ STATUS = {
     "pregnant": r"\b(?:pregnant|expecting)\b|怀孕|预产期",
     "born": r"\b(?:gave birth|newborn)\b|生了|生下",
 }  # fmt: skip
-DIRECTED = re.compile(r"\b(?:over|than|from|to|before|after|by|rather)\b|比|给|从|到|由|借|先|后")
+DIRECTED = re.compile(
+    r"\b(?:over|than|from|before|after|by|rather|owes?|lent|gave|gives?)\b|比|给|从|借|先|由"
+)
 
 # What statements are about. ONE: a person has one of these at a time, so another value replaces the first.
 # KEYED: one for each object ("favourite colour"). MANY: any number, so other values stand side by side.
 ONE = {
     "home": r"\b(?:lives?|living|lived|resid(?:es?|ing)|home is|mov(?:ed|es|ing)|relocat(?:ed|es|ing)|settled|"
     r"based)\b(?: back)?(?: in| to)?|居住在|住在|定居在?|住|家在|搬家?[到去回]?了?|迁居?到?",
-    "work": r"\b(?:(?:works?|working|worked)(?! out)|jobs?|unemployed|freelance[rs]?|self employed|laid off|fired|started as|intern(?:ship)?|"
+    "work": r"\b(?:(?:works?|worked|working)(?= as| at| for| in| with| remotely| from)|works$|(?:new|current) job|"
+    r"job(?= as| at| is)|employed|occupation|profession|hired|for a living|new position|"
+    r"joined(?= the company| a company| a startup| as)|unemployed|freelance[rs]?|self employed|laid off|fired|started as|intern(?:ship)?|"
     r"is(?= an? (?:\w+ ){0,2}\w*(?:nurse|doctor|teacher|lawyer|engineer|developer|manager|designer|chef|cook|waiter|"
     r"waitress|librarian|accountant|pilot|writer|journalist|scientist|programmer|consultant|analyst|driver|therapist|"
-    r"dentist|pharmacist|professor|architect|carpenter|electrician|plumber|farmer|baker|translator|editor)\b)|employed|occupation|profession|career|joined|hired|for a living|"
-    r"new position|company|employer)\b(?: as| at| for)?|工作|上班|职业|任职|入职|跳槽|就职|供职|公司|失业|待业|没有工作|裁员|被裁|自由职业|创业|实习|(?:当|做)(?=.{0,8}(?:师|员|生|工|长|手|家|士|者|理|授|官))",
+    r"dentist|pharmacist|professor|architect|carpenter|electrician|plumber|farmer|baker|translator|editor)\b)|employed|for a living|"
+    r"new position)\b(?: as| at| for)?|工作|上班|职业|任职|入职|跳槽|就职|供职|失业|待业|没有工作|裁员|被裁|自由职业|创业|实习|(?:当|做)(?=.{0,8}(?:师|员|生|工|长|手|家|士|者|理|授|官))",
     "partner": r"\b(?:single|married|engaged|dating|in a relationship|girlfriend|boyfriend|fianc[ée]e?|wife|husband|"
     r"spouse|divorced|separated|widowed|broke up|split up)\b|单身|结婚|已婚|订婚|离婚|分手|谈?恋爱|女朋友|男朋友|女友|男友|"
     r"夫妻|妻子|丈夫|太太|老婆|老公|未婚妻|未婚夫",
@@ -166,6 +174,10 @@ OTHERS = {
 }  # fmt: skip
 
 # Different words for one thing, by stem: what a paraphrase commonly swaps.
+# Of an allergy, this is no denial.
+AVOIDS = re.compile(
+    r"\b(?:cannot|cant|must not|should not|does not|doesnt) (?:eat|drink|have)\b|不能[吃喝碰]"
+)
 DISLIKE = re.compile(r"\b(?:dislik|hate|cant stand|detest|loath)|讨厌|厌恶|反感|不爱")
 
 SAME = {

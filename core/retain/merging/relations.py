@@ -7,10 +7,11 @@ known, so it wants the strongest evidence. Figures: `python bench/merging.py --s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from os.path import commonprefix
 from typing import Literal, get_args
 
+from . import lexicon
 from .evidence import Evidence, dated, normalised, read
 
 Relation = Literal["same", "less", "extends", "contradicts", "different"]
@@ -44,25 +45,18 @@ def judged(fact: str, memory: str) -> Verdict | None:
     if near_duplicate(fact, memory):
         return Verdict("same", "already known")
     new, old = read(fact), read(memory)
-    for rule in (
-        _denied,
-        _elsewhere,
-        _reversed,
-        _contained,
-        _vague,
-        _one,
-        _rescheduled,
-        _achieved,
-        _side_by_side,
-        _keyed,
-        _substituted,
-        _about,
-        _apart,
-    ):
-        verdict = rule(new, old)
-        if verdict is not None:
-            return verdict
-    return None
+    rules = (*_ANY_LENGTH, *_SHORT) if new.short and old.short else (*_ANY_LENGTH, _apart)
+    verdicts = (rule(new, old) for rule in rules)
+    verdict = next((verdict for verdict in verdicts if verdict is not None), None)
+    return (
+        None if verdict and verdict.relation == "contradicts" and _drops_much(new, old, verdict) else verdict
+    )
+
+
+def _drops_much(new: Evidence, old: Evidence, verdict: Verdict) -> bool:
+    """Whether a replacement on weak evidence would drop more than one value."""
+    dropped = [word for word in old.objects - new.words if not dated([word])]
+    return verdict.weight < 2 and len(dropped) > (8 if old.chinese else 3)
 
 
 def _in_order(a: Evidence, b: Evidence) -> bool:
@@ -75,16 +69,24 @@ def _in_order(a: Evidence, b: Evidence) -> bool:
 
 
 def _told_apart(a: Evidence, b: Evidence) -> bool:
-    return a.negated != b.negated or a.ended != b.ended or a.others != b.others
+    partners = "partner" in a.one and "partner" in b.one
+    return a.negated != b.negated or a.ended != b.ended or (a.others != b.others and not partners)
 
 
 def _shared(new: Evidence, old: Evidence) -> frozenset[str]:
     """The objects of both; Chinese characters only where two in a row are shared, or where there is but one."""
     both = new.objects & old.objects
+    if new.subject == old.subject and not (new.copular and old.copular):
+        both -= new.subject
     if not new.chinese or not old.chinese or min(len(new.objects), len(old.objects)) == 1:
         return both
     in_pairs = "".join(new.pairs & old.pairs)
     return frozenset(word for word in both if word in in_pairs or len(word) > 1 or word.isdigit())
+
+
+def _covered(shared: frozenset[str], old: Evidence, share: float = 0.4) -> bool:
+    """Whether what is shared is a good part of what the memory says."""
+    return len(shared) >= share * len(old.objects)
 
 
 def _denied(new: Evidence, old: Evidence) -> Verdict | None:
@@ -96,21 +98,39 @@ def _denied(new: Evidence, old: Evidence) -> Verdict | None:
         return None
     known = old.objects or old.words
     share = len(hit) / len(new.denied)
-    if share >= 0.5 and (hit & known or len(hit) > 1):
+    if share >= 0.5 and (hit & known or len(hit) > 1) and len(hit) >= 0.3 * len(known):
         return Verdict("contradicts", "says that what was known does not hold", 3 + share)
     return None
 
 
 def _elsewhere(new: Evidence, old: Evidence) -> Verdict | None:
-    """About two people, or two pets."""
-    partners = "partner" in new.one and "partner" in old.one
-    if new.others and old.others and not new.others & old.others and not partners:
-        return Verdict("different", "about someone else")
-    if new.others != old.others and not partners and not _names_in(new, old):
-        lone = (new.others or old.others) and not (new.others and old.others)
-        if lone and not (new.objects & old.objects):
-            return Verdict("different", "about someone else")
+    """About two people, two pets, two things."""
+    someone_else = Verdict("different", "about someone or something else")
+    if (new.corrected and new.denied & old.words) or _introduced(new, old):
+        return None
+    if new.owner and old.owner and new.owner != old.owner:
+        return someone_else
+    if new.subject and old.subject and not new.subject & old.subject:
+        return someone_else
+    if new.others == old.others or ("partner" in new.one and "partner" in old.one) or _names_in(new, old):
+        return None
+    if (new.others and old.others) or not _shared(new, old):
+        return None if new.others & old.others else someone_else
     return None
+
+
+def _introduced(new: Evidence, old: Evidence) -> bool:
+    """Whether the memory introduces whom the fact begins with."""
+    if new.chinese:
+        return any(
+            old.plain.endswith((start, start + "了")) or re.search(f"叫{start}|{_KIN_CJK}{start}", old.plain)
+            for start in (new.plain[:n] for n in range(2, 7) if n < len(new.plain))
+            if not old.plain.startswith(start) or len(start) == len(old.plain)
+        )
+    return bool(new.subject & old.introduced)
+
+
+_KIN_CJK = "(?:" + "|".join(word for word in lexicon.OTHERS if not word.isascii()) + ")"
 
 
 def _names_in(new: Evidence, old: Evidence) -> bool:
@@ -127,8 +147,10 @@ def _reversed(new: Evidence, old: Evidence) -> Verdict | None:
         return None
     turned = new.turned if new.negated or new.ended else old.turned
     smaller = min(len(new.objects & turned) or len(new.objects), len(old.objects)) or 1
+    if not (new.negated or new.ended or new.changed) and 2 * len(shared) < len(new.objects):
+        return None
     share = len(shared & turned) / smaller
-    if share >= 0.5 or (concept and new.ended):
+    if (share >= 0.5 and _covered(shared, old)) or (concept and new.ended):
         return Verdict("contradicts", "says the opposite of what was known", 2 + share + len(concept))
     return None
 
@@ -145,6 +167,8 @@ def _contained(new: Evidence, old: Evidence) -> Verdict | None:
     if old.words and old.words <= new.words and old.numbers <= new.numbers and not new.negated:
         return Verdict("extends", "says what was known and more", 2)
     if not new.concepts & old.concepts or new.changed or new.achieved or old.intended != new.intended:
+        return None
+    if not (new.short and old.short):
         return None
     if new.objects and new.objects <= old.objects and new.names <= old.names:
         return Verdict("same" if new.objects == old.objects else "less", "already known in other words")
@@ -172,7 +196,7 @@ def _one(new: Evidence, old: Evidence) -> Verdict | None:
     concepts = new.one & old.one
     if not concepts or (new.others != old.others and "partner" not in concepts):
         return None
-    if old.intended and not new.intended and not new.achieved:
+    if (old.intended and not new.intended and not new.achieved) or new.status & old.status:
         return None
     shared = _shared(new, old)
     if new.status and old.status and not new.status & old.status:
@@ -200,7 +224,13 @@ def _rescheduled(new: Evidence, old: Evidence) -> Verdict | None:
 
 
 def _achieved(new: Evidence, old: Evidence) -> Verdict | None:
-    if old.intended and not new.intended and (new.achieved or new.changed) and _shared(new, old):
+    if (
+        old.intended
+        and not new.intended
+        and (new.achieved or new.changed)
+        and _shared(new, old)
+        and _covered(_shared(new, old), old)
+    ):
         return Verdict("contradicts", "what was intended has happened", 1)
     return None
 
@@ -221,9 +251,13 @@ def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
         return Verdict("different", "one of another name")
     if not new.keyed & old.keyed and old.many - new.many:
         return None
-    if (new.keyed & old.keyed or new.corrected or new.changed) and new.others == old.others and shared:
+    copular = new.copular and old.copular
+    replaces = new.corrected or new.replaced or (new.changed and (copular or _covered(shared, old, 0.6)))
+    if new.replaced and copular and new.subject and new.subject == old.subject:
+        return Verdict("contradicts", "another value of the same", 1)
+    if (keys or replaces) and new.others == old.others and shared:
         share = len(shared) / min(len(new.objects), len(old.objects))
-        if share >= 0.5:
+        if share >= 0.5 and _covered(shared, old, 0.5):
             return Verdict("contradicts", "another value of the same", 1 + share)
     return None
 
@@ -232,21 +266,18 @@ def _substituted(new: Evidence, old: Evidence) -> Verdict | None:
     """The same thing, said with the same words but for one: "The API is hosted on …"."""
     if new.many & old.many or new.others != old.others:
         return None
-    same = len(commonprefix((new.plain, old.plain)))
-    begins = new.plain[:same].rsplit(" ", 1)[0] if not new.chinese else new.plain[:same]
-    long = len(begins) >= 4 if new.chinese else len(new.subject) > 0 and len(begins.split()) >= 3
-    if long and same * 2 >= min(len(new.plain), len(old.plain)) and new.subject == old.subject:
+    units = (list(new.plain), list(old.plain)) if new.chinese else (new.plain.split(), old.plain.split())
+    same = next((i for i, (a, b) in enumerate(zip(*units, strict=False)) if a != b), min(map(len, units)))
+    frame, rest = (same >= 4, 8) if new.chinese else (same >= 3 and new.states and bool(new.subject), 3)
+    if frame and max(map(len, units)) - same <= rest and new.subject == old.subject:
         return Verdict("contradicts", "another value of the same", 1)
     return None
 
 
 def _about(new: Evidence, old: Evidence) -> Verdict | None:
-    """It begins with what the memory speaks of, though the memory does not begin with it."""
-    if new.chinese:
-        begins = any(new.plain[:n] in old.plain[1:] for n in range(2, 7) if len(new.plain) > n)
-    else:
-        begins = bool(new.subject) and new.subject <= old.words
-    if begins and (new.chinese or new.subject != old.subject):
+    """It begins with what the memory introduces or ends with, or with "the" thing that it speaks of."""
+    known = new.definite and new.subject and new.subject <= old.words and new.subject != old.subject
+    if known or _introduced(new, old):
         return Verdict("extends", "says more of what was known", 1)
     return None
 
@@ -255,6 +286,22 @@ def _apart(new: Evidence, old: Evidence) -> Verdict | None:
     if not new.words & old.words and not new.concepts & old.concepts and not new.corrected:
         return Verdict("different", "nothing in common")
     return None
+
+
+_ANY_LENGTH = (_elsewhere, _contained)
+_SHORT = (
+    _denied,
+    _reversed,
+    _vague,
+    _one,
+    _rescheduled,
+    _achieved,
+    _side_by_side,
+    _keyed,
+    _substituted,
+    _about,
+    _apart,
+)
 
 
 def believable(relation: Relation, fact: str, memory: str) -> Relation:
