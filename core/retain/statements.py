@@ -86,7 +86,8 @@ _COURTESIES = re.compile(
     r"(?:(?:hi|hey|hello|yo|thanks|thank you|wow|bye|sure thing|sure|yes|no way|no|yeah|yep|congrats|way to go"
     r"|(?:nice|great|good|well) (?:work|one|job|done)|keep it up|definitely|absolutely|agreed|of course)"
     r"[,!]? (?-i:[A-Z][a-z]+)\b"  # a name
-    r"|good (?:morning|afternoon|evening|night|day|luck)|(?:good|great|nice) (?:to (?:see|hear from|meet) you|to hear)"
+    r"|good (?:morning|afternoon|evening|night|day|luck)"
+    r"|(?:good|great|nice) (?:to (?:see|hear from|meet) you|to hear)"
     r"|(?:nice|great|good|well) (?:work|one|job|done|idea|point)|way to go|keep (?:it up|going)|stay (?:safe|strong)"
     r"|thank(?:s| you)(?: so much| a lot| very much)?|many thanks|thx|cheers"
     r"|goodbye|bye-bye|bye|see (?:you|ya)(?: later| soon| tomorrow| then)?|take care"
@@ -98,7 +99,8 @@ _COURTESIES = re.compile(
     r"|congrat(?:ulation)?s|have a (?:good|great|nice) \w+|glad (?:to hear (?:it|that)|i could help)"
     r"|i(?:['’]m| am) (?:fine|good|great|ok(?:ay)?|well)\b|(?:i )?can['’]t wait"
     r"|greetings|howdy|hello|hey|hi|yo|okay|ok|yeah|yes|yep|yup|nope|no|sure|right|great|cool|nice|awesome|wow"
-    r"|perfect|lol|haha*|hmm*|oh|ah|there|everyone|all|again|too|and you|so much|then|man|dude|buddy|friend|please|sorry"
+    r"|perfect|lol|haha*|hmm*|oh|ah|there|everyone|all|again|too|and you|so much|then|man|dude|buddy|friend"
+    r"|please|sorry"
     r"|to hear (?:it|that))\b"
     r"[\s,.!?;:~-]*+",
     re.I,
