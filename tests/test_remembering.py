@@ -257,3 +257,22 @@ def test_a_model_that_fails_in_the_middle_keeps_the_windows_before(open_memory: 
     [result] = memory.resume()
     assert [change.text for change in result] == ["Owns Boat4", "Owns Boat5"]
     assert len(texts(memory, user_id="alice")) == 6
+
+
+class Masker:
+    """Masks one number wherever it stands."""
+
+    def redact(self, text: str) -> str:
+        return text.replace("555-0100", "<phone>")
+
+
+def test_a_redactor_masks_everything_that_is_stored_or_sent(open_memory: Opener) -> None:
+    model = ScriptedModel([facts("Phone number is <phone>")])
+    memory = open_memory(llm=model, redactor=Masker())
+    said = Message("My phone number is 555-0100", data={"parts": ["555-0100"]})
+    [change] = memory.add(said, user_id="alice", metadata={"phone": "555-0100"})
+    memory.update(change.memory_id, "Phone: 555-0100", metadata={"phone": ["555-0100"]})
+    [hit] = memory.search("whose is 555-0100?", user_id="alice")
+    everything = [*memory.messages(user_id="alice"), hit.memory, *memory.history(change.memory_id)]
+    assert "555-0100" not in model.shown() + "".join(str(item.to_dict()) for item in everything)
+    assert hit.memory.metadata == {"phone": ["<phone>"]}

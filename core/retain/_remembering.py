@@ -23,7 +23,7 @@ from .ledger.memories import Conflict, JobStep, Write
 from .ledger.times import to_micros
 from .lexical import query_vector
 from .merging import Decision, Decisions, MergeStrategy, Neighbour, NewFact
-from .ports import LanguageModel, Redactor
+from .ports import LanguageModel
 from .ranking import RankQuery, Weights, indexed_text, rank
 from .recalled import strip_recalled
 from .statements import statements
@@ -80,14 +80,12 @@ class Remembering:
         *,
         llm: LanguageModel | None,
         merger: MergeStrategy,
-        redactor: Redactor | None,
         listeners: Listeners,
         window_tokens: int,
     ) -> None:
         self._store = store
         self._llm = llm
         self._merger = merger
-        self._redactor = redactor
         self._listeners = listeners
         self._window_tokens = window_tokens
         self.owner = str(uuid4())
@@ -106,9 +104,8 @@ class Remembering:
             owner=None if told.background else self.owner,
             extract=told.extract,
         )
-        said = [self._redacted(message) for message in told.messages]
         journaled = await io.run(
-            self._store.ledger.journal.append, told.scope, said, session_id=told.session_id, job=job
+            self._store.ledger.journal.append, told.scope, told.messages, session_id=told.session_id, job=job
         )
         if not journaled.fresh:
             return await self._already_known(io, journaled.known, background=told.background)
@@ -120,9 +117,8 @@ class Remembering:
         self, io: IO, scope: Scope, session_id: str | None, said: Sequence[Message]
     ) -> tuple[JournaledMessage, ...]:
         """Journal, and no more."""
-        redacted = [self._redacted(message) for message in said]
         append = self._store.ledger.journal.append
-        return (await io.run(append, scope, redacted, session_id=session_id, job=None)).fresh
+        return (await io.run(append, scope, said, session_id=session_id, job=None)).fresh
 
     async def finish(self, io: IO, job: JobRecord) -> AddResult:
         """Do a leased job, after those of its scope that were journaled before it."""
@@ -407,11 +403,6 @@ class Remembering:
 
     async def _embedded(self, io: IO, basis: Basis, found: Sequence[Found]) -> Matrix:
         return await embed_documents(io, basis.embedder, [fact.indexed for fact in found])
-
-    def _redacted(self, message: Message) -> Message:
-        if self._redactor is None or not message.content:
-            return message
-        return replace(message, content=self._redactor.redact(message.content))
 
 
 def _batches(items: Sequence[T], size: int) -> list[Sequence[T]]:

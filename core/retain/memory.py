@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
@@ -14,6 +15,7 @@ from typing import Any, Final, Literal, Self
 from . import _inputs as inputs
 from ._changing import Changing, within
 from ._io import IO, Asyncio, Inline, run_inline
+from ._masking import Masking
 from ._opening import IN_MEMORY, default_folder, open_store
 from ._recalling import Asked, Recalling, hits_for
 from ._reindexing import Progress, reindex
@@ -71,7 +73,7 @@ class Memory:
     embedder: by default the bundled one (256 dimensions, nothing is downloaded).
     reranker: scores the best hits anew, where one is given.
     merger: how a model is asked what becomes of a fact; see `retain.merging`.
-    redactor: masks texts before they are stored or sent anywhere.
+    redactor: masks texts (messages, metadata, queries) before they are stored or sent to a model.
     ledger: a SQLAlchemy URL, "postgresql://...", instead of SQLite in `path`.
     index: the URL of a Qdrant server, ":memory:", or an `Index`, instead of the embedded one in `path`.
     window_tokens: how much of a conversation one call of the model sees.
@@ -104,6 +106,7 @@ class Memory:
         self._llm = default_model() if isinstance(llm, _Environment) else llm
         _check_ports(self._llm, embedder, reranker)
         inputs.limit_of(window_tokens, "window_tokens")
+        self._masking = Masking(redactor)
         self._events = Listeners()
         for listener in listeners:
             self._events.subscribe(listener)
@@ -115,7 +118,6 @@ class Memory:
             self._store,
             llm=self._llm,
             merger=merger or (Together() if self._llm is not None else WithoutModel()),
-            redactor=redactor,
             listeners=self._events,
             window_tokens=window_tokens,
         )
@@ -515,7 +517,7 @@ class Memory:
         run_id: str | None = None,
     ) -> Change:
         """Replace a memory's text, its metadata (as a whole), or both. Raises NotFoundError."""
-        arguments = _rewriting(memory_id, text, metadata)
+        arguments = self._rewriting(memory_id, text, metadata)
         return run_inline(self._changing.update(INLINE, *arguments, _guard(user_id, agent_id, run_id)))
 
     async def aupdate(
@@ -529,7 +531,7 @@ class Memory:
         run_id: str | None = None,
     ) -> Change:
         """Async `update`."""
-        arguments = _rewriting(memory_id, text, metadata)
+        arguments = self._rewriting(memory_id, text, metadata)
         return await self._changing.update(ASYNCIO, *arguments, _guard(user_id, agent_id, run_id))
 
     def delete(
@@ -681,7 +683,10 @@ class Memory:
         return await self._resume(ASYNCIO)
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until the background has nothing left to do. False where `timeout` seconds were not enough."""
+        """Wait until the background has nothing left to do. False where `timeout` seconds were not enough.
+
+        What is done by then is found by the next search.
+        """
         return run_inline(self._flush(INLINE, timeout))
 
     async def aflush(self, timeout: float | None = None) -> bool:
@@ -819,7 +824,8 @@ class Memory:
         self._store.check()
         scope = inputs.scope_of(user_id, agent_id, run_id)
         at = self._now() if happened_at is None else happened_at
-        said = inputs.messages_of(messages, inputs.moment_of("happened_at", at))
+        checked = inputs.messages_of(messages, inputs.moment_of("happened_at", at))
+        said = [self._masking.message(message) for message in checked]
         return scope, inputs.session_of(session_id), said
 
     def _told(
@@ -863,13 +869,24 @@ class Memory:
     ) -> Asked:
         self._store.check()
         return Asked(
-            inputs.text_of("query", query),
+            self._masking.text(inputs.text_of("query", query)),
             inputs.scope_of(user_id, agent_id, run_id),
             inputs.limit_of(limit),
             parse(filters),
             _instant(as_of),
             inputs.share_of("threshold", threshold),
             explain,
+        )
+
+    def _rewriting(
+        self, memory_id: str, text: str | None, metadata: Mapping[str, Any] | None
+    ) -> tuple[str, str | None, Any]:
+        if text is None and metadata is None:
+            raise InputError("update changes the text, the metadata, or both; neither was given")
+        return (
+            inputs.text_of("memory_id", memory_id),
+            None if text is None else self._masking.text(inputs.text_of("text", text)),
+            None if metadata is None else self._masking.json(inputs.metadata_of(metadata)),
         )
 
     async def _get(
@@ -947,6 +964,11 @@ class Memory:
 
     async def _flush(self, io: IO, timeout: float | None) -> bool:
         self._store.check()
+        finished = await self._drained(io, timeout)
+        await self._store.project_after_commit(io)  # a job is done a moment before the index has heard of it
+        return finished
+
+    async def _drained(self, io: IO, timeout: float | None) -> bool:
         waited = 0.0
         while await io.run(self._store.ledger.jobs.listed, "pending", "running"):
             self._worker.start()
@@ -956,9 +978,7 @@ class Memory:
             waited += POLL_SECONDS
         return True
 
-    async def _export(
-        self, io: IO, target: str | PathLike[str] | IO_[str], scope: Scope
-    ) -> Transfer:
+    async def _export(self, io: IO, target: str | PathLike[str] | IO_[str], scope: Scope) -> Transfer:
         self._store.check()
         with self._events.observing("export", scope):
             return await io.run(export, self._store.ledger, scope, target)
@@ -1002,18 +1022,6 @@ def _instant(as_of: datetime | str | None) -> int | None:
     return None if as_of is None else to_micros(inputs.moment_of("as_of", as_of))
 
 
-def _rewriting(
-    memory_id: str, text: str | None, metadata: Mapping[str, Any] | None
-) -> tuple[str, str | None, Any]:
-    if text is None and metadata is None:
-        raise InputError("update changes the text, the metadata, or both; neither was given")
-    return (
-        inputs.text_of("memory_id", memory_id),
-        None if text is None else inputs.text_of("text", text),
-        None if metadata is None else inputs.metadata_of(metadata),
-    )
-
-
 def _confirmed(confirm: bool) -> None:
     if confirm is not True:
         raise InputError("reset erases every user's memory; pass confirm=True if that is what you want")
@@ -1028,9 +1036,18 @@ def _check_ports(llm: object, embedder: object, reranker: object) -> None:
     ):
         if value is None:
             continue
-        missing = [member for member in sorted(_members(port)) if not hasattr(value, member)]
+        missing = [member for member in sorted(_members(port)) if not _has(value, member)]
         if missing:
             raise InputError(f"{name}={value!r} is no {port.__name__}: it lacks {', '.join(missing)}")
+
+
+def _has(value: object, member: str) -> bool:
+    """Whether it is there, without asking for it: a property may ask a server."""
+    try:
+        inspect.getattr_static(value, member)
+    except AttributeError:
+        return hasattr(type(value), "__getattr__") and hasattr(value, member)
+    return True
 
 
 def _members(port: type) -> set[str]:

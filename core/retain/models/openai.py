@@ -50,7 +50,7 @@ class OpenAIModel:
         *,
         base_url: str | None = None,
         api_key: str | None = None,
-        timeout: float = 60.0,
+        timeout: float = 120.0,
         max_retries: int = 2,
         temperature: float | None = 0.0,
         max_tokens: int | None = MAX_TOKENS,
@@ -164,7 +164,7 @@ class OpenAIEmbedder:
         dimensions: int | None = None,
         base_url: str | None = None,
         api_key: str | None = None,
-        timeout: float = 60.0,
+        timeout: float = 120.0,
         max_retries: int = 2,
         batch_size: int = 128,
     ) -> None:
