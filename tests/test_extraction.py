@@ -297,6 +297,15 @@ def test_a_message_that_was_copied_whole_is_kept_as_its_statements() -> None:
     ]
 
 
+def test_sentences_that_were_copied_in_a_row_become_facts_of_their_own() -> None:
+    content = "I went to a support group. The stories there were so inspiring!"
+    written = "Caroline went to a support group; the stories. The stories there were so inspiring!"
+    assert texts_of(window(said(content, "Caroline")), [(1, written)]) == [
+        "Caroline went to a support group; the stories",
+        "Caroline says the stories there were so inspiring",
+    ]
+
+
 def test_the_date_of_the_clause_is_added_where_the_model_left_it_out() -> None:
     made = window(said("我昨天搬到了上海，养了两只猫。"))
     facts = facts_of(made, [(1, "搬到了上海"), (1, "养了两只猫")])

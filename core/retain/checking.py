@@ -28,6 +28,7 @@ CLEARLY_BETTER = 0.34
 # "is thinking of counseling"), unless they differ in a name, a number or a Chinese character.
 SAME = 0.65
 
+COPIED = 12  # characters; below, sentences are alike by chance
 SHORT = 12  # content words of a message that may need the question before it to be understood
 _ASKS = re.compile(r"[?？]|吗|呢[。\s]*$")
 MOST_PER_MESSAGE = 12  # what goes beyond is a model that repeats itself
@@ -101,15 +102,20 @@ def checked(
 
 
 def _whole(candidates: Iterable[Candidate], lines: Sequence[Line]) -> Iterator[Candidate]:
-    """Candidates on one line; a message of several sentences that was copied comes as its statements."""
-    copied = {_plain(line.text) for line in lines}
+    """Candidates on one line; where sentences of a message were copied in a row, each by itself."""
+    said = [_plain(line.text) for line in lines]
     for candidate in candidates:
         text = tidy(candidate.text)
         parts = sentences(text)
-        if len(parts) > 1 and any(_plain(text) in other for other in copied):
+        if len(parts) > 1 and any(_is_copied(part, said) for part in parts):
             yield from (replace(candidate, text=tidy(part)) for part in parts if is_statement(part))
         elif text:
             yield replace(candidate, text=text)
+
+
+def _is_copied(sentence: str, said: Sequence[str]) -> bool:
+    plain = _plain(sentence)
+    return len(plain) >= COPIED and any(plain in other for other in said)
 
 
 def _plain(text: str) -> str:
