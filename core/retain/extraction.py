@@ -53,6 +53,9 @@ _REFUSAL = re.compile(
     re.I,
 )
 
+NAME_LENGTH = 40  # characters of a speaker's name; what is longer is no name
+_ROLE_NAMES = frozenset({"", "user", "human", "assistant", "ai", "model", "用户", "助手"})
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -108,7 +111,7 @@ def _lines(window: Window) -> list[Line]:
         tells = _tells(message, text)
         number += tells
         said = message.happened_at
-        lines.append(Line(number if tells else 0, position, message.name, message.role, text, said))
+        lines.append(Line(number if tells else 0, position, _speaker(message), message.role, text, said))
     return lines
 
 
@@ -131,12 +134,12 @@ def _tells(message: Message, text: str) -> bool:
     parts = [s for s in sentences(text) if not is_small_talk(s)]
     if message.role == "assistant":
         return any(not (is_question(s) or _REFUSAL.search(s)) for s in parts)
-    return any(is_own(s) or (is_statement(s) and not (message.name and YOU.search(s))) for s in parts)
+    return any(is_own(s) or (is_statement(s) and not (_speaker(message) and YOU.search(s))) for s in parts)
 
 
 def _context(window: Window, texts: Texts) -> list[str]:
     shown = [(m, _shown(m)) for m in window.context if is_shown(m)]
-    return [f"{_label(m.name, m.role, texts)}: {text}" for m, text in shown if text]
+    return [f"{_label(_speaker(m), m.role, texts)}: {text}" for m, text in shown if text]
 
 
 def _asked_before(window: Window) -> list[str]:
@@ -151,10 +154,14 @@ def _asked_before(window: Window) -> list[str]:
     return [_shown(last)] if (last.role, last.name) != (first.role, first.name) else []
 
 
+def _speaker(message: Message) -> str | None:
+    """The speaker's name on one line; None where frameworks repeat the role as a name."""
+    name = re.sub(r"[\s:：\[\]<>]+", " ", message.name or "").strip()[:NAME_LENGTH]
+    return None if name.casefold() in _ROLE_NAMES else name
+
+
 def _label(name: str | None, role: str, texts: Texts) -> str:
-    if name:
-        return re.sub(r"[\s:\[\]<>]+", " ", name).strip()[:40] or texts.user_label
-    return texts.assistant_label if role == "assistant" else texts.user_label
+    return name or (texts.assistant_label if role == "assistant" else texts.user_label)
 
 
 def _question(
