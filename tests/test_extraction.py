@@ -176,6 +176,12 @@ def test_a_message_is_one_line_so_that_it_cannot_pass_for_two() -> None:
         ("I love pizza", "I love pizza", "Loves pizza"),
         ("I'm a vegan", "I'm a vegan.", "Is a vegan"),
         ("I've always hated rain", "I've always hated rain", "Has always hated rain"),
+        ("We have two cats", "We have two cats", "Has two cats"),
+        (
+            "We're moving to our flat in Rome",
+            "We're moving to our flat in Rome",
+            "Is moving to their flat in Rome",
+        ),
         ("My dog Rex loves me", "The user's dog Rex loves the user", "Dog Rex loves the user"),
         ("我喜欢披萨", "用户喜欢披萨", "喜欢披萨"),
         ("我喜欢我的狗", "我喜欢我的狗", "喜欢自己的狗"),
@@ -201,6 +207,11 @@ def test_facts_of_an_unnamed_user_have_no_subject(content: str, written: str, ke
 def test_facts_of_a_named_speaker_name_that_speaker(written: str, kept: str) -> None:
     made = window(said("I went to a support group, so powerful.", "Caroline"), said("I like tea.", "Melanie"))
     assert texts_of(made, [(1, written)]) == [kept]
+
+
+@pytest.mark.parametrize("written", ["小明去了北京", "去了北京", "我去了北京", "他去了北京", "用户去了北京"])
+def test_chinese_facts_name_their_speaker(written: str) -> None:
+    assert texts_of(window(said("我去了北京，很好玩。", "小明")), [(1, written)]) == ["小明去了北京"]
 
 
 def test_a_fact_belongs_to_the_message_whose_words_it_shares() -> None:

@@ -22,7 +22,9 @@ _ASSISTANT = re.compile(r"^(?:the )?(?:assistant|ai|chatbot|bot)\b\s*", re.I)
 _ASSISTANT_CHINESE = re.compile(r"^(?:该|这个)?(?:助手|助理|AI)")
 
 _VERBS = {
-    "am": "is", "'m": "is", "have": "has", "'ve": "has", "was": "was", "were": "was", "do": "does",
+    "am": "is", "'m": "is",
+    "are": "is",
+    "'re": "is", "have": "has", "'ve": "has", "was": "was", "were": "was", "do": "does",
     "go": "goes", "will": "will", "'ll": "will", "would": "would", "'d": "would", "can": "can", "could": "could",
     "should": "should", "might": "might", "may": "may", "must": "must", "don't": "doesn't", "haven't": "hasn't",
     "can't": "can't", "cannot": "cannot", "couldn't": "couldn't", "won't": "won't", "wouldn't": "wouldn't",
@@ -33,7 +35,7 @@ _ADVERB = (
     r"|actually|definitely|absolutely|totally|mostly|now|truly|both) )*"
 )
 _FIRST = re.compile(
-    r"^(?:and |so |but |well,? |also,? |yes,? |no,? )?i(?=\b|['’])(?P<short>['’](?:m|ve|ll|d))? ?"
+    r"^(?:and |so |but |well,? |also,? |yes,? |no,? )?(?:i|we)(?=\b|['’])(?P<short>['’](?:m|re|ve|ll|d))? ?"
     rf"(?P<adverb>{_ADVERB})(?P<verb>[\w'’]+)?",
     re.I,
 )
@@ -95,7 +97,7 @@ def third_person(text: str, subject: str = "") -> str:
     """A sentence in the first person told of `subject`, or of nobody: "I'm vegan" as "Is vegan"."""
     if text.startswith(("我", "俺")):
         return _third_chinese(text, subject)
-    if match := re.match(r"(?:and |so |but )?my ", text, re.I):
+    if match := re.match(r"(?:and |so |but )?(?:my|our) ", text, re.I):
         rest = text[match.end() :]
         return _pronouns(f"{subject}'s {rest}" if subject else _capital(rest))
     if match := _FIRST.match(text):
@@ -140,14 +142,18 @@ def _pronouns(text: str) -> str:
     return text
 
 
-_SELF = re.compile(r"\bI\b|\b(?:my|mine|myself|me|i'm|i've)\b", re.I)
+_SELF = re.compile(r"\b(?:I|my|mine|myself|me|we|our|ours|ourselves)\b", re.I)
 _OTHER_PERSON = tuple(
-    (re.compile(rf"\b{pattern}", re.I if pattern[0] == "m" else 0), word)
+    (re.compile(rf"\b{pattern}", re.I if pattern[0] in "mow" else 0), word)
     for pattern, word in (
         (r"my\b", "their"),
         (r"mine\b", "theirs"),
         (r"myself\b", "themselves"),
         (r"me\b", "them"),
+        (r"ours\b", "theirs"),
+        (r"our\b", "their"),
+        (r"ourselves\b", "themselves"),
+        (r"we\b", "they"),
         (r"I(?:['’]m| am)\b", "they are"),
         (r"I['’]ve\b", "they have"),
         (r"I was\b", "they were"),
@@ -233,7 +239,7 @@ def _named(text: str, line: Line, lines: Sequence[Line], *, moved: bool) -> str 
     if match := _PRONOUN.match(text):
         return f"{name}{match['short'] or ''}{text[match.end() :]}"
     if is_han(text):
-        return f"{name}说{text}" if other else f"{name}{text}"
+        return f"{name}说{text}" if other else name + re.sub("^[他她](?!们)", "", text)
     if other is None and begins_with_verb:
         return f"{name} {text[:1].lower()}{text[1:]}"
     plain = first.lower() in ("the", "a", "an", "this", "that", "it", "there", "some", "being", "having")
