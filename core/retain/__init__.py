@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._operations import FROM_ENVIRONMENT
     from ._store import Agreement
     from .errors import (
         ClosedError,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
         UndoError,
     )
     from .events import Event
-    from .memory import FROM_ENVIRONMENT, Memory
+    from .memory import Memory
     from .ports import Completion, Embedder, LanguageModel, Prompt, Redactor, Reranker, Schema
     from .types import (
         AddResult,
@@ -73,7 +74,8 @@ _HOME = {
         "UndoError",
     ),
     "events": ("Event",),
-    "memory": ("FROM_ENVIRONMENT", "Memory"),
+    "_operations": ("FROM_ENVIRONMENT",),
+    "memory": ("Memory",),
     "ports": ("Completion", "Embedder", "LanguageModel", "Prompt", "Redactor", "Reranker", "Schema"),
     "types": (
         "AddResult",
