@@ -15,7 +15,7 @@ from . import lexicon
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af"
 IS_CJK = re.compile(rf"[{CJK}]")
 _TOKEN = re.compile(rf"\d+(?:[.,:/-]\d+)*[年月日号点分岁个]?|[{CJK}]|[^\s{CJK}]+")
-_NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
+_NUMBER = re.compile(r"\d")
 _NAME = re.compile(r"(?<!^)\b[A-Z][\w'’-]*")
 _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9+#.'’-]*")
 _CLAUSES = re.compile(r"[;；，。]|,(?!\d)|\.(?:\s|$)|\band\b|\bbut\b")
@@ -42,7 +42,7 @@ class Evidence:
     words: the same as a set.
     one / keyed / many: which concepts of the lexicon it mentions.
     objects: the content words that are no concept and no remark: what it says of those concepts.
-    numbers / names: as written, names lower-cased; within Chinese, Latin words count as names.
+    numbers / names: numbers with their unit, in digits; names lower-cased; within Chinese, Latin words count as names.
     others: whom it is about besides the speaker ("sister", "dog"), not who takes part ("with her sister").
     status: the value of a concept whose words are its values ("married").
     directed: word order matters ("tabs over spaces").
@@ -132,7 +132,7 @@ def read(text: str) -> Evidence:
         keyed=_mentioned(plain, lexicon.KEYED),
         many=_mentioned(plain, lexicon.MANY),
         objects=frozenset(_words(_without_concepts(plain))),
-        numbers=frozenset(_NUMBER.findall(plain)),
+        numbers=frozenset(word for word in _words(plain) if _NUMBER.search(word)),
         names=frozenset(_names(text)),
         others=frozenset(_others(plain)),
         status=frozenset(_mentioned(plain, lexicon.STATUS)),

@@ -304,6 +304,17 @@ _SHORT = (
 )
 
 
+def replaceable(fact: str, memory: str) -> bool:
+    """Whether a fact may take the place of a memory on a model's word: it drops one value, not several, and
+    not one of many ("likes coffee") unless it speaks of a change."""
+    new, old = read(fact), read(memory)
+    speaks_of_change = new.changed or new.ended or new.corrected or new.negated != old.negated
+    if new.many & old.many and not speaks_of_change:
+        return _covered(_shared(new, old), old, 0.6)
+    dropped = [word for word in old.objects - new.words if not dated([word])]
+    return len(dropped) <= (8 if old.chinese else 3)
+
+
 def believable(relation: Relation, fact: str, memory: str) -> Relation:
     """The strongest part of a relation that the words support: for answers of a model that guesses.
 
@@ -315,7 +326,9 @@ def believable(relation: Relation, fact: str, memory: str) -> Relation:
     smaller = min(len(new.objects), len(old.objects)) or 1
     share = len(shared) / smaller
     speaks_of_change = new.changed or new.ended or new.corrected or new.negated
-    if relation == "contradicts" and (share >= 0.6 or (shared and speaks_of_change)):
+    if not shared:
+        return "different"
+    if relation == "contradicts" and _covered(shared, old, 0.6) and (share >= 0.6 or speaks_of_change):
         return "contradicts"
     if (
         relation in ("same", "less")

@@ -10,7 +10,6 @@ from .data import Decision, Decisions, Neighbour, NewFact
 from .evidence import missing, normalised, read
 from .relations import Relation, Verdict, judged, near_duplicate
 
-
 # Of 310 cases the memory that is meant shares at least 0.33 of its words where code cannot tell, or only a
 # concept ("Uses VS Code", "Switched to Neovim"). Cosines differ too much between embedders to lower the bar;
 # 0.6 is the least that this one gives to such a pair. `python bench/merging.py`
@@ -133,6 +132,24 @@ def _worded(fact: NewFact, decision: Decision) -> Decision:
     text = decision.text.strip() or extended(decision.target.text, fact.text)
     if normalised(text) == normalised(decision.target.text):
         return Decision("NOOP", fact.text, decision.target, "already known")
-    if read(text).chinese != read(fact.text).chinese:
-        text = extended(decision.target.text, fact.text)
     return replace(decision, text=text)
+
+
+def written(text: str, fact: str, memory: str) -> str:
+    """A memory's text as the model wrote it, or as code composes it where that one cannot be trusted."""
+    return text if text.strip() and _keeps(text, fact, memory) else extended(memory, fact)
+
+
+def _keeps(text: str, fact: str, memory: str) -> bool:
+    """Whether a memory's new text is in the fact's language, says the fact, and drops only what may go."""
+    after, new, old = read(text), read(fact), read(memory)
+    unsaid, dropped = new.objects - after.words, old.objects - after.words
+    if (
+        after.chinese != new.chinese
+        or unsaid & (new.numbers | new.names)
+        or 2 * len(unsaid) > len(new.objects)
+    ):
+        return False
+    verdict = judged(fact, memory)
+    contradicts = verdict.relation == "contradicts" if verdict else new.changed or new.corrected or new.ended
+    return contradicts or not dropped

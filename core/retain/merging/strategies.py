@@ -15,10 +15,9 @@ from .._dialogue import Dialogue, Question, Unreadable
 from ..errors import ModelReplyError
 from ..prompts import merging as prompts
 from ..types import MemoryItem, Operation
-from .composing import extended
 from .data import Decision, Decisions, Neighbour, NewFact
-from .relations import RELATIONS, Relation, Verdict, believable, judged
-from .review import Judgement, added, conclude, judgements, repeated, repeats, reviewed, shortcut
+from .relations import RELATIONS, Relation, Verdict, believable, judged, replaceable
+from .review import Judgement, added, conclude, judgements, repeated, repeats, reviewed, shortcut, written
 
 Proposal = tuple[Decision, ...]
 Asking = Generator[Sequence[Question], Sequence[Any], dict[int, Proposal]]
@@ -138,7 +137,10 @@ def _concluded(shown: _Shown, number: int, rows: Sequence[Row]) -> Proposal:
     guessing = any(relation != "different" for relation in answered[len(shown.asked) :])
     told = []
     for neighbour, relation in zip(shown.asked, answered, strict=False):
-        kept = believable(relation, shown.fact.text, neighbour.memory.text) if guessing else relation
+        texts = shown.fact.text, neighbour.memory.text
+        kept = believable(relation, *texts) if guessing else relation
+        if kept == "contradicts" and not replaceable(*texts):
+            kept = "different"
         told.append(Judgement(neighbour, Verdict(kept, "decided by the model")))
     return conclude(shown.fact, told)
 
@@ -150,7 +152,7 @@ def _operation(fact: NewFact, row: Row, memories: Sequence[MemoryItem]) -> Propo
         return added(fact, "decided by the model")
     if target is None or operation is None:
         return added(fact, "kept as it is, for the model named no memory that was shown")
-    text = str(row.get("text") or "") or extended(target.text, fact.text)
+    text = written(str(row.get("text") or ""), fact.text, target.text)
     return (
         Decision(operation, text if operation == "UPDATE" else fact.text, target, "decided by the model"),
     )
