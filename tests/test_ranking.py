@@ -90,6 +90,16 @@ def test_the_answer_after_a_question_is_lifted_more_than_what_came_before_it() -
     assert order([question, *around]) == ["question", "answer", "a prior turn"]
 
 
+def test_neighbours_count_for_less_among_facts_than_in_talk() -> None:
+    def lift(**traits: int) -> float:
+        strong = candidate("strong", 0.9, 9.0, e=1, p=10, **traits)
+        turns = [candidate("next", 0.3, e=1, p=11, **traits), candidate("lonely", 0.3, e=1, p=19, **traits)]
+        scores = {hit.id: hit.score for hit in rank(RankQuery(), [strong, *turns], limit=3, now=NOW)}
+        return scores["next"] - scores["lonely"]
+
+    assert 0 < lift() < 0.5 * lift(y=1)
+
+
 def test_positions_of_another_scope_are_no_neighbours() -> None:
     strong = candidate("strong", 0.9, 9.0, e=1, p=10)
     other = candidate("other", 0.3, e=1, p=11, u="bob")
@@ -155,6 +165,7 @@ payloads = st.fixed_dictionaries(
         "q": st.just(1),
         "t": st.just(1),
         "i": st.just(1),
+        "y": st.just(1),
     },
 )
 floats = st.floats(-1, 1, allow_nan=False)
@@ -295,3 +306,14 @@ def test_the_known_speakers_are_those_of_the_candidates() -> None:
 @pytest.mark.parametrize("text", ["I like tea", "my tea", "Our dog!", "我喜欢茶", "咱们走吧"])
 def test_texts_that_speak_of_oneself_are_recognised(text: str) -> None:
     assert traits(text)["i"] == 1
+    assert traits(text)["y"] == 1
+
+
+@pytest.mark.parametrize("text", ["Do you ski?", "Wow!", "Your dog is cute.", "你说得对"])
+def test_talk_is_recognised(text: str) -> None:
+    assert traits(text)["y"] == 1
+
+
+@pytest.mark.parametrize("text", ["Mel adopted a dog in May.", "小明喜欢喝茶"])
+def test_facts_are_no_talk(text: str) -> None:
+    assert "y" not in traits(text)

@@ -6,7 +6,7 @@ asked of the ledger: the few traits of a text that matter lie in the payload (`t
 
 A candidate's payload, as far as it is read here: `u a r` scope, `e p` episode and position, `s` speakers,
 `h` happened and `c` created (microseconds), and the traits `w` (terms), `q` (a question), `t` (tells a time),
-`i` (speaks of oneself).
+`i` (speaks of oneself), `y` (is talk).
 Whatever is absent counts as nothing: a store without speakers, times or positions ranks by the rest.
 """
 
@@ -38,18 +38,18 @@ class Weights:
     the same run: `python bench/retrieval.py locomo_dev.json --vectors minilm --ablation`.
     """
 
-    keyword: float = 0.85
-    answer: float = 0.25  # the turn before it is a question: an answer shares few words with its question
-    before: float = 0.1  # whatever the turn before it is
-    after: float = 0.15
-    nearby: float = 0.08  # two turns away, each
-    episode: float = 0.9
-    speaker: float = 0.5
-    oneself: float = 0.2  # ... and the speaker named speaks of himself or herself
+    keyword: float = 0.9
+    answer: float = 0.3  # the turn before it is a question: an answer shares few words with its question
+    before: float = 0.15  # whatever the turn before it is
+    after: float = 0.25
+    nearby: float = 0.2  # two turns away, each
+    episode: float = 0.8
+    speaker: float = 0.6
+    oneself: float = 0.15  # ... and the speaker named speaks of himself or herself
     period: float = 1.3
-    when: float = 0.2
-    statement: float = 0.1  # questions tell little
-    length: float = 0.3
+    when: float = 0.4
+    statement: float = 0.15  # questions tell little
+    length: float = 0.4
     recency: float = 0.02
 
 
@@ -66,6 +66,9 @@ _RECENCY_HALF_LIFE = 90.0  # days
 _FEW = 10
 _LEAST_SPREAD = 0.25
 
+# Turns need the turns next to them to be understood; facts that were extracted stand for themselves. The
+# less of the candidates is talk, the less neighbours count, down to this share. `... --kinds observations`
+_FACTS_CONTEXT = 0.3
 _WEAK = 0.25  # the quantile of the scores of all candidates at which one is called weak
 _LONG = 40  # terms
 _EPISODE_TOP = 3  # the best members of an episode that speak for it
@@ -110,6 +113,7 @@ _TIME = re.compile(
 )
 
 _ONESELF = re.compile(r"\b(?:I|[Mm]y|[Mm]e|[Mm]yself|[Ww]e|[Oo]ur|[Uu]s)\b|[我咱俺]")
+_TALK = re.compile(r"\b(?:you|your|yours)\b|[!?！？你您]", re.IGNORECASE)
 
 
 def indexed_text(text: str, speakers: Sequence[str]) -> str:
@@ -134,7 +138,8 @@ def said_by(text: str, speakers: Sequence[str]) -> list[str]:
 
 def traits(text: str) -> dict[str, int]:
     """What ranking wants to know of a text, for its payload: `w` its number of terms; where it holds, as 1:
-    `q` a question, `t` tells a time, `i` speaks of oneself."""
+    `q` a question, `t` tells a time, `i` speaks of oneself, `y` is talk: somebody speaks of oneself, to somebody,
+    asks or exclaims, as turns of a conversation do and facts do not."""
     found = {"w": len(terms(text))}
     if is_question(text):
         found["q"] = 1
@@ -142,6 +147,8 @@ def traits(text: str) -> dict[str, int]:
         found["t"] = 1
     if _ONESELF.search(text):
         found["i"] = 1
+    if "i" in found or _TALK.search(text):
+        found["y"] = 1
     return found
 
 
@@ -242,13 +249,14 @@ def signals(
     asking = _column(payloads, "q")
     speaker = _spoken_by(query.speakers, payloads)
     around = _Surroundings(payloads)
+    context = _FACTS_CONTEXT + (1.0 - _FACTS_CONTEXT) * float(_column(payloads, "y").mean())
     return {
         "dense": dense,
         "keyword": words,
-        "answer": around.at(-1, alone * asking),
-        "before": around.at(-1, alone),
-        "after": around.at(1, alone),
-        "nearby": around.at(-2, alone) + around.at(2, alone),
+        "answer": context * around.at(-1, alone * asking),
+        "before": context * around.at(-1, alone),
+        "after": context * around.at(1, alone),
+        "nearby": context * (around.at(-2, alone) + around.at(2, alone)),
         "episode": around.episode(alone) * float(alone.max()) / (1.0 + keyword),
         "speaker": speaker,
         "oneself": speaker * _column(payloads, "i"),
