@@ -6,6 +6,7 @@
         --sweep            what other weights would give, one at a time
         --cross-validate   weights fitted on all conversations but one, measured on that one
         --tokens           evidence covered by what `recall` assembles within 1,000 and 2,000 tokens
+        --candidates N     how many candidates the engine ranks, per signal
         --json FILE        adds the figures to a file of results
 
 One store per conversation: every turn, or every observation, is one memory (`infer=False`), added session by
@@ -350,8 +351,10 @@ def main() -> None:
     )
     for flag in ("--ablation", "--sweep", "--cross-validate", "--tokens"):
         parser.add_argument(flag, action="store_true")
+    parser.add_argument("--candidates", type=int, default=_recalling.CANDIDATES)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    _recalling.CANDIDATES = args.candidates
     conversations = locomo.load(args.data)
     embedder = embedder_of(args.vectors, args.data)
     results: dict[str, Any] = {}
