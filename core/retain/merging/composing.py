@@ -9,7 +9,7 @@ from . import lexicon
 from .evidence import missing, normalised, read
 
 _CLAUSES = re.compile(
-    r"\s*(?:[;；，。]|,(?!\d)|\.(?:\s|$)|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b))\s*"
+    r"\s*([;；，。]|,(?!\d)|\.(?:\s|$)|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b))\s*"
 )
 _NOT = re.compile(
     r"[,，]?\s*(?:and )?\b(?:not|instead of|rather than)\b [^,;，；。]+|[,，]\s*(?:而)?不是[^,;，；。]+"
@@ -27,13 +27,25 @@ def extended(old: str, new: str) -> str:
 
 def replaced(old: str, new: str) -> str:
     """The new statement, followed by those clauses of the old one that it does not touch."""
-    clauses = [clause for clause in _CLAUSES.split(old) if clause]
+    parts = _CLAUSES.split(old)
+    clauses = [
+        (before, clause) for before, clause in zip(["", *parts[1::2]], parts[::2], strict=True) if clause
+    ]
     said = without_denials(old, new)
     if len(clauses) < 2:
         return said
-    shared = [len(read(c).words & read(new).words) + len(read(c).one & read(new).one) for c in clauses]
+    shared = [len(read(c).words & read(new).words) + len(read(c).one & read(new).one) for _, c in clauses]
     touched = shared.index(max(shared))
-    return _joined(said, [c for i, c in enumerate(clauses) if i != touched and missing(c, new)])
+    address = "home" in read(clauses[touched][1]).one
+    kept = [
+        clause
+        for i, (before, clause) in enumerate(clauses)
+        if i != touched
+        and missing(clause, new)
+        and not (before.strip() == "with" and read(clause).words & read(new).words)
+        and not (address and i == touched + 1 and before.strip() == "," and not read(clause).concepts)
+    ]
+    return _joined(said, kept)
 
 
 def without_denials(old: str, new: str) -> str:

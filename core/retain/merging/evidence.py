@@ -80,6 +80,7 @@ class Evidence:
     denied: frozenset[str]
     turned: frozenset[str]
     negated: bool
+    past: bool
     ended: bool
     changed: bool
     replaced: bool
@@ -148,6 +149,7 @@ def read(text: str) -> Evidence:
         denied=frozenset(w for d in lexicon.DENIED.findall(full) for w in _words(" ".join(d))),
         turned=frozenset(_words(" ".join(_turned(text)))),
         negated=_negated(plain),
+        past=bool(lexicon.PAST.search(plain)),
         ended=bool(lexicon.ENDING.search(plain)),
         changed=bool(lexicon.CHANGE.search(plain)),
         replaced=bool(lexicon.REPLACED.search(plain)),

@@ -36,6 +36,11 @@ NEGATION_CJK_NOT = _words("""
     告别 无糖 无线 无人机
 """)
 
+# An event, of which there can be another.
+PAST = re.compile(
+    r"^(?:i |we |user |he |she |they )?(?:[a-z]{3,}ed|ran|bought|went|saw|met|took|had|ate|won|gave|made|wrote|read|sold|lost|"
+    r"flew|drove|swam|got|came|spent|paid)\b|[^不]过(?!敏|年|节)|[买去看读跑吃见开参加]了"
+)
 ENDING = re.compile(
     r"\b(?:no longer|not? any ?more|any ?more|any longer|stopp?(?:ed|s)|quit|g[ai]ven? up|cancell?ed|used to|sold|"
     r"broke up|split up|divorced|passed away|died|lost|ended|dropped|former(?:ly)?|got rid of|gave away|"

@@ -98,7 +98,8 @@ def _denied(new: Evidence, old: Evidence) -> Verdict | None:
         return None
     known = old.objects or old.words
     share = len(hit) / len(new.denied)
-    if share >= 0.5 and (hit & known or len(hit) > 1) and len(hit) >= 0.3 * len(known):
+    most = 0.3 if new.corrected or new.replaced else 0.5
+    if share >= 0.5 and (hit & known or len(hit) > 1) and len(hit & known or hit) >= most * len(known):
         return Verdict("contradicts", "says that what was known does not hold", 3 + share)
     return None
 
@@ -218,6 +219,8 @@ def _rescheduled(new: Evidence, old: Evidence) -> Verdict | None:
     shared = _shared(new, old)
     if not only_new or not only_old or new.others != old.others:
         return None
+    if old.past and not (new.corrected or new.changed):
+        return Verdict("different", "another event")
     if dated(only_new) and dated(only_old) and any(not dated([w]) for w in shared | (new.keyed & old.keyed)):
         return Verdict("contradicts", "the same with another number or date", 2)
     return None

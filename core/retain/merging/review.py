@@ -44,9 +44,10 @@ def judgements(fact: NewFact) -> tuple[list[Judgement], list[Neighbour]]:
 def is_near(fact: str, neighbour: Neighbour) -> bool:
     """Whether a memory is worth a question: by words, by cosine, or for a change it may have been."""
     new, old = read(fact), read(neighbour.memory.text)
-    smaller = min(len(new.words), len(old.words)) or 1
+    same_subject = new.subject if new.subject == old.subject else frozenset[str]()
+    smaller = min(len(new.words - same_subject), len(old.words - same_subject)) or 1
     return (
-        len(new.words & old.words) / smaller >= NEAR_WORDS
+        len((new.words & old.words) - same_subject) / smaller >= NEAR_WORDS
         or neighbour.similarity >= NEAR_COSINE
         or (new.replaced and bool(new.concepts & old.concepts))
     )
