@@ -16,6 +16,7 @@ from ._operations import FROM_ENVIRONMENT, Environment, Filters, Infer, Operatio
 from ._recalling import hits_for
 from ._reindexing import Progress
 from ._store import Agreement
+from .documents import Documents
 from .events import Event
 from .filters import parse
 from .index import Index

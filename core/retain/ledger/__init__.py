@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from .database import Database
+from .documents import DocumentTables
 from .erasure import ERASING
 from .jobs import Jobs
 from .journal import Journal
@@ -27,6 +28,7 @@ class Ledger:
         self.clock = Clock(now)
         self.clock.start_after(self._last_change())
         self.journal = Journal(self.database, self.clock)
+        self.documents = DocumentTables(self.database, self.clock)
         self.jobs = Jobs(self.database, self.clock)
         self.memories = Memories(self.database, self.clock)
         self.outbox = Outbox(self.database, self.clock, point_of, embedder)

@@ -140,7 +140,7 @@ def lock_scope(db: Connection, scope: Scope) -> Any:
     query = select(scopes).where(*(scopes.c[name] == value for name, value in key.items())).with_for_update()
     row = db.execute(query).one_or_none()
     if row is None:
-        insert = _insert_for(db)
+        insert = insert_for(db)
         db.execute(
             insert(scopes)
             .values(**key, revision=0, position=0, episode=0, last_said=0, last_session="")
@@ -150,7 +150,8 @@ def lock_scope(db: Connection, scope: Scope) -> Any:
     return row
 
 
-def _insert_for(db: Connection) -> Any:
+def insert_for(db: Connection) -> Any:
+    """The database's own `insert`, which knows `ON CONFLICT`."""
     if db.dialect.name == "sqlite":
         from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 

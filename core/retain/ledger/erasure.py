@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from ..types import Erasure, Scope
 from .database import Database, in_scope
+from .document_tables import documents
 from .schema import changes, jobs, messages, meta, outbox, scopes, vectors, versions
 
 ERASING = "erasing"  # a setting: an erasure is committed, and its bytes are not yet gone from the files
@@ -40,6 +41,8 @@ def _remove(db: Connection, scope: Scope) -> None:
     db.execute(delete(changes).where(changes.c.memory_id.in_(memories)))  # their evidence goes with them
     for table in (versions, messages, jobs, scopes):
         db.execute(delete(table).where(*in_scope(table, scope)))
+    if not scope:
+        db.execute(delete(documents))  # they carry no ids; only emptying the store removes them
 
 
 def _counts(db: Connection, scope: Scope, *, dry_run: bool) -> Erasure:

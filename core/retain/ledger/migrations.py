@@ -11,6 +11,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine, inspect, select
 
 from ..errors import StoreVersionError
+from . import document_tables  # noqa: F401 - its tables are of the first step, too
 from .schema import meta, metadata
 
 
