@@ -3,7 +3,7 @@
     python bench/retrieval.py locomo.json --vectors minilm          (minilm*.npz lies beside locomo.json)
     python bench/retrieval.py locomo.json --vectors bundled
         --ablation         what each signal is worth: the figure without it
-        --sweep            what other weights would give, one at a time
+        --sweep            what other weights and constants would give, one at a time
         --cross-validate   weights fitted on all conversations but one, measured on that one
         --tokens           evidence covered by what `recall` assembles within 1,000 and 2,000 tokens
         --candidates N     how many candidates the engine ranks, per signal
@@ -44,6 +44,15 @@ from retain.types import JournaledMessage
 KS = (5, 10, 20)
 BUDGETS = (1000, 2000)
 USER = "someone"
+# Constants of `retain.ranking`, and other values to try.
+CONSTANTS: dict[str, tuple[float, ...]] = {
+    "_DAYS_AFTER": (3.0, 14.0, 30.0),
+    "_DAYS_BEFORE": (1.0, 4.0),
+    "_EPISODE_TOP": (2, 5, 8),
+    "_FACTS_CONTEXT": (0.0, 0.5, 1.0),
+    "_WEAK": (0.1, 0.5),
+    "_LONG": (25, 80),
+}
 
 
 @dataclass(frozen=True)
@@ -178,6 +187,10 @@ def sweep(answers: Sequence[Answered]) -> dict[str, list[float]]:
             figures[f"{field.name}={weight}"] = mean(
                 reranked(answers, replace(ranking.WEIGHTS, **{field.name: weight}))
             )
+    for name, values in CONSTANTS.items():
+        for value in values:
+            with patch.object(ranking, name, value):
+                figures[f"{name}={value}"] = mean(reranked(answers, ranking.WEIGHTS))
     return figures
 
 

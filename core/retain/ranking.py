@@ -34,8 +34,9 @@ _DAY = 86_400 * 1_000_000  # microseconds
 class Weights:
     """What each signal adds at most, relative to the dense score's 1.0.
 
-    Chosen by leave-one-conversation-out cross-validation; what each is worth alone is the ablation table of
-    the same run: `python bench/retrieval.py locomo_dev.json --vectors minilm --ablation`.
+    Chosen together on LoCoMo's turns and observations, with two embedders, where the figures lie on a plateau.
+    What each is worth, what others would give, and what weights fitted without a conversation reach on it:
+    `python bench/retrieval.py locomo.json --ablation --sweep --cross-validate`.
     """
 
     keyword: float = 0.9
@@ -55,8 +56,10 @@ class Weights:
 
 WEIGHTS = Weights()
 
+# The constants below: `python bench/retrieval.py locomo.json --sweep`.
+
 # Talk about an event follows it: what was said some days after the time asked about still counts, what was
-# said before it counts less. `python bench/retrieval.py ... --sweep` varies both.
+# said before it counts less.
 _DAYS_AFTER = 7.0
 _DAYS_BEFORE = 2.0
 _RECENCY_HALF_LIFE = 90.0  # days
@@ -67,7 +70,7 @@ _FEW = 10
 _LEAST_SPREAD = 0.25
 
 # Turns need the turns next to them to be understood; facts that were extracted stand for themselves. The
-# less of the candidates is talk, the less neighbours count, down to this share. `... --kinds observations`
+# less of the candidates is talk, the less neighbours count, down to this share.
 _FACTS_CONTEXT = 0.3
 _WEAK = 0.25  # the quantile of the scores of all candidates at which one is called weak
 _LONG = 40  # terms
