@@ -1,7 +1,7 @@
-"""A real PostgreSQL for the tests: a cluster of this machine's binaries, on a free port of the loopback interface.
+"""A real PostgreSQL for the tests: a cluster of this machine's binaries, on a free loopback port.
 
-`postgres` is the cluster, made once per session and removed afterwards; `postgres_url` a fresh database in it. Where no
-binaries are found, tests that ask for it are skipped and say so.
+`postgres` is the cluster, made once per session and removed afterwards; `postgres_url` a fresh database in it.
+Where no binaries are found, tests that ask for it are skipped and say so.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -95,7 +96,7 @@ class Cluster:
         return self.url(name)
 
     def stop(self) -> None:
-        self._server.send_signal(2)  # SIGINT: disconnect everybody and end
+        self._server.send_signal(signal.SIGQUIT)  # at once: the cluster is thrown away
         try:
             self._server.wait(20)
         except subprocess.TimeoutExpired:

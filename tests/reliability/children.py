@@ -1,4 +1,4 @@
-"""Other processes for the tests: `python -m tests.reliability.children <what> <where> ...` from the project's root."""
+"""Other processes for the tests: `python -m tests.reliability.children <what> <where> ...`, run in the root."""
 
 from __future__ import annotations
 
@@ -50,4 +50,4 @@ def opens(folder: str, times: str) -> None:
 
 
 if __name__ == "__main__":
-    {"adds": adds, "works": works, "opens": opens}[sys.argv[1]](*sys.argv[2:])
+    globals()[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,183 @@
+"""Kill a process at every step of its work, and see what the next one finds.
+
+    python -m tests.reliability.kill --kills 500
+
+Half of the kills are stops between two steps of a script that does everything once: statements, commits, writes to the
+index, renames. The other half come from outside, at random, while several threads work. Some kills come twice: the
+second one hits whoever opens the store after the first. This process opens no store in a folder itself; it only forks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.reliability import _killed, _survived
+
+TWICE = 0.25  # of the kills are followed by another one while the store is opened again
+MEMORY = "/dev/shm"  # what was written outlives a process there too, and fsync costs nothing
+WAIT = 60.0  # seconds after which a process counts as hung
+
+
+def forked(work: Callable[[], Any], output: Path | None = None) -> int:
+    """Start work in a child. Returns its process id."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        found = work()
+        if output is not None:
+            output.write_text(str(found))
+        status = 0
+    except BaseException:  # noqa: BLE001 - the child's end is the answer, whatever ended it
+        if output is not None:
+            output.write_text(traceback.format_exc())
+    finally:
+        os._exit(status)
+
+
+def ended(child: int) -> int:
+    """How a child ended: 0, its exit status, or minus the signal."""
+    deadline = time.monotonic() + WAIT
+    while time.monotonic() < deadline:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    raise _survived.Broken(f"a process hung for {WAIT:.0f} seconds")
+
+
+def warm_up() -> None:
+    """What every child would import and compile for itself. The index in here has no threads to lose in a fork."""
+    import qdrant_edge  # noqa: F401
+
+    import retain.index.edge  # noqa: F401
+    from retain import Memory
+
+    with Memory(":memory:", llm=None, embedder=_killed.EMBEDDERS[0]) as memory:
+        for text in ("I live in Rome. I like tea.", "I live in Oslo. I like tea and coffee."):
+            memory.add(text, user_id="nobody")
+        memory.search("where?", user_id="nobody")
+
+
+def steps(folder: Path) -> int:
+    """How many steps the script has when nobody stops it."""
+    output = folder / "steps"
+    (folder / "run").mkdir()
+    if ended(forked(lambda: _killed.run_script(folder / "run", "count", None), output)) != 0:
+        raise _survived.Broken(output.read_text())
+    return int(output.read_text())
+
+
+def kill_at(folder: Path, step: int, chance: random.Random) -> str:
+    """Stop the script at a step; perhaps stop its successor soon after; look."""
+    _killed_by(forked(lambda: _killed.run_script(folder, "one", step), folder / "error"), folder)
+    what = f"step {step}"
+    if chance.random() < TWICE:
+        second = chance.randrange(1, 12)
+        _killed_by(forked(lambda: _killed.run_script(folder, "two", second), folder / "error"), folder)
+        what += f" and {second}"
+    return f"{what}: {look(folder)}"
+
+
+def kill_under_load(folder: Path, chance: random.Random) -> str:
+    child = forked(lambda: _killed.run_load(folder, f"run{chance.randrange(10**6)}"), folder / "error")
+    seconds = chance.random() * 0.6
+    _begun(folder / "log")
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    _killed_by(child, folder)
+    return f"after {seconds:.2f} s: {look(folder)}"
+
+
+def _begun(log: Path) -> None:
+    deadline = time.monotonic() + WAIT
+    while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _killed_by(child: int, folder: Path) -> None:
+    status = ended(child)
+    if status != -signal.SIGKILL:
+        raise _survived.Broken(f"ended with {status} before it was killed: {(folder / 'error').read_text()}")
+
+
+def look(folder: Path) -> str:
+    output = folder / "found"
+    if ended(forked(lambda: _survived.check(folder), output)) != 0:
+        raise _survived.Broken(output.read_text())
+    return output.read_text()
+
+
+def campaign(kills: int, seed: int, report: Callable[[str], None]) -> Counter[str]:
+    """Raises `Broken` at the first promise that does not hold; its store is kept."""
+    chance = random.Random(seed)
+    survived: Counter[str] = Counter()
+    base = Path(tempfile.mkdtemp(prefix="retain-kill-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+    warm_up()
+    count = steps(base)
+    stops = spread(count, kills - kills // 2, chance)
+    for number in range(kills):
+        folder = base / str(number)
+        folder.mkdir()
+        injected = number % 2 == 0
+        try:
+            found = kill_at(folder, stops.pop(), chance) if injected else kill_under_load(folder, chance)
+        except _survived.Broken as error:
+            raise _survived.Broken(f"kill {number} (seed {seed}, store kept in {folder}): {error}") from None
+        survived["at a step" if injected else "under load"] += 1
+        report(f"{number + 1}/{kills} {found}")
+        shutil.rmtree(folder)
+    shutil.rmtree(base)
+    survived["steps"] = count
+    return survived
+
+
+def spread(count: int, wanted: int, chance: random.Random) -> list[int]:
+    """`wanted` of the steps 1 to `count`: all of them, as often as that goes, and an even choice for the rest."""
+    offset = chance.random()
+    whole = [step for _ in range(wanted // count) for step in range(1, count + 1)]
+    rest = wanted - len(whole)
+    stops = whole + [1 + int((at + offset) * count / rest) % count for at in range(rest)]
+    chance.shuffle(stops)
+    return stops
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--quiet", action="store_true")
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    try:
+        survived = campaign(
+            arguments.kills, arguments.seed, (lambda line: None) if arguments.quiet else print
+        )
+    except _survived.Broken as error:
+        sys.exit(f"BROKEN: {error}")
+    print(
+        f"survived {arguments.kills} kills, {survived['at a step']} at one of {survived['steps']} steps, "
+        f"{survived['under load']} under load, in {time.monotonic() - began:.0f} s (seed {arguments.seed})"
+    )
+
+
+if __name__ == "__main__":
+    main()
