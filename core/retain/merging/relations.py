@@ -202,9 +202,9 @@ def _one(new: Evidence, old: Evidence) -> Verdict | None:
     shared = _shared(new, old)
     if new.status and old.status and not new.status & old.status:
         return Verdict("contradicts", "what was known has changed", 2)
-    if old.objects and old.objects <= new.objects:
+    if old.objects - old.subject and old.objects <= new.objects:
         return Verdict("extends", "says what was known and more", 1)
-    if shared and not new.changed and not dated(new.objects ^ old.objects):
+    if shared - old.subject and not new.changed and not dated(new.objects ^ old.objects):
         return None
     return Verdict(
         "contradicts",
@@ -219,9 +219,9 @@ def _rescheduled(new: Evidence, old: Evidence) -> Verdict | None:
     shared = _shared(new, old)
     if not only_new or not only_old or new.others != old.others:
         return None
-    if old.past and not (new.corrected or new.changed):
-        return Verdict("different", "another event")
     if dated(only_new) and dated(only_old) and any(not dated([w]) for w in shared | (new.keyed & old.keyed)):
+        if old.past and not (new.corrected or new.changed):
+            return Verdict("different", "another event")
         return Verdict("contradicts", "the same with another number or date", 2)
     return None
 
