@@ -65,7 +65,7 @@ def test_texts_are_kept_as_they_are_without_inference(memory: Face) -> None:
 
 def test_a_model_s_facts_are_stored_with_the_messages_behind_them(open_memory: Opener) -> None:
     model = ScriptedModel([facts((1, "Lives in Berlin"), (2, "Has a dog named Rex"))])
-    memory = open_memory(llm=model)
+    memory = open_memory(llm=model, window_tokens=2000)
     said = [
         Message("I live in Berlin"),
         Message("Nice!", role="assistant"),
