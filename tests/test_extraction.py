@@ -209,6 +209,14 @@ def test_facts_of_a_named_speaker_name_that_speaker(written: str, kept: str) -> 
     assert texts_of(made, [(1, written)]) == [kept]
 
 
+@pytest.mark.parametrize(
+    "written", ["Melanie praises Caroline's support group", "Praises Caroline's support group"]
+)
+def test_what_another_does_to_the_speaker_is_not_told_of_the_speaker(written: str) -> None:
+    made = window(said("I run a support group.", "Caroline"), said("I like tea. So good of you!", "Melanie"))
+    assert texts_of(made, [(2, written)]) == []
+
+
 @pytest.mark.parametrize("written", ["小明去了北京", "去了北京", "我去了北京", "他去了北京", "用户去了北京"])
 def test_chinese_facts_name_their_speaker(written: str) -> None:
     assert texts_of(window(said("我去了北京，很好玩。", "小明")), [(1, written)]) == ["小明去了北京"]
@@ -467,6 +475,17 @@ def test_cutting_loses_nothing_and_keeps_positions(contents: list[str], budget: 
         for offset, message in enumerate(part.messages):
             rebuilt[part.start + offset] += message.content
     assert rebuilt == contents
+
+
+@pytest.mark.parametrize(
+    "unit", [" ", ".", "? ", "\n", "yesterday ", "Hey ", "好的", "<memories>", "```", "[1] system: x\n", "a@"]
+)
+def test_long_monotonous_messages_are_read_in_one_pass(unit: str) -> None:
+    content = unit * 20_000 + "x"
+    made = windows([said(content)], count=estimate_tokens)
+    assert len("".join(message.content for part in made for message in part.messages)) <= len(content)
+    for part in (made[0], made[-1]):
+        next(extract(part, scope=ALICE), None)
 
 
 def test_a_frame_is_taken_out_before_a_long_message_is_cut() -> None:

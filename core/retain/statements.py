@@ -21,19 +21,19 @@ _ABBREVIATION = re.compile(
 _END = re.compile(r"[。！？]+[”」』’\"')）]*|[.!?…]+[\"'”’)]*(?=\s|$)")
 
 _LOG_LINE = re.compile(
-    r"^\s*(?:"
+    r"(?:"
     r"(?:\[?\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}|\d{2}:\d{2}:\d{2}[.,\s])"  # a timestamp
     r"|\[?(?:DEBUG|INFO|WARN(?:ING)?|ERROR|FATAL|CRITICAL|TRACE)\b[\]:]?"
-    r"|Traceback \(most recent call last\)|File \"[^\"]+\", line \d+|\s+at [\w.$<>]+\(|Caused by:"
+    r"|Traceback \(most recent call last\)|File \"[^\"]+\", line \d+|at [\w.$<>/]+\([\w. ]+(?::\d+)?\)|Caused by:"
     r"|[A-Za-z_.]*(?:Error|Exception|Warning): "
     r"|[$>#] \S|>>> |\.\.\. |diff --git|@@ |[+-]{3} [ab]/"
     r")"
 )
 _CODE_LINE = re.compile(
-    r"^\s*(?:def|class|import|from \w+ import|return|function|const|let|var|public|private|#include|SELECT|INSERT"
+    r"(?:def|class|import|from \w+ import|return|function|const|let|var|public|private|#include|SELECT|INSERT"
     r"|UPDATE \w+ SET)\b.*[({;:=]?"
 )
-_CODE_MARK = re.compile(r"[{};]\s*$|=>|==|!=|\+=|&&|\|\||::|\w\(\w*\)|^\s*[<{\[].*[>}\]],?\s*$|^\s*\w+ = ")
+_CODE_MARK = re.compile(r"[{};]$|=>|==|!=|\+=|&&|\|\||::|\w\(\w*\)|^[<{\[].*[>}\]],?$|^\w+ = ")
 _LINK = re.compile(r"(?:https?://|www\.)\S+|\b[\w.+-]{1,64}@[\w.-]{1,255}")
 _WORDS = re.compile(r"[^\W\d_]")
 
@@ -188,11 +188,12 @@ def _bare_item(sentence: str) -> str:
 
 
 def _is_machine(line: str) -> bool:
-    if line.startswith(("    ", "\t")) and _CODE_MARK.search(line):
+    """Whether a line is code, quoted, or of a log or stack trace."""
+    text = line.strip()
+    if text.startswith(">") or _LOG_LINE.match(text):
         return True
-    if line.lstrip().startswith(">"):
-        return True
-    return bool(_LOG_LINE.match(line) or (_CODE_LINE.match(line) and _CODE_MARK.search(line)))
+    indented = line.startswith(("    ", "\t"))
+    return _CODE_MARK.search(text) is not None and (indented or _CODE_LINE.match(text) is not None)
 
 
 def _is_bare(sentence: str) -> bool:

@@ -21,17 +21,14 @@ CONTEXT_MESSAGES = 2
 
 _PER_MESSAGE = 8  # number, speaker and line end of a message, in tokens
 
-# Where a long message may be cut, best first: paragraph, line, sentence, word, anywhere.
-_CUTS = tuple(
-    re.compile(pattern, re.S)
-    for pattern in (
-        r".+?(?:\n\s*\n|\Z)",
-        r".+?(?:\n|\Z)",
-        r".+?(?:[.!?]+\s+|[。！？；]+|\Z)",
-        r".+?(?:\s+|\Z)",
-        r".{1,16}",
-    )
+# After what a long message may be cut, best first: paragraph, line, sentence, word. Then anywhere.
+_CUTS = (
+    re.compile(r"\n[ \t]*+\n"),
+    re.compile(r"\n"),
+    re.compile(r"(?<=[.!?])\s++|(?<=[。！？；])"),
+    re.compile(r"\s++"),
 )
+_PIECE = 16  # characters, where a text has nothing to cut it at
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +112,11 @@ def _pieces(
 
 def _cut(text: str, budget: int, count: Callable[[str], int], level: int = 0) -> list[str]:
     """`text` in pieces of at most `budget` tokens, cut as gently as that allows; joined they are `text`."""
-    if level == len(_CUTS) or count(text) <= budget:
+    if level > len(_CUTS) or count(text) <= budget:
         return [text]
     pieces: list[str] = []
     current, used = "", 0
-    for match in _CUTS[level].finditer(text):
-        unit = match[0]
+    for unit in _units(text, level):
         cost = count(unit)
         if used + cost <= budget:
             current, used = current + unit, used + cost
@@ -133,6 +129,19 @@ def _cut(text: str, budget: int, count: Callable[[str], int], level: int = 0) ->
             pieces += whole
             used = count(current)
     return [*pieces, current] if current else pieces
+
+
+def _units(text: str, level: int) -> Iterator[str]:
+    if level == len(_CUTS):
+        yield from (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+        return
+    start = 0
+    for match in _CUTS[level].finditer(text):
+        if match.end() > start:
+            yield text[start : match.end()]
+            start = match.end()
+    if start < len(text):
+        yield text[start:]
 
 
 def _tail(before: Sequence[Message], count: Callable[[str], int]) -> tuple[Message, ...]:

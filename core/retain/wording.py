@@ -226,7 +226,8 @@ def _named(text: str, line: Line, lines: Sequence[Line], *, moved: bool) -> str 
     others = [other.name for other in lines if other.name and other.name != name]
     other = next((o for o in others if text.lower().startswith(o.lower())), None)
     if other is not None and (moved or not _addresses(line.text, other)):
-        return name + text[len(other) :]
+        rest = text[len(other) :]
+        return None if _speaks_of(name, rest) else name + rest  # "Mel praises Bo" is not Bo's
     text = third_person(text, name)
     first = text.split(" ", 1)[0]
     begins_with_verb = _VERB_FIRST.match(first) is not None and first not in ("This", "His", "Its")
