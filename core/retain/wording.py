@@ -219,6 +219,9 @@ _VERB_FIRST = re.compile(
 )
 
 
+_OPENERS = frozenset({"The", "A", "An", "This", "That", "It", "There", "Some", "Being", "Having"})
+
+
 def _named(text: str, line: Line, lines: Sequence[Line], *, moved: bool) -> str | None:
     name = line.name or ""
     if match := _USER.match(text) or _USER_CHINESE.match(text):
@@ -243,8 +246,9 @@ def _named(text: str, line: Line, lines: Sequence[Line], *, moved: bool) -> str 
         return f"{name}说{text}" if other else name + re.sub("^[他她](?!们)", "", text)
     if other is None and begins_with_verb:
         return f"{name} {text[:1].lower()}{text[1:]}"
-    plain = first.lower() in ("the", "a", "an", "this", "that", "it", "there", "some", "being", "having")
-    return f"{name} says {text[:1].lower()}{text[1:]}" if plain else f"{name} says {text}"
+    if first in _OPENERS or (first not in line.text and first.lower() in line.text):  # capitalised to begin
+        text = text[:1].lower() + text[1:]
+    return f"{name} says {text}"
 
 
 def _speaks_of(name: str, text: str) -> bool:
