@@ -234,8 +234,10 @@ class Conversation:
 
     async def _await_others(self, io: IO, own: set[str | None], patience: float) -> None:
         """Wait for adds of other conversations with the same owner; what this one adds is in its history."""
-        waited = 0.0
-        while waited < patience and await self._others_are_adding(io, own):
+        memory, waited = self.memory, 0.0
+        while not await io.call(memory.flush, memory.aflush, 0):
+            if waited >= patience or not await self._others_are_adding(io, own):
+                return
             await io.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
 

@@ -1,0 +1,77 @@
+"""Fixtures of the LlamaIndex tests: an engine without a model, counted; both faces; a clean `Settings`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+from llama_index.core import Settings
+
+from llama_index.memory.retain import RetainMemory, close_engines
+from retain import Event, Memory
+from tests.fakes import HashEmbedder
+from tests.llamaindex.fakes import Face
+
+
+class Counted:
+    """An engine in memory, and how often it was asked to do what."""
+
+    def __init__(self) -> None:
+        self.memory = Memory(":memory:", llm=None, embedder=HashEmbedder())
+        self.events: list[Event] = []
+        self.memory.subscribe(self.events.append)
+
+    def count(self, operation: str) -> int:
+        return sum(event.operation == operation for event in self.events)
+
+    def adds(self, user_id: str = "alice") -> int:
+        """How many adds the messages of the journal became part of."""
+        return len({said.add_id for said in self.memory.messages(user_id=user_id)} - {None})
+
+    def texts(self, user_id: str = "alice") -> list[str]:
+        assert self.memory.flush(10)
+        return [item.text for item in self.memory.get_all(user_id=user_id)]
+
+
+Remembers = Callable[..., RetainMemory]
+
+
+@pytest.fixture
+def engine() -> Iterator[Counted]:
+    counted = Counted()
+    yield counted
+    counted.memory.close()
+
+
+@pytest.fixture
+def remembers(engine: Counted) -> Remembers:
+    """Alice's memory for a new conversation, on the engine of the test."""
+    return lambda **options: RetainMemory.from_defaults("alice", **{"memory": engine.memory, **options})
+
+
+@pytest.fixture(params=["sync", "async"])
+def face(request: pytest.FixtureRequest) -> Face:
+    return Face(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _no_loop_of_its_own() -> None:
+    """LlamaIndex's sync methods make an event loop where a thread never had one, and never close it. A thread that
+    had one, and has it no more, gets one for the length of the call."""
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing that a test sets globally reaches the next one, and no store stays open."""
+    for name in ("_llm", "_embed_model"):
+        monkeypatch.setattr(Settings, name, None)
+    yield
+    close_engines()
+
+
+def told(engine: Counted, *statements: str, user_id: str = "alice") -> None:
+    """What earlier conversations left behind."""
+    for statement in statements:
+        engine.memory.add(statement, user_id=user_id)
