@@ -43,7 +43,7 @@ class Case:
     id: str
     kind: str
     language: Literal["en", "zh"]
-    split: Literal["dev", "held-out", "unseen"]
+    split: Literal["dev", "held-out"]
     memories: list[str]
     fact: str
     operations: list[str]
@@ -199,7 +199,7 @@ def main() -> None:
         "--strategy", default="WithoutModel", choices=["WithoutModel", "Together", "OneByOne", "Operations"]
     )
     parser.add_argument("--cases", type=Path, default=HERE / "merging_cases.json")
-    parser.add_argument("--split", choices=["dev", "held-out", "unseen"])
+    parser.add_argument("--split", choices=["dev", "held-out"])
     parser.add_argument("--only", default="", help="kinds or ids that contain this")
     parser.add_argument("--cache", type=Path, help="folder for raw replies")
     parser.add_argument("--wrong", action="store_true", help="print the cases that went wrong")

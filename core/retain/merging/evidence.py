@@ -48,7 +48,8 @@ class Evidence:
     directed: word order matters ("tabs over spaces").
     subject: the words before its first verb ("Max is nine": "max"); empty for "Likes tea", and for Chinese,
         where `plain`, the normalised text, begins with it.
-    owner: whose it is, or the one word it begins with ("Gina's favourite", "Gina dances": "gina").
+    owner: whose it is, or the one word it begins with ("Gina's favourite", "Gina dances": "gina");
+        in Chinese what stands before the first concept.
     copular: its first verb is "is", "was" ...: it says of its subject what it is.
     states: so it is, and it is not what its subject is doing ("is hosted on", not "is reading").
     definite: its subject is introduced by "the": it is known already.
@@ -215,6 +216,7 @@ def _others(plain: str) -> Iterator[str]:
             yield other
 
 
+_PREPOSITIONS = frozenset("在从把对和跟与给向由被不没")
 _TAKING_PART = frozenset({"with", "and", "to", "for", "from", "by", "two", "three", "some"})
 _COPULAR = re.compile(
     r"^(?!(?:is|was|are|were)\b)(?:\S+ ){1,4}?(?:is|was|are|were|will be|has been|have been)\b"
@@ -240,6 +242,8 @@ def _subject(plain: str) -> frozenset[str]:
 
 
 def _owner(text: str, plain: str) -> str:
+    if IS_CJK.search(plain):
+        return _topic_cjk(plain)
     possessive = re.match(r"(?:The )?([A-Z]\w*)['’]s?\b", text)
     if possessive:
         return possessive[1].casefold()
@@ -248,6 +252,22 @@ def _owner(text: str, plain: str) -> str:
         len(subject) == 2 and text[:1].isupper() and _VERB.match(subject[1]) and not _VERB.match(subject[0])
     )
     return subject[0] if named and subject[0] not in _PRONOUNS else ""
+
+
+def _topic_cjk(plain: str) -> str:
+    """What stands before the first concept, dates and remarks left out: 甲项目 of 甲项目用React."""
+    for remark in (lexicon.CHANGE, lexicon.CORRECTION):
+        plain = remark.sub("", plain)
+    starts = [
+        found.start()
+        for concepts in (lexicon.ONE, lexicon.KEYED, lexicon.MANY)
+        for pattern in concepts.values()
+        if (found := re.search(pattern, plain))
+    ]
+    topic = plain[: min(starts, default=0)]
+    if topic[:1] in _PREPOSITIONS or len(topic) > 6:
+        return ""
+    return "".join(word for word in _words(topic) if not dated([word]))
 
 
 def _turned(text: str) -> Iterator[str]:

@@ -130,7 +130,7 @@ ONE = {
     "baby": r"\b(?:pregnant|gave birth|expecting|newborn|baby)\b|怀孕|预产期|生了|生下|宝宝",
     "wakes": r"\b(?:wakes?|gets?|getting) up\b|起床",
     "earns": r"\b(?:earns?|salary|income|makes)\b|年薪|月薪|工资|收入",
-    "studies": r"\b(?:major(?:s|ing)?|stud(?:y|ies|ying|ied)|degree|student|enrolled|graduated?|phd|dropped out)\b|学生|毕业|就读|专业|攻读|主修|读(?=.{1,6}(?:专业|系))",
+    "studies": r"\b(?:major(?:s|ing)?|stud(?:y|ies|ying|ied)|degree|student|university|college|(?:high|middle|primary|elementary) school|enrolled|graduated?|phd|dropped out)\b|学生|毕业|就读|高中|初中|大学|考上|专业|攻读|主修|读(?=.{1,6}(?:专业|系))",
     "origin": r"\b(?:grew up|born in|comes from|hometown|native of|originally from)\b|老家在?|出生在|家乡|籍贯|长大",
     "smokes": r"\b(?:smok(?:es?|ing|er)|cigarettes?)\b|抽烟|吸烟|戒烟|烟",
 }  # fmt: skip

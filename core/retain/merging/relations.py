@@ -96,9 +96,9 @@ def _denied(new: Evidence, old: Evidence) -> Verdict | None:
     hit = new.denied & old.words
     if not hit or (old.negated and not new.corrected):
         return None
-    known = old.objects or old.words
+    known = frozenset(word for word in old.objects if not dated([word])) or old.objects or old.words
     share = len(hit) / len(new.denied)
-    most = 0.3 if new.corrected or new.replaced else 0.5
+    most = 0.3 if new.corrected or new.replaced or new.ended else 0.5
     if share >= 0.5 and (hit & known or len(hit) > 1) and len(hit & known or hit) >= most * len(known):
         return Verdict("contradicts", "says that what was known does not hold", 3 + share)
     return None
@@ -107,11 +107,11 @@ def _denied(new: Evidence, old: Evidence) -> Verdict | None:
 def _elsewhere(new: Evidence, old: Evidence) -> Verdict | None:
     """About two people, two pets, two things."""
     someone_else = Verdict("different", "about someone or something else")
-    if (new.corrected and new.denied & old.words) or _introduced(new, old):
+    if (new.denied & old.words and (new.corrected or not new.others | new.subject)) or _introduced(new, old):
         return None
-    if new.owner and old.owner and new.owner != old.owner:
+    if new.owner and old.owner and new.owner not in old.owner and old.owner not in new.owner:
         return someone_else
-    if new.subject and old.subject and not new.subject & old.subject:
+    if new.subject - old.subject and old.subject - new.subject:
         return someone_else
     if new.others == old.others or ("partner" in new.one and "partner" in old.one) or _names_in(new, old):
         return None
@@ -256,7 +256,7 @@ def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
         return None
     copular = new.copular and old.copular
     replaces = new.corrected or new.replaced or (new.changed and (copular or _covered(shared, old, 0.6)))
-    if new.replaced and copular and new.subject and new.subject == old.subject:
+    if new.replaced and old.copular and new.subject and new.subject == old.subject:
         return Verdict("contradicts", "another value of the same", 1)
     if (keys or replaces) and new.others == old.others and shared:
         share = len(shared) / min(len(new.objects), len(old.objects))
@@ -279,7 +279,7 @@ def _substituted(new: Evidence, old: Evidence) -> Verdict | None:
 
 def _about(new: Evidence, old: Evidence) -> Verdict | None:
     """It begins with what the memory introduces or ends with, or with "the" thing that it speaks of."""
-    known = new.definite and new.subject and new.subject <= old.words and new.subject != old.subject
+    known = new.definite and new.subject and new.subject <= old.words - old.subject
     if known or _introduced(new, old):
         return Verdict("extends", "says more of what was known", 1)
     return None
@@ -296,13 +296,13 @@ _SHORT = (
     _denied,
     _reversed,
     _vague,
-    _one,
     _rescheduled,
     _achieved,
+    _about,
+    _one,
     _side_by_side,
     _keyed,
     _substituted,
-    _about,
     _apart,
 )
 
