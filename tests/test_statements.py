@@ -37,7 +37,9 @@ from retain.types import Message, Role
         ("I live at https://example.org since May", ["I live at https://example.org since May"]),
     ],
 )
-def test_statements_are_kept_and_questions_requests_and_courtesies_are_not(content: str, kept: list[str]) -> None:
+def test_statements_are_kept_and_questions_requests_and_courtesies_are_not(
+    content: str, kept: list[str]
+) -> None:
     assert statements(Message(content)) == kept
 
 

@@ -29,7 +29,9 @@ def test_wide_characters_count_one_and_four_others_one() -> None:
 
 
 @pytest.mark.usefixtures("no_vocabulary")
-def test_without_a_vocabulary_counts_are_estimated_and_the_log_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_vocabulary_counts_are_estimated_and_the_log_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     counter = TokenCounter()
     with caplog.at_level(logging.WARNING, "retain"):
         assert counter("我喜欢打网球 hello world") == estimate_tokens("我喜欢打网球 hello world")
@@ -38,7 +40,9 @@ def test_without_a_vocabulary_counts_are_estimated_and_the_log_says_so_once(capl
     assert len(caplog.records) == 1
 
 
-def test_a_damaged_vocabulary_is_not_given_to_tiktoken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_damaged_vocabulary_is_not_given_to_tiktoken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     damaged = tmp_path / tokens._FILE
     damaged.write_bytes(b"damaged")
     monkeypatch.setattr(tokens, "_folders", lambda: iter([tmp_path]))
