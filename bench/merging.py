@@ -2,6 +2,10 @@
 
     python bench/merging.py --strategy WithoutModel
     OPENAI_BASE_URL=… OPENAI_MODEL=… python bench/merging.py --strategy Together --cache /tmp/replies
+    python bench/merging.py --observations locomo_dev.json
+
+The last one adds every observation of LoCoMo's conversations, one by one, without a model. They are long, and
+few repeat or contradict each other: what is not added is shown, and most of it is wrong.
 
 Cases lie in `merging_cases.json` (see `Case`). Memories are ranked by cosine with the bundled embedder, as the
 engine does. Raw replies are cached by request, so that a second run asks nothing.
@@ -13,6 +17,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +33,7 @@ from retain import merging
 from retain._dialogue import Question, Unreadable
 from retain.errors import ModelReplyError
 from retain.merging import Decision, MergeStrategy, Neighbour, NewFact
+from retain.merging.strategies import KEPT_BESIDE
 from retain.types import MemoryItem
 
 HERE = Path(__file__).parent
@@ -171,6 +177,34 @@ def outcome(case: Case, decisions: Sequence[Decision]) -> Outcome:
     return Outcome(case, first.operation, about, list(store.values()), first.reason, lost, stale)
 
 
+def observations(sample: Mapping[str, Any]) -> list[str]:
+    """LoCoMo's facts of one conversation, in the order of its sessions."""
+    sessions = sorted(sample["observation"].items(), key=lambda one: int(re.sub(r"\D", "", one[0])))
+    return [fact for _, by_speaker in sessions for facts in by_speaker.values() for fact, _ in facts]
+
+
+def add_observations(path: Path) -> None:
+    """Add the observations of each conversation to a store of its own, and print what was not simply added."""
+    embed, added, total, unsure = embedder(), 0, 0, 0
+    for sample in json.loads(path.read_text(encoding="utf-8")):
+        facts = observations(sample)
+        vectors = np.asarray(embed(facts))
+        store: dict[int, str] = {}
+        for i, fact in enumerate(facts):
+            near = sorted(store, key=lambda known: -float(vectors[known] @ vectors[i]))[:NEIGHBOURS]
+            shown = tuple(Neighbour(memory(store[n], n), float(vectors[n] @ vectors[i])) for n in near)
+            ((decision,),) = decide(merging.WithoutModel(), [NewFact(fact, shown)], Model(None))
+            unsure += decision.reason == KEPT_BESIDE
+            added, total = added + (decision.operation == "ADD"), total + 1
+            if decision.operation != "ADD":
+                print(
+                    f"{decision.operation} {decision.reason}: {decision.target and decision.target.text} + {fact}"
+                )
+            if decision.operation != "NOOP":
+                store[int(decision.target.id) if decision.target else i] = decision.text
+    print(f"{total} observations, {added} added, of {unsure} a model would be asked")
+
+
 def share(outcomes: Sequence[Outcome], what: Callable[[Outcome], bool]) -> float:
     return round(sum(map(what, outcomes)) / max(len(outcomes), 1), 3)
 
@@ -204,7 +238,11 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder for raw replies")
     parser.add_argument("--wrong", action="store_true", help="print the cases that went wrong")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "merging.json")
+    parser.add_argument("--observations", type=Path, help="LoCoMo's file: see above")
     arguments = parser.parse_args()
+    if arguments.observations:
+        add_observations(arguments.observations)
+        return
 
     cases = [Case(**case) for case in json.loads(arguments.cases.read_text(encoding="utf-8"))]
     cases = [c for c in cases if arguments.split in (None, c.split) and arguments.only in f"{c.kind} {c.id}"]

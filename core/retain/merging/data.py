@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from .._dialogue import Dialogue
 from ..types import MemoryItem, Operation
@@ -46,6 +46,19 @@ class Decision:
     target: MemoryItem | None
     reason: str
     repeats: int | None = None
+
+
+Relation = Literal["same", "less", "extends", "contradicts", "different"]
+RELATIONS: tuple[Relation, ...] = get_args(Relation)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A relation and its evidence in words; weight: which of several contradicted memories is meant most."""
+
+    relation: Relation
+    reason: str
+    weight: float = 0.0
 
 
 Decisions = tuple[tuple[Decision, ...], ...]

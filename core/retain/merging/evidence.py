@@ -42,7 +42,7 @@ class Evidence:
     words: the same as a set.
     one / keyed / many: which concepts of the lexicon it mentions.
     objects: the content words that are no concept and no remark: what it says of those concepts.
-    numbers / names: numbers with their unit, in digits; names lower-cased; within Chinese, Latin words count as names.
+    numbers / names: numbers in digits; names lower-cased; within Chinese, Latin words count as names.
     others: whom it is about besides the speaker ("sister", "dog"), not who takes part ("with her sister").
     status: the value of a concept whose words are its values ("married").
     directed: word order matters ("tabs over spaces").

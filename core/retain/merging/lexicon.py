@@ -17,7 +17,8 @@ STOP = _words("""
     a an the new i me my mine myself you your yours he him his she her hers it its we us our ours they them
     their theirs user users is am are was were be been being do does did has have had having will would
     shall should can could may might must to of in on at by for with from as that this these those there
-    here and or but so if then than also very really just quite too about into over up out per each every go goes going usually often always sometimes normally generally s t m re ve ll
+    here and or but so if then than also very really just quite too about into over up out per each every go goes going
+    usually often always sometimes normally generally s t m re ve ll
     d im ive who which what when where how
 """)
 CJK_STOP = frozenset(
@@ -38,57 +39,71 @@ NEGATION_CJK_NOT = _words("""
 
 # An event, of which there can be another.
 PAST = re.compile(
-    r"^(?:i |we |user |he |she |they )?(?:[a-z]{3,}ed|ran|bought|went|saw|met|took|had|ate|won|gave|made|wrote|read|sold|lost|"
+    r"^(?:i |we |user |he |she |they )?(?:[a-z]{3,}ed|ran|bought|went|saw|met|took|had|ate|won|gave|"
+    r"made|wrote|read|sold|lost|"
     r"flew|drove|swam|got|came|spent|paid)\b|[^不]过(?!敏|年|节)|[买去看读跑吃见开参加]了"
 )
 ENDING = re.compile(
-    r"\b(?:no longer|not? any ?more|any ?more|any longer|stopp?(?:ed|s)|quit|g[ai]ven? up|cancell?ed|used to|sold|"
+    r"\b(?:no longer|not? any ?more|any ?more|any longer|stopp?(?:ed|s)|quit|g[ai]ven? up|cancell?ed|"
+    r"used to|sold|"
     r"broke up|split up|divorced|passed away|died|lost|ended|dropped|former(?:ly)?|got rid of|gave away|"
-    r"unsubscribed|left|resigned|retired|laid off|fired|deleted|uninstalled|removed|closed|healed|recovered|cured|died|dead|"
+    r"unsubscribed|left|resigned|retired|laid off|fired|deleted|uninstalled|removed|closed|healed|"
+    r"recovered|cured|died|dead|"
     r"rehomed|broke down|dropped out|moved out|out of business|discontinued)\b"
-    r"|不再|戒|已经不|已经没|取消|停止|停了|放弃|卖了|卖掉|分手|离婚|去世|不用了|退订|退出|辞职|辞去|离职|退休|没有了|裁员|裁掉|被裁|开除|卸载|删了|删除|删掉|注销|关闭|痊愈|康复|治好|病好|死了|过世|送人|辍学|搬走|停产|倒闭|"
+    r"|不再|戒|已经不|已经没|取消|停止|停了|放弃|卖了|卖掉|分手|离婚|去世|不用了|退订|退出|辞职|辞去|"
+    r"离职|退休|没有了|裁员|裁掉|被裁|开除|卸载|删了|删除|删掉|注销|关闭|痊愈|康复|治好|病好|死了|过世|"
+    r"送人|辍学|搬走|停产|倒闭|"
     r"不.{1,12}了$"
 )
 CHANGE = re.compile(
     r"\b(?:moved|moving|switched|changed|now|nowadays|these days|instead|replaced|became|becomes|has become|"
     r"started|promoted|relocated|upgraded|migrated|postponed|rescheduled|pushed back|brought forward|renamed|"
-    r"new job|re(?:written|built|designed)|currently|recently|just|transferred|converted|got (?:married|engaged|divorced))\b"
+    r"new job|re(?:written|built|designed)|currently|recently|just|transferred|converted|got (?:married|"
+    r"engaged|divorced))\b"
     r"|搬|换|改|转|现在|如今|变成|成为|升职|晋升|推迟|提前|调整|跳槽|迁|目前|开始|刚|最近|升级"
 )
 REPLACED = re.compile(
-    r"\b(?:switched|changed|replaced|relocated|migrated|rescheduled|renamed|converted|re(?:written|built|designed)|"
+    r"\b(?:switched|changed|replaced|relocated|migrated|rescheduled|renamed|converted|re(?:written|"
+    r"built|designed)|"
     r"instead|moved (?:to|from))\b|搬|换|改|转|迁|调整"
 )
 CORRECTION = re.compile(
-    r"\b(?:actually|correction|in fact|spell?ed|spelt|mistaken?|wrong|i meant|to be exact|rather than|misspell?ed|"
+    r"\b(?:actually|correction|in fact|spell?ed|spelt|mistaken?|wrong|i meant|to be exact|rather than|"
+    r"misspell?ed|"
     r"misheard|correct(?:ed|ly)?)\b"
     r"|其实|更正|纠正|实际上|应该是|而是|说错|记错|写错|听错|准确地说|弄错|搞错|才对|正确"
 )
 ACHIEVED = re.compile(
     r"\b(?:signed|bought|found|got|finished|completed|accepted|passed|submitted|graduated|published|launched|"
     r"shipped|released|moved in|hired|received|booked|adopted|returned|came back)\b"
-    r"|签了|签下|买了|买到|找到|完成|通过|考过|写完|读完|毕业|出版|发布|上线|录取|收到|订好|订了|领养了|回来了"
+    r"|签了|签下|买了|买到|找到|完成|通过|考过|写完|读完|毕业|出版|发布|上线|录取|收到|订好|订了|领养了|"
+    r"回来了"
 )
 INTENDED = re.compile(
     r"\b(?:looking for|plans?|planning|wants? to|wanting|applying|applied|searching|hopes to|hoping|saving|"
-    r"going to|intends?|thinking (?:of|about)|considering|waiting|preparing|is writing|is reading|is learning)\b"
+    r"going to|intends?|thinking (?:of|about)|considering|waiting|preparing|is writing|is reading|"
+    r"is learning)\b"
     r"|找|打算|计划|想|准备|申请|希望|考虑|等|正在|在学|攒钱"
 )
 # A number that is not meant exactly.
 ROUGHLY = re.compile(
-    r"\b(?:about|around|roughly|approximately|some|nearly|almost|or so|more or less|several|a few)\b|左右|大约|大概|约|差不多|将近|几"
+    r"\b(?:about|around|roughly|approximately|some|nearly|almost|or so|more or less|several|a few)\b|"
+    r"左右|大约|大概|约|差不多|将近|几"
 )
 # What follows is what is not, or no longer, so.
 DENIED = re.compile(
-    r"\b(?:not|instead of|rather than|no longer|never|stopp?ed|quit|cancell?ed|without|dont|doesnt|didnt|isnt|arent|"
+    r"\b(?:not|instead of|rather than|no longer|never|stopp?ed|quit|cancell?ed|without|dont|doesnt|"
+    r"didnt|isnt|arent|"
     r"cant|cannot|wont|sold|gave up|broke up with|switched from|moved from|changed from|from)\s+(.+?)"
     r"(?=\s+(?:but|to|any ?more|any longer|and|that)\b|$)"
-    r"|(?:不是|而不是|不再|不去|不想|不|没有|没|戒掉|戒了|戒|取消了?|放弃了?|卖掉?了?|停止|从|由|把|和(?=[^，,]{1,8}(?:分手|离婚)))"
+    r"|(?:不是|而不是|不再|不去|不想|不|没有|没|戒掉|戒了|戒|取消了?|放弃了?|卖掉?了?|停止|从|由|把|"
+    r"和(?=[^，,]{1,8}(?:分手|离婚)))"
     r"([^，,]{1,12}?)(?=了|换|改|搬|转|卖|戒|取消|分手|离婚|而是|$)"
 )
 # Said about the statement, not part of it.
 PREFACE = re.compile(
-    r"^(?:correction|actually|in fact|sorry|i was wrong|no|well|oh|更正(?:一下)?|纠正一下|其实|实际上|说错了|记错了|写错了|不对|抱歉|对了)"
+    r"^(?:correction|actually|in fact|sorry|i was wrong|no|well|oh|更正(?:一下)?|纠正一下|其实|实际上|"
+    r"说错了|记错了|写错了|不对|抱歉|对了)"
     r"[\s,，:：;；.。!！]+",
     re.IGNORECASE,
 )
@@ -110,28 +125,41 @@ DIRECTED = re.compile(
 # What statements are about. ONE: a person has one of these at a time, so another value replaces the first.
 # KEYED: one for each object ("favourite colour"). MANY: any number, so other values stand side by side.
 ONE = {
-    "home": r"\b(?:lives?|living|lived|resid(?:es?|ing)|home is|mov(?:ed|es|ing)|relocat(?:ed|es|ing)|settled|"
+    "home": r"\b(?:lives?|living|lived|resid(?:es?|ing)|home is|mov(?:ed|es|ing)|relocat(?:ed|es|ing)|"
+    r"settled|"
     r"based)\b(?: back)?(?: in| to)?|居住在|住在|定居在?|住|家在|搬家?[到去回]?了?|迁居?到?",
-    "work": r"\b(?:(?:works?|worked|working)(?= as| at| for| in| with| remotely| from)|works$|(?:new|current) job|"
+    "work": r"\b(?:(?:works?|worked|working)(?= as| at| for| in| with| remotely| from)|works$|(?:new|"
+    r"current) job|"
     r"job(?= as| at| is)|employed|occupation|profession|hired|for a living|new position|"
-    r"joined(?= the company| a company| a startup| as)|unemployed|freelance[rs]?|self employed|laid off|fired|started as|intern(?:ship)?|"
-    r"is(?= an? (?:\w+ ){0,2}\w*(?:nurse|doctor|teacher|lawyer|engineer|developer|manager|designer|chef|cook|waiter|"
-    r"waitress|librarian|accountant|pilot|writer|journalist|scientist|programmer|consultant|analyst|driver|therapist|"
-    r"dentist|pharmacist|professor|architect|carpenter|electrician|plumber|farmer|baker|translator|editor)\b)|employed|for a living|"
-    r"new position)\b(?: as| at| for)?|工作|上班|职业|任职|入职|跳槽|就职|供职|失业|待业|没有工作|裁员|被裁|自由职业|创业|实习|(?:当|做)(?=.{0,8}(?:师|员|生|工|长|手|家|士|者|理|授|官))",
-    "partner": r"\b(?:single|married|engaged|dating|in a relationship|girlfriend|boyfriend|fianc[ée]e?|wife|husband|"
-    r"spouse|divorced|separated|widowed|broke up|split up)\b|单身|结婚|已婚|订婚|离婚|分手|谈?恋爱|女朋友|男朋友|女友|男友|"
+    r"joined(?= the company| a company| a startup| as)|unemployed|freelance[rs]?|self employed|laid off|"
+    r"fired|started as|intern(?:ship)?|"
+    r"is(?= an? (?:\w+ ){0,2}\w*(?:nurse|doctor|teacher|lawyer|engineer|developer|manager|designer|chef|"
+    r"cook|waiter|"
+    r"waitress|librarian|accountant|pilot|writer|journalist|scientist|programmer|consultant|analyst|"
+    r"driver|therapist|"
+    r"dentist|pharmacist|professor|architect|carpenter|electrician|plumber|farmer|baker|translator|"
+    r"editor)\b)|employed|for a living|"
+    r"new position)\b(?: as| at| for)?|工作|上班|职业|任职|入职|跳槽|就职|供职|失业|待业|没有工作|裁员|"
+    r"被裁|自由职业|创业|实习|(?:当|做)(?=.{0,8}(?:师|员|生|工|长|手|家|士|者|理|授|官))",
+    "partner": r"\b(?:single|married|engaged|dating|in a relationship|girlfriend|boyfriend|fianc[ée]e?|"
+    r"wife|husband|"
+    r"spouse|divorced|separated|widowed|broke up|split up)\b|单身|结婚|已婚|订婚|离婚|分手|谈?恋爱|"
+    r"女朋友|男朋友|女友|男友|"
     r"夫妻|妻子|丈夫|太太|老婆|老公|未婚妻|未婚夫",
     "diet": r"\b(?:vegetarian|vegan|pescatarian|carnivore|(?:eats?|eating) (?:meat|fish|seafood|chicken)|"
     r"plant based|keto|no meat|meat)\b|吃素|素食者?|吃肉|吃荤|吃鱼|纯素",
-    "vehicle": r"\b(?:drives?|driving|car|truck|van)\b|开车|汽车|轿车|开(?=.{0,4}辆)|车(?=卖|换)|卖了?车|换了?车",
+    "vehicle": r"\b(?:drives?|driving|car|truck|van)\b|开车|汽车|轿车|开(?=.{0,4}辆)|车(?=卖|换)|"
+    r"卖了?车|换了?车",
     "age": r"\b(?:years? old|year old|aged?|turn(?:ed|s))\b|岁",
     "birthday": r"\b(?:birthday|born on)\b|生日",
     "baby": r"\b(?:pregnant|gave birth|expecting|newborn|baby)\b|怀孕|预产期|生了|生下|宝宝",
     "wakes": r"\b(?:wakes?|gets?|getting) up\b|起床",
     "earns": r"\b(?:earns?|salary|income|makes)\b|年薪|月薪|工资|收入",
-    "studies": r"\b(?:major(?:s|ing)?|stud(?:y|ies|ying|ied)|degree|student|university|college|(?:high|middle|primary|elementary) school|enrolled|graduated?|phd|dropped out)\b|学生|毕业|就读|高中|初中|大学|考上|专业|攻读|主修|读(?=.{1,6}(?:专业|系))",
-    "origin": r"\b(?:grew up|born in|comes from|hometown|native of|originally from)\b|老家在?|出生在|家乡|籍贯|长大",
+    "studies": r"\b(?:major(?:s|ing)?|stud(?:y|ies|ying|ied)|degree|student|university|college|(?:high|"
+    r"middle|primary|elementary) school|enrolled|graduated?|phd|dropped out)\b|学生|毕业|就读|高中|初中|"
+    r"大学|考上|专业|攻读|主修|读(?=.{1,6}(?:专业|系))",
+    "origin": r"\b(?:grew up|born in|comes from|hometown|native of|originally from)\b|老家在?|出生在|"
+    r"家乡|籍贯|长大",
     "smokes": r"\b(?:smok(?:es?|ing|er)|cigarettes?)\b|抽烟|吸烟|戒烟|烟",
 }  # fmt: skip
 KEYED = {
@@ -139,11 +167,14 @@ KEYED = {
     "prefers": r"\bprefer(?:s|red|ence)?\b|更喜欢|偏好|偏爱|宁愿",
     "uses": r"\b(?:us(?:es?|ing)|runs on|switched)\b|使用|用|换成|改用",
     "name": r"\b(?:name(?:d|s)?|called|spell?ed|spelt|nickname)\b|名字|叫做?|姓名?",
-    "date": r"\b(?:deadline|due|starts?|begins?|leaves?|takes place|is on|is at|scheduled|appointment)\b|截止日期?|开始|定在|约在|安排在",
-    "amount": r"\b(?:budget|costs?|price|weighs?|weight|height|number|score|time was|rent|size|memory)\b|预算|价格|体重|身高|号码|电话|成绩|房租|内存",
+    "date": r"\b(?:deadline|due|starts?|begins?|leaves?|takes place|is on|is at|scheduled|"
+    r"appointment)\b|截止日期?|开始|定在|约在|安排在",
+    "amount": r"\b(?:budget|costs?|price|weighs?|weight|height|number|score|time was|rent|size|"
+    r"memory)\b|预算|价格|体重|身高|号码|电话|成绩|房租|内存",
 }  # fmt: skip
 MANY = {
-    "likes": r"\b(?:likes?|loves?|enjoys?|fond of|adores?|into|fan of|dislikes?|hates?|cant stand)\b|喜欢|喜爱|热爱|爱好是?|爱|讨厌|不喜欢",
+    "likes": r"\b(?:likes?|loves?|enjoys?|fond of|adores?|into|fan of|dislikes?|hates?|cant stand)\b|"
+    r"喜欢|喜爱|热爱|爱好是?|爱|讨厌|不喜欢",
     "has": r"\b(?:has|have|having|had|owns?|owned|got|keeps?)\b|拥有|养了?|有了?",
     "allergic": r"\b(?:allergic|allerg(?:y|ies)|intolerant|intolerance)\b|过敏|不耐受",
     "visits": r"\b(?:visit(?:ed|s|ing)?|travell?ed|went|trip|been)\b|去过|去了|旅行|旅游",

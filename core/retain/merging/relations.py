@@ -7,24 +7,9 @@ known, so it wants the strongest evidence. Figures: `python bench/merging.py --s
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from typing import Literal, get_args
-
-from . import lexicon
+from .data import Relation, Verdict
 from .evidence import Evidence, dated, normalised, read
-
-Relation = Literal["same", "less", "extends", "contradicts", "different"]
-RELATIONS: tuple[Relation, ...] = get_args(Relation)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A relation and its evidence in words; weight: which of several contradicted memories is meant most."""
-
-    relation: Relation
-    reason: str
-    weight: float = 0.0
+from .rules import ANY_LENGTH, OF_SHORT, apart, covered, in_order, shared_objects, told_apart
 
 
 def near_duplicate(a: str, b: str) -> bool:
@@ -37,7 +22,7 @@ def near_duplicate(a: str, b: str) -> bool:
     first, second = read(a), read(b)
     if not first.words or first.words != second.words or first.names ^ second.names:
         return False
-    return first.numbers == second.numbers and not _told_apart(first, second) and _in_order(first, second)
+    return first.numbers == second.numbers and not told_apart(first, second) and in_order(first, second)
 
 
 def judged(fact: str, memory: str) -> Verdict | None:
@@ -45,7 +30,7 @@ def judged(fact: str, memory: str) -> Verdict | None:
     if near_duplicate(fact, memory):
         return Verdict("same", "already known")
     new, old = read(fact), read(memory)
-    rules = (*_ANY_LENGTH, *_SHORT) if new.short and old.short else (*_ANY_LENGTH, _apart)
+    rules = (*ANY_LENGTH, *OF_SHORT) if new.short and old.short else (*ANY_LENGTH, apart)
     verdicts = (rule(new, old) for rule in rules)
     verdict = next((verdict for verdict in verdicts if verdict is not None), None)
     return (
@@ -59,261 +44,13 @@ def _drops_much(new: Evidence, old: Evidence, verdict: Verdict) -> bool:
     return verdict.weight < 2 and len(dropped) > (8 if old.chinese else 3)
 
 
-def _in_order(a: Evidence, b: Evidence) -> bool:
-    """Whether the words of the shorter come in the order of the longer, where order matters."""
-    if not a.directed and not b.directed:
-        return True
-    shorter, longer = sorted((a.sequence, b.sequence), key=len)
-    rest = iter(longer)
-    return all(word in rest for word in shorter)
-
-
-def _told_apart(a: Evidence, b: Evidence) -> bool:
-    partners = "partner" in a.one and "partner" in b.one
-    return a.negated != b.negated or a.ended != b.ended or (a.others != b.others and not partners)
-
-
-def _shared(new: Evidence, old: Evidence) -> frozenset[str]:
-    """The objects of both; Chinese characters only where two in a row are shared, or where there is but one."""
-    both = new.objects & old.objects
-    if new.subject == old.subject and not (new.copular and old.copular):
-        both -= new.subject
-    if not new.chinese or not old.chinese or min(len(new.objects), len(old.objects)) == 1:
-        return both
-    in_pairs = "".join(new.pairs & old.pairs)
-    return frozenset(word for word in both if word in in_pairs or len(word) > 1 or word.isdigit())
-
-
-def _covered(shared: frozenset[str], old: Evidence, share: float = 0.4) -> bool:
-    """Whether what is shared is a good part of what the memory says."""
-    return len(shared) >= share * len(old.objects)
-
-
-def _denied(new: Evidence, old: Evidence) -> Verdict | None:
-    """ "not Austria", "from Slack to Teams": what is denied is what was known."""
-    if new.others and old.others and not new.others & old.others:
-        return None
-    hit = new.denied & old.words
-    if not hit or (old.negated and not new.corrected):
-        return None
-    known = frozenset(word for word in old.objects if not dated([word])) or old.objects or old.words
-    share = len(hit) / len(new.denied)
-    most = 0.3 if new.corrected or new.replaced or new.ended else 0.5
-    if share >= 0.5 and (hit & known or len(hit) > 1) and len(hit & known or hit) >= most * len(known):
-        return Verdict("contradicts", "says that what was known does not hold", 3 + share)
-    return None
-
-
-def _elsewhere(new: Evidence, old: Evidence) -> Verdict | None:
-    """About two people, two pets, two things."""
-    someone_else = Verdict("different", "about someone or something else")
-    if (new.denied & old.words and (new.corrected or not new.others | new.subject)) or _introduced(new, old):
-        return None
-    if new.owner and old.owner and new.owner not in old.owner and old.owner not in new.owner:
-        return someone_else
-    if new.subject - old.subject and old.subject - new.subject:
-        return someone_else
-    if new.others == old.others or ("partner" in new.one and "partner" in old.one) or _names_in(new, old):
-        return None
-    if (new.others and old.others) or not _shared(new, old):
-        return None if new.others & old.others else someone_else
-    return None
-
-
-def _introduced(new: Evidence, old: Evidence) -> bool:
-    """Whether the memory introduces whom the fact begins with."""
-    if new.chinese:
-        return any(
-            old.plain.endswith((start, start + "了")) or re.search(f"叫{start}|{_KIN_CJK}{start}", old.plain)
-            for start in (new.plain[:n] for n in range(2, 7) if n < len(new.plain))
-            if not old.plain.startswith(start) or len(start) == len(old.plain)
-        )
-    return bool(new.subject & old.introduced)
-
-
-_KIN_CJK = "(?:" + "|".join(word for word in lexicon.OTHERS if not word.isascii()) + ")"
-
-
-def _names_in(new: Evidence, old: Evidence) -> bool:
-    return bool(new.subject & old.words)
-
-
-def _reversed(new: Evidence, old: Evidence) -> Verdict | None:
-    """One denies or ends what the other says."""
-    if (new.negated or new.ended) == (old.negated or old.ended):
-        return None
-    shared = _shared(new, old)
-    concept = new.one & old.one
-    if not shared and not concept:
-        return None
-    turned = new.turned if new.negated or new.ended else old.turned
-    smaller = min(len(new.objects & turned) or len(new.objects), len(old.objects)) or 1
-    if not (new.negated or new.ended or new.changed) and 2 * len(shared) < len(new.objects):
-        return None
-    share = len(shared & turned) / smaller
-    if (share >= 0.5 and _covered(shared, old)) or (concept and new.ended):
-        return Verdict("contradicts", "says the opposite of what was known", 2 + share + len(concept))
-    return None
-
-
-def _contained(new: Evidence, old: Evidence) -> Verdict | None:
-    if new.corrected or _told_apart(new, old) or not _in_order(new, old):
-        return None
-    if (new.status and old.status and new.status != old.status) or (old.intended and not new.intended):
-        return None
-    if new.status & old.status and not new.objects:
-        return Verdict("less", "already known in more detail")
-    if new.words and new.words <= old.words and new.numbers <= old.numbers:
-        return Verdict("less", "already known in more detail")
-    if old.words and old.words <= new.words and old.numbers <= new.numbers and not new.negated:
-        return Verdict("extends", "says what was known and more", 2)
-    if not new.concepts & old.concepts or new.changed or new.achieved or old.intended != new.intended:
-        return None
-    if not (new.short and old.short):
-        return None
-    if new.objects and new.objects <= old.objects and new.names <= old.names:
-        return Verdict("same" if new.objects == old.objects else "less", "already known in other words")
-    if old.objects and old.objects <= new.objects and old.names <= new.names:
-        return Verdict("extends", "says what was known and more", 1)
-    return None
-
-
-def _vague(new: Evidence, old: Evidence) -> Verdict | None:
-    """ "About sixty thousand" where the exact figure is known."""
-    if (
-        new.rough
-        and not old.rough
-        and old.numbers
-        and new.concepts & old.concepts
-        and new.others == old.others
-    ):
-        if dated((new.objects - old.objects) or {"1"}) and not new.changed:
-            return Verdict("less", "known more exactly")
-    return None
-
-
-def _one(new: Evidence, old: Evidence) -> Verdict | None:
-    """Another value of what a person has one of."""
-    concepts = new.one & old.one
-    if not concepts or (new.others != old.others and "partner" not in concepts):
-        return None
-    if (old.intended and not new.intended and not new.achieved) or new.status & old.status:
-        return None
-    shared = _shared(new, old)
-    if new.status and old.status and not new.status & old.status:
-        return Verdict("contradicts", "what was known has changed", 2)
-    if old.objects - old.subject and old.objects <= new.objects:
-        return Verdict("extends", "says what was known and more", 1)
-    if shared - old.subject and not new.changed and not dated(new.objects ^ old.objects):
-        return None
-    return Verdict(
-        "contradicts",
-        f"a new value of what there is one of: {', '.join(sorted(concepts))}",
-        1 + len(concepts),
-    )
-
-
-def _rescheduled(new: Evidence, old: Evidence) -> Verdict | None:
-    """The same but for a number, a date or a time."""
-    only_new, only_old = new.objects - old.objects, old.objects - new.objects
-    shared = _shared(new, old)
-    if not only_new or not only_old or new.others != old.others:
-        return None
-    if dated(only_new) and dated(only_old) and any(not dated([w]) for w in shared | (new.keyed & old.keyed)):
-        if old.past and not (new.corrected or new.changed):
-            return Verdict("different", "another event")
-        return Verdict("contradicts", "the same with another number or date", 2)
-    return None
-
-
-def _achieved(new: Evidence, old: Evidence) -> Verdict | None:
-    if (
-        old.intended
-        and not new.intended
-        and (new.achieved or new.changed)
-        and _shared(new, old)
-        and _covered(_shared(new, old), old)
-    ):
-        return Verdict("contradicts", "what was intended has happened", 1)
-    return None
-
-
-def _side_by_side(new: Evidence, old: Evidence) -> Verdict | None:
-    if new.corrected or new.changed or (new.others != old.others and new.subject):
-        return None
-    if new.many & old.many and not _shared(new, old):
-        return Verdict("different", "of such things there can be many")
-    return None
-
-
-def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
-    shared, keys = _shared(new, old), new.keyed & old.keyed
-    if "name" in keys and new.others == old.others and not shared and not new.many | old.many:
-        return Verdict("contradicts", "another name of the same", 1)
-    if keys == {"name"} and "has" in new.many & old.many and not (new.changed or new.corrected):
-        return Verdict("different", "one of another name")
-    if not new.keyed & old.keyed and old.many - new.many:
-        return None
-    copular = new.copular and old.copular
-    replaces = new.corrected or new.replaced or (new.changed and (copular or _covered(shared, old, 0.6)))
-    if new.replaced and old.copular and new.subject and new.subject == old.subject:
-        return Verdict("contradicts", "another value of the same", 1)
-    if (keys or replaces) and new.others == old.others and shared:
-        share = len(shared) / min(len(new.objects), len(old.objects))
-        if share >= 0.5 and _covered(shared, old, 0.5):
-            return Verdict("contradicts", "another value of the same", 1 + share)
-    return None
-
-
-def _substituted(new: Evidence, old: Evidence) -> Verdict | None:
-    """The same thing, said with the same words but for one: "The API is hosted on …"."""
-    if new.many & old.many or new.others != old.others:
-        return None
-    units = (list(new.plain), list(old.plain)) if new.chinese else (new.plain.split(), old.plain.split())
-    same = next((i for i, (a, b) in enumerate(zip(*units, strict=False)) if a != b), min(map(len, units)))
-    frame, rest = (same >= 4, 8) if new.chinese else (same >= 3 and new.states and bool(new.subject), 3)
-    if frame and max(map(len, units)) - same <= rest and new.subject == old.subject:
-        return Verdict("contradicts", "another value of the same", 1)
-    return None
-
-
-def _about(new: Evidence, old: Evidence) -> Verdict | None:
-    """It begins with what the memory introduces or ends with, or with "the" thing that it speaks of."""
-    known = new.definite and new.subject and new.subject <= old.words - old.subject
-    if known or _introduced(new, old):
-        return Verdict("extends", "says more of what was known", 1)
-    return None
-
-
-def _apart(new: Evidence, old: Evidence) -> Verdict | None:
-    if not new.words & old.words and not new.concepts & old.concepts and not new.corrected:
-        return Verdict("different", "nothing in common")
-    return None
-
-
-_ANY_LENGTH = (_elsewhere, _contained)
-_SHORT = (
-    _denied,
-    _reversed,
-    _vague,
-    _rescheduled,
-    _achieved,
-    _about,
-    _one,
-    _side_by_side,
-    _keyed,
-    _substituted,
-    _apart,
-)
-
-
 def replaceable(fact: str, memory: str) -> bool:
     """Whether a fact may take the place of a memory on a model's word: it drops one value, not several, and
     not one of many ("likes coffee") unless it speaks of a change."""
     new, old = read(fact), read(memory)
     speaks_of_change = new.changed or new.ended or new.corrected or new.negated != old.negated
     if new.many & old.many and not speaks_of_change:
-        return _covered(_shared(new, old), old, 0.6)
+        return covered(shared_objects(new, old), old, 0.6)
     dropped = [word for word in old.objects - new.words if not dated([word])]
     return len(dropped) <= (8 if old.chinese else 3)
 
@@ -325,13 +62,13 @@ def believable(relation: Relation, fact: str, memory: str) -> Relation:
     share most of what they say, or where the fact speaks of a change.
     """
     new, old = read(fact), read(memory)
-    shared = _shared(new, old)
+    shared = shared_objects(new, old)
     smaller = min(len(new.objects), len(old.objects)) or 1
     share = len(shared) / smaller
     speaks_of_change = new.changed or new.ended or new.corrected or new.negated
     if not shared:
         return "different"
-    if relation == "contradicts" and _covered(shared, old, 0.6) and (share >= 0.6 or speaks_of_change):
+    if relation == "contradicts" and covered(shared, old, 0.6) and (share >= 0.6 or speaks_of_change):
         return "contradicts"
     if (
         relation in ("same", "less")

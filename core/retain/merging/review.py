@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .composing import extended, replaced
-from .data import Decision, Decisions, Neighbour, NewFact
+from .data import Decision, Decisions, Neighbour, NewFact, Relation, Verdict
 from .evidence import missing, normalised, read
-from .relations import Relation, Verdict, judged, near_duplicate
+from .relations import judged, near_duplicate
 
 # Of 310 cases the memory that is meant shares at least 0.33 of its words where code cannot tell, or only a
 # concept ("Uses VS Code", "Switched to Neovim"). Cosines differ too much between embedders to lower the bar;

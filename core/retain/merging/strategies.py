@@ -15,13 +15,15 @@ from .._dialogue import Dialogue, Question, Unreadable
 from ..errors import ModelReplyError
 from ..prompts import merging as prompts
 from ..types import MemoryItem, Operation
-from .data import Decision, Decisions, Neighbour, NewFact
-from .relations import RELATIONS, Relation, Verdict, believable, judged, replaceable
+from .data import RELATIONS, Decision, Decisions, Neighbour, NewFact, Relation, Verdict
+from .relations import believable, judged, replaceable
 from .review import Judgement, added, conclude, judgements, repeated, repeats, reviewed, shortcut, written
 
 Proposal = tuple[Decision, ...]
 Asking = Generator[Sequence[Question], Sequence[Any], dict[int, Proposal]]
 Row = Mapping[str, Any]
+
+KEPT_BESIDE = "kept beside what is known"
 
 
 class _Strategy:
@@ -49,7 +51,7 @@ class WithoutModel(_Strategy):
 
     def _ask(self, facts: Mapping[int, NewFact]) -> Asking:
         yield from ()
-        return {i: added(fact, "kept beside what is known") for i, fact in facts.items()}
+        return {i: added(fact, KEPT_BESIDE) for i, fact in facts.items()}
 
 
 class Together(_Strategy):
