@@ -24,7 +24,8 @@ _ASSISTANT = re.compile(r"^(?:the )?(?:assistant|ai|chatbot|bot)\b\s*", re.I)
 _ASSISTANT_CHINESE = re.compile(r"^(?:该|这个)?(?:助手|助理|AI)")
 
 _VERBS = {
-    "am": "is", "'m": "is", "are": "is", "'re": "is", "have": "has", "'ve": "has", "was": "was", "were": "was", "do": "does",
+    "am": "is", "'m": "is", "are": "is", "'re": "is", "have": "has", "'ve": "has", "was": "was", "were": "was",
+    "do": "does",
     "go": "goes", "will": "will", "'ll": "will", "would": "would", "'d": "would", "can": "can", "could": "could",
     "should": "should", "might": "might", "may": "may", "must": "must", "don't": "doesn't", "haven't": "hasn't",
     "can't": "can't", "cannot": "cannot", "couldn't": "couldn't", "won't": "won't", "wouldn't": "wouldn't",
