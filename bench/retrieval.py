@@ -360,7 +360,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="LoCoMo's JSON file")
     parser.add_argument("--vectors", choices=("minilm", "bundled"), default="minilm")
     parser.add_argument(
-        "--kinds", nargs="+", choices=("turns", "observations"), default=["turns", "observations"]
+        "--kinds", nargs="*", choices=("turns", "observations"), default=["turns", "observations"]
     )
     for flag in ("--ablation", "--sweep", "--cross-validate", "--tokens"):
         parser.add_argument(flag, action="store_true")
