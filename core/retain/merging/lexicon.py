@@ -17,7 +17,8 @@ STOP = _words("""
     a an the new i me my mine myself you your yours he him his she her hers it its we us our ours they them
     their theirs user users is am are was were be been being do does did has have had having will would
     shall should can could may might must to of in on at by for with from as that this these those there
-    here and or but so if then than also very really just quite too about into over up out per each every go goes going
+    here
+    and or but so if then than also very really just quite too about into over up out per each every go goes going
     usually often always sometimes normally generally s t m re ve ll
     d im ive who which what when where how
 """)

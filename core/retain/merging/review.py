@@ -10,11 +10,12 @@ from .data import Decision, Decisions, Neighbour, NewFact, Relation, Verdict
 from .evidence import missing, normalised, read
 from .relations import judged, near_duplicate
 
-# Of 310 cases the memory that is meant shares at least 0.33 of its words where code cannot tell, or only a
-# concept ("Uses VS Code", "Switched to Neovim"). Cosines differ too much between embedders to lower the bar;
-# 0.6 is the least that this one gives to such a pair. `python bench/merging.py`
+# Where code cannot tell, the memory that is meant shares at least 0.33 of its words in all of the cases, or a
+# concept with a change ("Uses VS Code", "Switched to Neovim"). Cosines differ between embedders: only what any
+# of them calls alike is asked about for its cosine alone. `python bench/merging.py [--observations FILE]`
 NEAR_WORDS = 0.3
-NEAR_COSINE = 0.6
+NEAR_WORDS_LONG = 0.5  # of long statements, which share words by chance
+NEAR_COSINE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,10 @@ def is_near(fact: str, neighbour: Neighbour) -> bool:
     """Whether a memory is worth a question: by words, by cosine, or for a change it may have been."""
     new, old = read(fact), read(neighbour.memory.text)
     same_subject = new.subject if new.subject == old.subject else frozenset[str]()
+    enough = NEAR_WORDS if new.short and old.short else NEAR_WORDS_LONG
     smaller = min(len(new.words - same_subject), len(old.words - same_subject)) or 1
     return (
-        len((new.words & old.words) - same_subject) / smaller >= NEAR_WORDS
+        len((new.words & old.words) - same_subject) / smaller >= enough
         or neighbour.similarity >= NEAR_COSINE
         or (new.replaced and bool(new.concepts & old.concepts))
     )
