@@ -1,0 +1,393 @@
+"""`RetainMemory` by itself: history, limits, where memories are shown, copies, restarts, bad input."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_index.core import Settings
+from llama_index.core.llms import MockLLM
+from llama_index.memory.retain import LlamaIndexModel, RetainMemory, close_engines, open_engine
+
+from retain import InputError, Memory, StorageError
+from tests.llamaindex.conftest import Counted, Remembers, told
+from tests.llamaindex.fakes import (
+    Face,
+    HashEmbedding,
+    assistant,
+    called,
+    pairs,
+    returned,
+    roles,
+    system,
+    text_of,
+    user,
+)
+
+FACT = "I'm allergic to peanuts."
+
+
+# -- what get returns ---------------------------------------------------------------------------------------
+
+
+def test_without_memories_get_returns_the_history_as_it_is(face: Face, remembers: Remembers) -> None:
+    memory = remembers()
+    history = [user("Hello"), assistant("Hi")]
+    face(memory, "put_messages", history)
+    assert face(memory, "get") == history
+
+
+def test_an_empty_conversation_has_nothing_to_recall(
+    face: Face, engine: Counted, remembers: Remembers
+) -> None:
+    told(engine, FACT)
+    assert face(remembers(), "get") == []
+    assert face(remembers(), "get", input="   ") == []
+
+
+def test_memories_are_recalled_for_the_input_or_for_the_last_user_message(
+    face: Face, engine: Counted, remembers: Remembers
+) -> None:
+    told(engine, FACT, "I own a boat.")
+    memory = remembers(recall_tokens=60)
+    assert FACT in text_of(pairs(face(memory, "get", input="peanuts?")))
+    face(memory, "put", user("What about my boat?"))
+    shown = text_of(pairs(face(memory, "get")))
+    assert shown.index("I own a boat.") < shown.index("What about my boat?")
+
+
+def test_what_get_returns_can_be_changed_without_changing_the_history(remembers: Remembers) -> None:
+    memory = remembers()
+    memory.put(user("Hello"))
+    for _ in range(2):
+        shown = memory.get()
+        assert pairs(shown) == [("user", "Hello")]
+        shown[-1].content = "Current state: {} Current message: Hello"
+        memory.get_all()[-1].additional_kwargs["seen"] = True
+    assert memory.get_all() == [user("Hello")]
+
+
+def test_memories_go_before_the_latest_user_message_in_it(engine: Counted, remembers: Remembers) -> None:
+    told(engine, FACT)
+    memory = remembers()
+    memory.put_messages([system("Be brief."), user("Hi"), assistant("Hello"), user("Peanuts?")])
+    shown = memory.get()
+    assert roles(pairs(shown)) == ["system", "user", "assistant", "user"]
+    assert shown[:3] == memory.get_all()[:3]
+    assert (shown[3].content or "").startswith('<memories source="retain">')
+    assert (shown[3].content or "").endswith("Peanuts?")
+
+
+def test_memories_are_merged_into_the_system_message_that_leads_the_history(
+    engine: Counted, remembers: Remembers
+) -> None:
+    told(engine, FACT)
+    memory = remembers(insert_method="system")
+    memory.put_messages([system("Be brief."), user("Peanuts?")])
+    shown = memory.get()
+    assert roles(pairs(shown)) == ["system", "user"]
+    assert (shown[0].content or "").startswith("Be brief.\n\n<memories")
+    assert shown[1].content == "Peanuts?"
+
+
+def test_memories_become_a_system_message_where_there_is_none(engine: Counted, remembers: Remembers) -> None:
+    told(engine, FACT)
+    memory = remembers(insert_method="system")
+    memory.put(user("Peanuts?"))
+    assert roles(pairs(memory.get())) == ["system", "user"]
+
+
+def test_recall_can_be_switched_off(engine: Counted, remembers: Remembers) -> None:
+    told(engine, FACT)
+    memory = remembers(recall_tokens=0)
+    memory.put(user("Peanuts?"))
+    assert memory.get() == [user("Peanuts?")]
+    assert engine.count("recall") == 0
+
+
+def test_recall_keeps_to_filters_and_new_memories_carry_metadata(
+    engine: Counted, remembers: Remembers
+) -> None:
+    work = remembers(metadata={"topic": "work"}, background=False)
+    work.put_messages([user("I review the budget on Mondays."), assistant("Noted.")])
+    told(engine, "I play chess on Mondays.")
+    memory = remembers(filters={"topic": "work"})
+    memory.put(user("What do I do on Mondays?"))
+    shown = text_of(pairs(memory.get()))
+    assert "budget" in shown
+    assert "chess" not in shown
+
+
+def test_the_same_question_is_recalled_anew_in_the_next_turn(engine: Counted, remembers: Remembers) -> None:
+    memory = remembers(background=False)
+    memory.get(input="Where do I live?")
+    memory.put_messages([user("Where do I live?"), assistant("You have not told me.")])
+    told(engine, "I live in Lisbon.")
+    assert "Lisbon" in text_of(pairs(memory.get(input="Where do I live?")))
+    assert engine.count("recall") == 2
+
+
+def test_the_past_of_other_users_is_not_recalled(engine: Counted, remembers: Remembers) -> None:
+    told(engine, FACT, user_id="bob")
+    memory = remembers()
+    memory.put(user("Peanuts?"))
+    assert memory.get() == [user("Peanuts?")]
+
+
+# -- the token limit ----------------------------------------------------------------------------------------
+
+
+def words(count: int) -> str:
+    return " ".join(["word"] * count)
+
+
+def test_the_oldest_turns_leave_first_and_turns_stay_whole(remembers: Remembers) -> None:
+    memory = remembers(token_limit=100, recall_tokens=0)
+    first = [user(words(40)), called("look", at="1"), returned(words(20)), assistant(words(10))]
+    second = [user(words(30)), called("look", at="2"), returned(words(20)), assistant(words(10))]
+    memory.put_messages([*first, *second])
+    assert memory.get() == second
+    assert memory.get_all() == [*first, *second]
+
+
+def test_leading_system_messages_stay(remembers: Remembers) -> None:
+    memory = remembers(token_limit=100, recall_tokens=0)
+    memory.put_messages([system("Be brief."), user(words(80)), assistant("Yes."), user(words(50))])
+    assert pairs(memory.get()) == [("system", "Be brief."), ("user", words(50))]
+
+
+def test_a_turn_that_is_too_long_loses_its_oldest_tool_calls_with_their_results(remembers: Remembers) -> None:
+    memory = remembers(token_limit=60, recall_tokens=0)
+    calls = [part for n in "123" for part in (called("look", at=n), returned(words(20)))]
+    memory.put_messages([user("Find it"), *calls])
+    shown = memory.get()
+    assert shown == [user("Find it"), *calls[-4:]] or shown == [user("Find it"), *calls[-2:]]
+    assert len(shown) < 1 + len(calls)
+
+
+def test_the_latest_user_message_is_kept_however_long_it_is(remembers: Remembers) -> None:
+    memory = remembers(token_limit=20, recall_tokens=0)
+    memory.put_messages([user("Hello"), assistant("Hi"), user(words(200))])
+    assert pairs(memory.get()) == [("user", words(200))]
+
+
+def test_recalled_memories_and_the_engine_s_prompt_count_against_the_limit(
+    engine: Counted, remembers: Remembers
+) -> None:
+    told(engine, FACT)
+    memory = remembers(token_limit=150, recall_tokens=80)
+    memory.put_messages([user(words(60)), assistant("Yes."), user("Peanuts?")])
+    shown = memory.get()
+    assert FACT in text_of(pairs(shown))
+    assert len(shown) == 3
+    assert len(memory.get(initial_token_count=60)) == 1
+
+
+def test_a_long_history_is_read_from_its_end(remembers: Remembers) -> None:
+    memory = remembers(token_limit=10_000, recall_tokens=0)
+    messages = [message for n in range(150) for message in (user(f"I say {n}"), assistant(f"I hear {n}"))]
+    memory.set(messages)
+    assert memory.get() == messages
+    assert len(memory.get_all()) == 300
+
+
+def test_a_tokenizer_of_one_s_own_counts(remembers: Remembers) -> None:
+    memory = remembers(token_limit=4, recall_tokens=0, tokenizer_fn=str.split)
+    memory.put_messages([user("one two"), assistant("three"), user("four five")])
+    assert pairs(memory.get()) == [("user", "four five")]
+
+
+# -- set and reset ------------------------------------------------------------------------------------------
+
+
+def test_setting_a_history_keeps_what_is_in_it_already(
+    face: Face, engine: Counted, remembers: Remembers
+) -> None:
+    memory = remembers()
+    face(memory, "put_messages", [user("I like cheese."), assistant("Noted.")])
+    before = engine.memory.messages(user_id="alice")
+    longer = [*memory.get_all(), user("Hello"), assistant("Hi")]
+    for _ in range(2):
+        face(memory, "set", longer)
+    assert memory.get_all() == longer
+    assert engine.memory.messages(user_id="alice")[:2] == before
+    assert engine.texts() == ["I like cheese."]
+    assert engine.adds() == 1
+
+
+def test_setting_a_history_replaces_what_differs(face: Face, remembers: Remembers) -> None:
+    memory = remembers()
+    face(memory, "set", [user("a"), assistant("b"), user("c")])
+    face(memory, "set", [user("a"), assistant("x")])
+    assert memory.get_all() == [user("a"), assistant("x")]
+    face(memory, "set", [])
+    assert memory.get_all() == []
+
+
+def test_a_history_to_begin_with_is_context_and_not_remembered(engine: Counted, remembers: Remembers) -> None:
+    memory = remembers(chat_history=[user("I own a boat."), assistant("Nice.")])
+    assert len(memory.get_all()) == 2
+    assert engine.texts() == []
+
+
+def test_resetting_empties_the_history_and_keeps_the_memories(
+    face: Face, engine: Counted, remembers: Remembers
+) -> None:
+    memory = remembers()
+    face(memory, "put_messages", [user("I like cheese."), assistant("Noted.")])
+    face(memory, "reset")
+    assert memory.get_all() == []
+    assert engine.texts() == ["I like cheese."]
+
+
+# -- copies and restarts ------------------------------------------------------------------------------------
+
+
+def copies(memory: RetainMemory) -> dict[str, RetainMemory]:
+    return {
+        "copy": copy.copy(memory),
+        "deepcopy": copy.deepcopy(memory),
+        "model_copy": memory.model_copy(deep=True),
+        "pickle": pickle.loads(pickle.dumps(memory)),
+        "dict": RetainMemory.from_dict(json.loads(json.dumps(memory.to_dict()))),
+        "json": RetainMemory.from_json(memory.to_json()),
+    }
+
+
+def test_copies_share_the_engine_and_the_conversation(engine: Counted, remembers: Remembers) -> None:
+    memory = remembers(token_limit=123, filters={"a": 1}, metadata={"b": 2})
+    for name, other in copies(memory).items():
+        other.put(user(f"Hello, {name}"))
+        assert other.engine is engine.memory, name
+        assert memory.get_all() == other.get_all(), name
+        assert memory.to_dict() == other.to_dict(), name
+    assert len(memory.get_all()) == 6
+
+
+def test_copies_share_what_was_recalled_for_the_turn(engine: Counted, remembers: Remembers) -> None:
+    told(engine, FACT)
+    memory = remembers()
+    memory.put(user("Peanuts?"))
+    expected = memory.get()
+    for other in copies(memory).values():
+        assert other.get() == expected
+    assert engine.count("recall") == 1
+
+
+def test_a_dump_names_no_engine_and_is_json(remembers: Remembers) -> None:
+    dump = remembers().to_dict()
+    assert json.loads(json.dumps(dump)) == dump
+    assert not {"memory", "conversation", "tokenizer_fn"} & set(dump)
+
+
+def test_a_dump_opens_the_same_folder_in_another_process(tmp_path: Path) -> None:
+    memory = RetainMemory.from_defaults("alice", path=tmp_path, llm=None)
+    memory.put_messages([user("My boat is called Ariel."), assistant("Noted.")])
+    assert memory.flush(10)
+    dump = memory.to_json()
+    close_engines()
+    code = (
+        "import sys; from llama_index.memory.retain import RetainMemory, close_engines\n"
+        "memory = RetainMemory.from_json(sys.argv[1])\n"
+        "print(len(memory.get_all()), memory.recall('boat').memories[0].text)\n"
+        "close_engines()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, dump], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2 My boat is called Ariel."
+
+
+def test_a_dump_whose_store_is_gone_says_what_to_do() -> None:
+    engine = Memory(":memory:", llm=None)
+    dump = RetainMemory.from_defaults("alice", memory=engine).to_dict()
+    engine.close()
+    restored = RetainMemory.from_dict(dump)
+    with pytest.raises(InputError, match=r"RetainMemory.from_dict\(data, memory=...\)"):
+        restored.get_all()
+    with Memory(":memory:", llm=None) as other:
+        assert RetainMemory.from_dict(dump, memory=other).get_all() == []
+
+
+def test_a_memory_made_with_the_constructor_works_as_well(engine: Counted) -> None:
+    memory = RetainMemory(user_id="alice", memory=engine.memory)
+    memory.put(user("Hello"))
+    assert memory.get() == [user("Hello")]
+
+
+# -- opening the store --------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_opened_once_for_the_same_models(tmp_path: Path) -> None:
+    one = RetainMemory.from_defaults("alice", path=tmp_path, llm=None)
+    two = RetainMemory.from_defaults("bob", path=tmp_path, llm=None)
+    assert one.engine is two.engine
+    assert one.session_id != two.session_id
+    close_engines()
+    assert one.engine.closed
+    assert not RetainMemory.from_defaults("alice", path=tmp_path, llm=None).engine.closed
+
+
+def test_settings_are_used_where_nothing_is_passed(tmp_path: Path) -> None:
+    Settings.llm = MockLLM()
+    Settings.embed_model = HashEmbedding()
+    engine = open_engine(tmp_path)
+    assert engine.llm is not None
+    assert engine.llm.name == "MockLLM:unknown"
+    assert (engine.embedder.name, engine.embedder.dimensions) == ("HashEmbedding:hash-64", 64)
+
+
+def test_settings_that_nobody_set_are_not_asked(tmp_path: Path) -> None:
+    """They would make an OpenAI client, which raises without a key."""
+    engine = open_engine(tmp_path)
+    assert engine.llm is None
+    assert engine.embedder.dimensions == 256
+    assert Settings._llm is None
+
+
+def test_a_model_that_is_passed_goes_before_settings(tmp_path: Path) -> None:
+    Settings.llm = MockLLM()
+    assert open_engine(tmp_path / "a", llm=None).llm is None
+    own = MockLLM(max_tokens=3)
+    model = open_engine(tmp_path / "b", llm=own).llm
+    assert isinstance(model, LlamaIndexModel)
+    assert model.llm is own
+
+
+def test_a_store_keeps_its_bundled_embedder_whatever_settings_say_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_engine(tmp_path, llm=None).close()
+    Settings.embed_model = HashEmbedding()
+    assert open_engine(tmp_path, llm=None).embedder.dimensions == 256
+    assert "Settings.embed_model (HashEmbedding:hash-64) is not used" in caplog.text
+
+
+def test_an_embedder_that_is_named_for_a_store_of_another_is_refused(tmp_path: Path) -> None:
+    open_engine(tmp_path, llm=None).close()
+    with pytest.raises(StorageError, match="HashEmbedding:hash-64"):
+        open_engine(tmp_path, llm=None, embed_model=HashEmbedding())
+
+
+def test_a_store_in_memory_is_new_at_every_call() -> None:
+    one, two = open_engine(":memory:", llm=None), open_engine(":memory:", llm=None)
+    assert one is not two
+    one.close()
+    two.close()
+
+
+@pytest.mark.parametrize("owner", [{}, {"user_id": None}])
+def test_somebody_has_to_own_a_memory(owner: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="whose memory"):
+        RetainMemory.from_defaults(**owner)
+
+
+def test_an_engine_and_the_way_to_open_one_exclude_each_other(engine: Counted) -> None:
+    with pytest.raises(InputError, match="not both"):
+        RetainMemory.from_defaults("alice", memory=engine.memory, path="somewhere")
+    with pytest.raises(InputError, match="neither a LlamaIndex LLM"):
+        RetainMemory.from_defaults("alice", path=":memory:", llm="gpt-4o")
