@@ -14,7 +14,8 @@ supported     share of facts whose cosine with their own messages, or those and 
 speaker       share of facts that begin with, or name, the speaker of their first message
 dates         of the facts whose message says "yesterday", "next month" …: the share that hold an absolute
               date; undated: facts that still hold a relative one
-copies        share of facts that are a message, or six words or more of one, word for word, leaving the name aside
+copies        share of facts that are a whole message of their own, word for word, leaving the name aside
+excerpts      the same for six words or more of a message
 repeats       share of facts with an earlier fact at a cosine of REPEATED or more
 """
 
@@ -50,14 +51,19 @@ from retain.windowing import WINDOW_TOKENS
 
 COVERED, NEAR, SUPPORTED, REPEATED = 0.7, 0.6, 0.45, 0.92
 RESULTS = Path(__file__).parent / "results"
-COPY_WORDS = 6
+EXCERPT = 6  # words
+
+
+class NotKept(ModelError):
+    """There is no kept reply, and no model is to be asked."""
 
 
 class Remembered:
     """A model whose replies are kept on disk, one file per request."""
 
-    def __init__(self, model: LanguageModel, folder: Path) -> None:
+    def __init__(self, model: LanguageModel, folder: Path, *, offline: bool) -> None:
         self._model = model
+        self._offline = offline
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -72,6 +78,8 @@ class Remembered:
         if path.exists():
             kept = json.loads(path.read_text(encoding="utf-8"))
             return Completion(kept["content"], Usage(**kept["usage"]))
+        if self._offline:
+            raise NotKept("no kept reply")
         reply = self._model.complete(messages, schema=schema)
         kept = {"content": _jsonable(reply.content), "usage": reply.usage.to_dict()}
         path.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
@@ -89,6 +97,7 @@ class Run:
     usage: Usage = field(default_factory=Usage)
     windows: int = 0
     failed: int = 0
+    messages: int = 0
 
 
 def main() -> None:
@@ -101,11 +110,14 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=["sessions", "turns"], choices=["sessions", "turns"])
     parser.add_argument("--window", type=int, default=WINDOW_TOKENS, help="tokens of messages per request")
     parser.add_argument("--model", default=os.environ.get("OPENAI_MODEL", "qwen"))
+    parser.add_argument(
+        "--offline", action="store_true", help="measure what was answered so far, ask nothing"
+    )
     parser.add_argument("--show", action="store_true", help="print every fact under its message")
     parser.add_argument("--out", type=Path, default=RESULTS / "extraction.json")
     args = parser.parse_args()
 
-    model = Remembered(OpenAIModel(args.model, timeout=900), RESULTS / "raw")
+    model = Remembered(OpenAIModel(args.model, timeout=900), RESULTS / "raw", offline=args.offline)
     embedder = MiniLM()
     conversations = [c for c in load(args.path) if c.name in args.conversations]
     results: dict[str, Any] = {
@@ -117,9 +129,7 @@ def main() -> None:
         "thresholds": {"covered": COVERED, "near": NEAR, "supported": SUPPORTED, "repeated": REPEATED},
     }
     for way in args.ways:
-        measured = [
-            _measured(c, _extracted(c, way, args, model), args.messages, embedder) for c in conversations
-        ]
+        measured = [_measured(c, _extracted(c, way, args, model), embedder) for c in conversations]
         results[way] = {c.name: m for c, m in zip(conversations, measured, strict=True)} | {
             "all": _mean(measured)
         }
@@ -138,14 +148,18 @@ def _extracted(c: Conversation, way: str, args: argparse.Namespace, model: Langu
     made = list(_windows(c, way, args))
     begun = time.monotonic()
     for done, window in enumerate(made, 1):
-        run.windows += 1
         try:
             facts = run_inline(asking.hold(extract(window, scope=Scope(user_id="bench"))))
+        except NotKept:
+            break
         except ModelError as error:
             run.failed += 1
+            run.messages += len(window.messages)
             print("failed:", error, flush=True)
             continue
         run.facts += [(fact, window) for fact in facts]
+        run.messages += len(window.messages)
+        run.windows += 1
         if args.show:
             _print(window, facts)
         print(f"{c.name} {way} {done}/{len(made)} {time.monotonic() - begun:.0f} s", flush=True)
@@ -180,8 +194,8 @@ def _print(window: Window, facts: Sequence[Fact]) -> None:
 # --- measuring --------------------------------------------------------------------------------------------
 
 
-def _measured(c: Conversation, run: Run, limit: int, embedder: MiniLM) -> dict[str, float]:
-    ids = {turn_id for turn in c.turns[:limit] for turn_id in turn.ids}
+def _measured(c: Conversation, run: Run, embedder: MiniLM) -> dict[str, float]:
+    ids = {turn_id for turn in c.turns[: run.messages] for turn_id in turn.ids}
     expected = [o for o in c.observations if o.ids and set(o.ids) <= ids]
     facts = [fact for fact, _ in run.facts]
     vectors = embedder.embed([fact.text for fact in facts])
@@ -206,7 +220,8 @@ def _measured(c: Conversation, run: Run, limit: int, embedder: MiniLM) -> dict[s
         "undated": _share(
             [_is_relative(replace(m[0], content=f.text)) for f, m in zip(facts, sources, strict=True)]
         ),
-        "copies": _share([_is_copy(f, m) for f, m in zip(facts, sources, strict=True)]),
+        "copies": _share([_is_copy(f, m, whole=True) for f, m in zip(facts, sources, strict=True)]),
+        "excerpts": _share([_is_copy(f, m, whole=False) for f, m in zip(facts, sources, strict=True)]),
         "repeats": _share(repeats),
         "failed": run.failed,
         "windows": run.windows,
@@ -234,13 +249,14 @@ def _names_day(text: str, message: Message) -> bool:
     return message.happened_at is not None and bool(mentioned(text, message.happened_at))
 
 
-def _is_copy(fact: Fact, messages: Sequence[Message]) -> bool:
+def _is_copy(fact: Fact, messages: Sequence[Message], *, whole: bool) -> bool:
     for message in messages:
         words = re.findall(r"\w+", fact.text.casefold())
         if words and words[0] == (message.name or "").casefold():
             words = words[1:]
         said = " ".join(re.findall(r"\w+", message.content.casefold()))
-        if len(words) >= COPY_WORDS and " ".join(words) in said:
+        told = " ".join(words)
+        if told == said or (not whole and len(words) >= EXCERPT and told in said):
             return True
     return False
 

@@ -22,6 +22,7 @@ from retain.types import Message, Role
         ("好的，谢谢！", []),
         ("Hey Mel! Good to see you!", []),
         ("Thanks, Caroline!", []),
+        ("Wow, love that painting!", []),
         ("Way to go, Maria! That must have been really exciting. Keep it up!", []),
         ("That's a nice house I bought.", ["That's a nice house I bought."]),
         ("what is the capital of France", []),

@@ -96,6 +96,7 @@ _COURTESIES = re.compile(
     rf"|sure thing|you['’]re (?:so |very )?welcome|you['’]re {_VERY}{_PRAISE}|welcome|me too|same here|so do i"
     r"|(?:(?:that|it|this)(?:['’]s| is| was| sounds| looks| must (?:be|have been))|sounds|looks|how|so)"
     rf" {_VERY}{_PRAISE}"
+    r"|wow,? (?:love|like) (?:that|this|the|your) \w+(?: \w+)?"
     r"|congrat(?:ulation)?s|have a (?:good|great|nice) \w+|glad (?:to hear (?:it|that)|i could help)"
     r"|i(?:['’]m| am) (?:fine|good|great|ok(?:ay)?|well)\b|(?:i )?can['’]t wait"
     r"|greetings|howdy|hello|hey|hi|yo|okay|ok|yeah|yes|yep|yup|nope|no|sure|right|great|cool|nice|awesome|wow"
