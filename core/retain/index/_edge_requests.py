@@ -12,6 +12,13 @@ from ._qdrant_filters import UNSEEN, population, selection
 from .base import IndexQuery, SparseVector
 
 _SEEN = q.PayloadSelector.Exclude(UNSEEN)
+NAME = "id"  # where a point's payload keeps the UUID that its number stands for
+
+
+def number_of(name: str) -> int:
+    """A point's id in the shard: 62 random bits of its UUID. The engine hands out numbers twenty times as fast
+    as UUIDs; among 100 million points two share a number with a probability of one in a thousand."""
+    return int(name[-17:-13] + name[-12:], 16)
 
 
 def first_requests(query: IndexQuery) -> Iterator[q.QueryRequest]:
@@ -22,17 +29,20 @@ def first_requests(query: IndexQuery) -> Iterator[q.QueryRequest]:
         yield _terms(query, chosen, query.limit)
 
 
-def fill_requests(query: IndexQuery, gap: Sequence[Sequence[str]]) -> Iterator[q.QueryRequest]:
+def fill_requests(query: IndexQuery, gap: Sequence[Sequence[int]]) -> Iterator[q.QueryRequest]:
     """The scores that candidates still lack: the ids without a cosine, the ids without a term score."""
     for request, ids in zip((_dense, _terms), gap, strict=True):
         if ids:
             yield request(query, WORDS.has_id(ids), len(ids))
 
 
-def retrieve(shard: q.EdgeShard, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """Payloads by id: one read for both rankings, which is cheaper than a payload with each hit."""
-    found = shard.retrieve(list(ids), _SEEN, False) if ids else []
-    return {str(record.id): MappingProxyType(record.payload or {}) for record in found}
+def retrieve(shard: q.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str, Mapping[str, Any]]]:
+    """Names and payloads by number: one read for both rankings, which is cheaper than a payload with each hit."""
+    found: dict[int, tuple[str, Mapping[str, Any]]] = {}
+    for record in shard.retrieve(list(numbers), _SEEN, False) if numbers else []:
+        payload = record.payload or {}
+        found[int(record.id)] = (payload.pop(NAME), MappingProxyType(payload))
+    return found
 
 
 def sparse(vector: SparseVector) -> q.SparseVector:
@@ -75,7 +85,7 @@ class _EdgeWords:
         bounds: dict[str, float] = {operator: value}
         return q.FieldCondition(key, range=q.RangeFloat(**bounds))
 
-    def has_id(self, ids: Sequence[str]) -> q.Filter:
+    def has_id(self, ids: Sequence[Any]) -> q.Filter:
         return q.Filter(must=[q.HasIdCondition(set(ids))])
 
 

@@ -6,8 +6,8 @@ return lacks a score, unless the other returned everything that it had.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
 
 from .base import Candidate, IndexQuery
 
@@ -25,29 +25,27 @@ class Scored(Protocol):
     def payload(self) -> Any: ...
 
 
+Id = TypeVar("Id", int, str)
+
+
 def missing(
-    query: IndexQuery, dense: Sequence[Scored], terms: Sequence[Scored]
-) -> tuple[list[str], list[str]]:
+    query: IndexQuery, cosine: Mapping[Id, float], shared: Mapping[Id, float]
+) -> tuple[list[Id], list[Id]]:
     """Ids that still lack their cosine, and ids that still lack their term score."""
-    by_vector, by_terms = {str(hit.id) for hit in dense}, {str(hit.id) for hit in terms}
     # Fewer hits than asked for: whoever is not among them shares no term with the query.
-    complete = len(terms) < query.limit
-    return sorted(by_terms - by_vector), [] if complete else sorted(by_vector - by_terms)
+    complete = len(shared) < query.limit
+    return sorted(shared.keys() - cosine.keys()), [] if complete else sorted(cosine.keys() - shared.keys())
 
 
-def payloads_of(hits: Iterable[Scored]) -> dict[str, Mapping[str, Any]]:
-    return {str(hit.id): hit.payload or {} for hit in hits}
-
-
-def union(
-    dense: Iterable[Scored], terms: Iterable[Scored], payloads: Mapping[str, Mapping[str, Any]]
+def candidates(
+    cosine: Mapping[Id, float],
+    shared: Mapping[Id, float],
+    payloads: Mapping[Id, tuple[str, Mapping[str, Any]]],
 ) -> list[Candidate]:
-    """The candidates whose payloads are given, from both rankings and what filled their gaps."""
-    cosine = {str(hit.id): hit.score for hit in dense}
-    shared = {str(hit.id): hit.score for hit in terms}
+    """Both scores of the points whose names and payloads are given."""
     return [
         # A point deleted between the two searches of a server has no cosine any more, and is left out.
-        Candidate(name, cosine[name], shared.get(name, 0.0), payload)
-        for name, payload in payloads.items()
-        if name in cosine
+        Candidate(name, cosine[at], shared.get(at, 0.0), payload)
+        for at, (name, payload) in payloads.items()
+        if at in cosine
     ]

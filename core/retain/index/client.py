@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .._io import IO, Inline, PerLoop, run_inline
 from ..errors import ClosedError, StorageError, StoreLockedError
-from ._union import missing, payloads_of, union
+from ._union import candidates, missing
 from .base import Candidate, IndexQuery, Point
 
 if TYPE_CHECKING:
@@ -117,16 +117,17 @@ class ClientIndex:
         key = self._options.shard_key
         first = iter(await self._batch(io, [r for query in queries for r in made.first_requests(query, key)]))
         ranked = [(next(first), next(first) if query.sparse.indices else []) for query in queries]
-        gaps = [missing(query, *hits) for query, hits in zip(queries, ranked, strict=True)]
+        scores = [(_scores(dense), _scores(terms)) for dense, terms in ranked]
+        gaps = [missing(query, *both) for query, both in zip(queries, scores, strict=True)]
         fills = [
             r for query, gap in zip(queries, gaps, strict=True) for r in made.fill_requests(query, gap, key)
         ]
         second = iter(await self._batch(io, fills))
         found = []
-        for hits, gap in zip(ranked, gaps, strict=True):
-            filled = [next(second) if ids else [] for ids in gap]
-            dense, terms = ((*first_hits, *fill) for first_hits, fill in zip(hits, filled, strict=True))
-            found.append(union(dense, terms, payloads_of((*hits[0], *hits[1]))))
+        for (dense, terms), (cosine, shared), gap in zip(ranked, scores, gaps, strict=True):
+            more_cosine, more_shared = (_scores(next(second)) if ids else {} for ids in gap)
+            payloads = {str(hit.id): (str(hit.id), hit.payload or {}) for hit in (*dense, *terms)}
+            found.append(candidates(cosine | more_cosine, shared | more_shared, payloads))
         return found
 
     async def count(self, io: IO) -> int:
@@ -247,6 +248,10 @@ class _Translated:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, Exception) and not isinstance(error, StorageError):
             raise StorageError(f"{self._doing} failed: {error}") from error
+
+
+def _scores(hits: Sequence[Any]) -> dict[str, float]:
+    return {str(hit.id): hit.score for hit in hits}
 
 
 def _clients(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .._io import IO
 from ..errors import ClosedError, StorageError, StoreLockedError
 from ._qdrant_filters import CURRENT_USER, stored_payload
-from ._union import missing, union
+from ._union import candidates, missing
 from .base import Candidate, IndexQuery, Point
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class EdgeIndex:
         self._path = path
         self._dimensions = dimensions
         self._shard: qdrant_edge.EdgeShard | None = shard
-        self._known: dict[str, Mapping[str, Any]] = {}  # payloads by id, the oldest first
+        self._known: dict[int, tuple[str, Mapping[str, Any]]] = {}  # names and payloads, the oldest first
         self._lock = threading.RLock()
         self._process = os.getpid()
 
@@ -136,30 +136,33 @@ class EdgeIndex:
     def _upsert(self, points: Sequence[Point]) -> None:
         import qdrant_edge as q
 
-        from ._edge_requests import sparse
+        from ._edge_requests import NAME, number_of, sparse
 
         made = [
             q.Point(
-                point.id,
+                number_of(point.id),
                 {"dense": point.vector.tolist(), "terms": sparse(point.sparse)},
-                stored_payload(point),
+                stored_payload(point) | {NAME: point.id},
             )
             for point in points
         ]
         with self._using("writing to the index") as shard:
-            self._forget(point.id for point in points)
+            self._forget(number_of(point.id) for point in points)
             shard.update(q.UpdateOperation.upsert_points(made))
 
     def _delete(self, ids: Sequence[str]) -> None:
         import qdrant_edge as q
 
-        with self._using("deleting from the index") as shard:
-            self._forget(ids)
-            shard.update(q.UpdateOperation.delete_points(list(ids)))
+        from ._edge_requests import number_of
 
-    def _forget(self, ids: Iterable[str]) -> None:
-        for name in ids:
-            self._known.pop(name, None)
+        numbers = [number_of(name) for name in ids]
+        with self._using("deleting from the index") as shard:
+            self._forget(numbers)
+            shard.update(q.UpdateOperation.delete_points(list(numbers)))
+
+    def _forget(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._known.pop(number, None)
 
     def _query(self, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
         # Not as a batch: a batch of two is slower than two calls, and holds the interpreter for longer.
@@ -169,22 +172,24 @@ class EdgeIndex:
         from ._edge_requests import fill_requests, first_requests
 
         with self._using("searching the index") as shard:
-            ranked = [shard.query(request) for request in first_requests(query)]
-            dense, terms = ranked if len(ranked) == 2 else (ranked[0], [])
-            gap = missing(query, dense, terms)
-            fills = iter([shard.query(request) for request in fill_requests(query, gap)])
-            dense_fill, terms_fill = (next(fills) if ids else [] for ids in gap)
-            payloads = self._payloads(shard, {str(hit.id) for hit in (*dense, *terms)})
-        return union((*dense, *dense_fill), (*terms, *terms_fill), payloads)
+            found = [_scores(shard.query(request)) for request in first_requests(query)]
+            cosine, shared = found if len(found) == 2 else (found[0], {})
+            names = [*cosine, *(number for number in shared if number not in cosine)]
+            gap = missing(query, cosine, shared)
+            fills = iter([_scores(shard.query(request)) for request in fill_requests(query, gap)])
+            more_cosine, more_shared = (next(fills) if numbers else {} for numbers in gap)
+            payloads = self._payloads(shard, names)
+        return candidates(cosine | more_cosine, shared | more_shared, payloads)
 
-    def _payloads(self, shard: qdrant_edge.EdgeShard, ids: set[str]) -> dict[str, Mapping[str, Any]]:
+    def _payloads(
+        self, shard: qdrant_edge.EdgeShard, numbers: Sequence[int]
+    ) -> dict[int, tuple[str, Mapping[str, Any]]]:
         """Reading payloads is the larger part of a search, so the last ones read are kept."""
         from ._edge_requests import retrieve
 
         known = self._known
-        read = retrieve(shard, [name for name in ids if name not in known])
-        found = {name: known[name] for name in ids if name in known} | read
-        known.update(read)
+        known.update(retrieve(shard, [number for number in numbers if number not in known]))
+        found = {number: known[number] for number in numbers if number in known}
         while len(known) > KNOWN:
             del known[next(iter(known))]
         return found
@@ -198,11 +203,18 @@ class EdgeIndex:
     def _ids(self, offset: Any) -> tuple[list[str], Any]:
         import qdrant_edge as q
 
+        from ._edge_requests import NAME
+
         with self._using("listing the index") as shard:
             page, following = shard.scroll(
-                q.ScrollRequest(offset=offset, limit=PAGE, with_payload=False, with_vector=False)
+                q.ScrollRequest(
+                    offset=offset,
+                    limit=PAGE,
+                    with_payload=q.PayloadSelector.Include([NAME]),
+                    with_vector=False,
+                )
             )
-        return [str(record.id) for record in page], following
+        return [(record.payload or {})[NAME] for record in page], following
 
     def _clear(self) -> None:
         with self._using("clearing the index") as shard:
@@ -248,6 +260,10 @@ class EdgeIndex:
     def _flush(self) -> None:
         with self._using("flushing the index") as shard:
             shard.flush()
+
+
+def _scores(hits: Iterable[qdrant_edge.ScoredPoint]) -> dict[int, float]:
+    return {hit.id: hit.score for hit in hits}  # type: ignore[misc]
 
 
 @contextmanager
