@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 
 from .lexical import content_terms
 from .prompts.frame import FRAME_CLOSE, FRAME_OPEN, PREAMBLE, TURNS, Language
@@ -22,6 +23,8 @@ _NEW_WORDS = 0.25
 # 1,000 tokens falls from .72 to .70 when eight turns take the place of fifteen memories, and it is in turns
 # that the details are: `python bench/retrieval.py locomo.json --tokens`.
 _MEMORIES_SHARE = 0.6
+
+_SHORTEST = 4  # tokens; no line is shorter, so counting ends where less is left
 
 _Counter = Callable[[str], int]
 
@@ -43,11 +46,11 @@ def assemble(
     """
     tongue = language or _language(hit.text for hit in hits)
     left = max_tokens - _cost(count, FRAME_OPEN, PREAMBLE[tongue], FRAME_CLOSE)
-    costs = [_cost(count, _memory_line(hit)) for hit in hits]
-    chosen = _fitting(costs, int(left * _MEMORIES_SHARE), ())
-    left -= sum(costs[at] for at in chosen)
+    cost_of = cache(lambda at: _cost(count, _memory_line(hits[at])))
+    chosen = _fitting(len(hits), cost_of, int(left * _MEMORIES_SHARE), ())
+    left -= sum(map(cost_of, chosen))
     turns, spent = _fitting_turns(_adding([hits[at] for at in chosen], messages), left, count, tongue)
-    chosen = _fitting(costs, left - spent, chosen)
+    chosen = _fitting(len(hits), cost_of, left - spent, chosen)
     return _within(max_tokens, count, tongue, [hits[at] for at in chosen], turns)
 
 
@@ -56,11 +59,13 @@ def _cost(count: _Counter, *lines: str) -> int:
     return sum(count(line + "\n") for line in lines)
 
 
-def _fitting(costs: Sequence[int], left: int, chosen: Sequence[int]) -> list[int]:
+def _fitting(hits: int, cost_of: Callable[[int], int], left: int, chosen: Sequence[int]) -> list[int]:
     """`chosen`, and the further ones that fit into what is left, in the order of their ranks."""
     more = []
-    for at, cost in enumerate(costs):
-        if at not in chosen and cost <= left:
+    for at in range(hits):
+        if left < _SHORTEST:
+            break
+        if at not in chosen and (cost := cost_of(at)) <= left:
             more.append(at)
             left -= cost
     return sorted([*chosen, *more])
