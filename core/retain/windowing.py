@@ -11,10 +11,11 @@ from .tokens import count_tokens
 from .types import Message
 
 # A 1.5B model repeats its first fact for every further message: of six messages it told one fact six times, of
-# one or two each told its own; hence two at the usual size. Larger models do well with more, and every request
-# repeats the instructions: give those a larger budget. `python bench/extraction.py … --window 1200`.
-WINDOW_TOKENS = 400
-TOKENS_PER_MESSAGE = 200
+# one or two each told its own; hence two at the usual size, which a turn and its answer fit. Larger models do well
+# with more, and every request repeats the instructions: give those a larger budget.
+# `python bench/extraction.py … --ways sessions --window 3600`.
+WINDOW_TOKENS = 1_200
+TOKENS_PER_MESSAGE = 600
 # Enough for "yes, two" and "he"; with six messages the 1.5B model told what those said instead.
 CONTEXT_TOKENS = 120
 CONTEXT_MESSAGES = 2
