@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -192,6 +193,13 @@ def test_an_extension_keeps_both_statements(text: str, known: str) -> None:
 def test_long_statements_with_a_name_in_common_are_not_joined() -> None:
     known = "Caroline went hiking last week and got into a bad spot with some people but tried to apologize"
     assert decide("Caroline spends time with friends biking and exploring nature", known)[0] == "ADD"
+
+
+def test_what_one_speaker_says_of_themselves_leaves_what_another_said() -> None:
+    ben = replace(memory("I live in Berlin"), speakers=("Ben",))
+    moved = NewFact("I've moved to Lisbon", (Neighbour(ben, 0.6),), speakers=("Ann",))
+    assert run(WithoutModel(), [moved])[0][0][0].operation == "ADD"
+    assert run(WithoutModel(), [replace(moved, speakers=("Ben",))])[0][0][0].operation == "UPDATE"
 
 
 def test_facts_of_one_batch_that_repeat_each_other_fold() -> None:

@@ -216,7 +216,7 @@ def _others(plain: str) -> Iterator[str]:
             yield other
 
 
-_PREPOSITIONS = frozenset("在从把对和跟与给向由被不没")
+_PREPOSITIONS = frozenset("在从把对和跟与给向由被不没到去")
 _TAKING_PART = frozenset({"with", "and", "to", "for", "from", "by", "two", "three", "some"})
 _COPULAR = re.compile(
     r"^(?!(?:is|was|are|were)\b)(?:\S+ ){1,4}?(?:is|was|are|were|will be|has been|have been)\b"
@@ -246,18 +246,19 @@ def _owner(text: str, plain: str) -> str:
         return _topic_cjk(plain)
     possessive = re.match(r"(?:The )?([A-Z]\w*)['’]s?\b", text)
     if possessive:
-        return possessive[1].casefold()
+        return "" if possessive[1].casefold() in _PRONOUNS else possessive[1].casefold()
     subject = plain.split()[:2]
     named = (
         len(subject) == 2 and text[:1].isupper() and _VERB.match(subject[1]) and not _VERB.match(subject[0])
     )
-    return subject[0] if named and subject[0] not in _PRONOUNS else ""
+    adverb = subject[:1] in (["no"], ["now"], ["just"], ["still"], ["never"], ["recently"], ["currently"])
+    event = adverb or lexicon.PAST.search(plain)
+    return subject[0] if named and not event and subject[0] not in _PRONOUNS else ""
 
 
 def _topic_cjk(plain: str) -> str:
     """What stands before the first concept, dates and remarks left out: 甲项目 of 甲项目用React."""
-    for remark in (lexicon.CHANGE, lexicon.CORRECTION):
-        plain = remark.sub("", plain)
+    plain = lexicon.REMARKS_CJK.sub("", plain)
     starts = [
         found.start()
         for concepts in (lexicon.ONE, lexicon.KEYED, lexicon.MANY)

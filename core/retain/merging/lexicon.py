@@ -23,7 +23,7 @@ STOP = _words("""
     d im ive who which what when where how
 """)
 CJK_STOP = frozenset(
-    "每的了着过是在我你他她它们有和与及也都很就还把被对从到这那个位名只条些地得吧呢啊嘛之其所而且用户"
+    "会能可每的了着过是在我你他她它们有和与及也都很就还把被对从到这那个位名只条些地得吧呢啊嘛之其所而且用户"
 )
 
 NEGATION = _words("""
@@ -42,7 +42,7 @@ NEGATION_CJK_NOT = _words("""
 PAST = re.compile(
     r"^(?:i |we |user |he |she |they )?(?:[a-z]{3,}ed|ran|bought|went|saw|met|took|had|ate|won|gave|"
     r"made|wrote|read|sold|lost|"
-    r"flew|drove|swam|got|came|spent|paid)\b|[^不]过(?!敏|年|节)|[买去看读跑吃见开参加]了"
+    r"broke|began|became|left|quit|kept|felt|found|grew|put|set|told|heard|thought|flew|drove|swam|got|came|spent|paid)\b|[^不]过(?!敏|年|节)|[买去看读跑吃见开参加]了"
 )
 ENDING = re.compile(
     r"\b(?:no longer|not? any ?more|any ?more|any longer|stopp?(?:ed|s)|quit|g[ai]ven? up|cancell?ed|"
@@ -50,10 +50,11 @@ ENDING = re.compile(
     r"broke up|split up|divorced|passed away|died|lost|ended|dropped|former(?:ly)?|got rid of|gave away|"
     r"unsubscribed|left|resigned|retired|laid off|fired|deleted|uninstalled|removed|closed|healed|"
     r"recovered|cured|died|dead|"
+    r"gave(?= (?:\w+ ){1,4}away)|threw(?= (?:\w+ ){1,4}(?:away|out))|paid(?= (?:\w+ ){1,3}back)|paid off|"
     r"rehomed|broke down|dropped out|moved out|out of business|discontinued)\b"
     r"|不再|戒|已经不|已经没|取消|停止|停了|放弃|卖了|卖掉|分手|离婚|去世|不用了|退订|退出|辞职|辞去|"
     r"离职|退休|没有了|裁员|裁掉|被裁|开除|卸载|删了|删除|删掉|注销|关闭|痊愈|康复|治好|病好|死了|过世|"
-    r"送人|辍学|搬走|停产|倒闭|"
+    r"送人|辍学|搬走|停产|倒闭|还清|"
     r"不.{1,12}了$"
 )
 CHANGE = re.compile(
@@ -75,10 +76,10 @@ CORRECTION = re.compile(
     r"|其实|更正|纠正|实际上|应该是|而是|说错|记错|写错|听错|准确地说|弄错|搞错|才对|正确"
 )
 ACHIEVED = re.compile(
-    r"\b(?:signed|bought|found|got|finished|completed|accepted|passed|submitted|graduated|published|launched|"
+    r"\b(?:approved|granted|arrived|delivered|confirmed|signed|bought|found|got|finished|completed|accepted|passed|submitted|graduated|published|launched|"
     r"shipped|released|moved in|hired|received|booked|adopted|returned|came back)\b"
     r"|签了|签下|买了|买到|找到|完成|通过|考过|写完|读完|毕业|出版|发布|上线|录取|收到|订好|订了|领养了|"
-    r"回来了"
+    r"回来了|批准|批下来|下来了|到手|办好|结束"
 )
 INTENDED = re.compile(
     r"\b(?:looking for|plans?|planning|wants? to|wanting|applying|applied|searching|hopes to|hoping|saving|"
@@ -103,11 +104,13 @@ DENIED = re.compile(
 )
 # Said about the statement, not part of it.
 PREFACE = re.compile(
-    r"^(?:correction|actually|in fact|sorry|i was wrong|no|well|oh|更正(?:一下)?|纠正一下|其实|实际上|"
+    r"^(?:correction|actually|in fact|sorry|i was wrong|i misspoke|my mistake|my bad|no|well|oh|"
+    r"更正(?:一下)?|纠正一下|其实|实际上|"
     r"说错了|记错了|写错了|不对|抱歉|对了)"
     r"[\s,，:：;；.。!！]+",
     re.IGNORECASE,
 )
+REMARKS_CJK = re.compile("现在|目前|如今|最近|刚刚?|已经|其实|开始|上个?[周月]|去年|今年")
 PREFACED = re.compile(r"^(?:其实|实际上|actually |in fact )", re.IGNORECASE)
 
 # Concepts whose words are their values: another word is another value.
@@ -159,8 +162,8 @@ ONE = {
     "studies": r"\b(?:major(?:s|ing)?|stud(?:y|ies|ying|ied)|degree|student|university|college|(?:high|"
     r"middle|primary|elementary) school|enrolled|graduated?|phd|dropped out)\b|学生|毕业|就读|高中|初中|"
     r"大学|考上|专业|攻读|主修|读(?=.{1,6}(?:专业|系))",
-    "origin": r"\b(?:grew up|born in|comes from|hometown|native of|originally from)\b|老家在?|出生在|"
-    r"家乡|籍贯|长大",
+    "birthplace": r"\bborn(?! on)\b|出生(?!日|年)",
+    "origin": r"\b(?:grew up|raised|comes from|hometown|native of|originally from)\b|老家在?|家乡|籍贯|长大",
     "smokes": r"\b(?:smok(?:es?|ing|er)|cigarettes?)\b|抽烟|吸烟|戒烟|烟",
 }  # fmt: skip
 KEYED = {

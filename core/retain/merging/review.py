@@ -35,11 +35,20 @@ def judgements(fact: NewFact) -> tuple[list[Judgement], list[Neighbour]]:
     told, open_ = [], []
     for neighbour in fact.neighbours:
         verdict = judged(fact.text, neighbour.memory.text)
+        if _said_by_others(fact, neighbour) and not (verdict and verdict.relation == "same"):
+            verdict = Verdict("different", "said by someone else of themselves")
         if verdict is None and is_near(fact.text, neighbour):
             open_.append(neighbour)
         else:
             told.append(Judgement(neighbour, verdict or Verdict("different", "not near")))
     return told, open_
+
+
+def _said_by_others(fact: NewFact, neighbour: Neighbour) -> bool:
+    """Whether two speakers each speak of "I": "I've moved" of one leaves where the other lives as it is."""
+    mine, theirs = set(fact.speakers), set(neighbour.memory.speakers)
+    unnamed = not read(fact.text).owner and not read(neighbour.memory.text).owner
+    return bool(mine and theirs) and mine.isdisjoint(theirs) and unnamed
 
 
 def is_near(fact: str, neighbour: Neighbour) -> bool:

@@ -74,6 +74,11 @@ def _elsewhere(new: Evidence, old: Evidence) -> Verdict | None:
     return None
 
 
+def _speaks_of_another(a: Evidence, b: Evidence) -> bool:
+    """Whether one begins with a name that the other, which begins with none, does not mention."""
+    return bool(a.owner) and not b.owner and a.owner not in b.plain
+
+
 def _introduced(new: Evidence, old: Evidence) -> bool:
     """Whether the memory introduces whom the fact begins with."""
     if new.chinese:
@@ -121,7 +126,9 @@ def _contained(new: Evidence, old: Evidence) -> Verdict | None:
         return Verdict("less", "already known in more detail")
     if old.words and old.words <= new.words and old.numbers <= new.numbers and not new.negated:
         return Verdict("extends", "says what was known and more", 2)
-    if not new.concepts & old.concepts or new.changed or new.achieved or old.intended != new.intended:
+    likes = {"likes", "prefers"}
+    alike = new.concepts & old.concepts or (likes & new.concepts and likes & old.concepts)
+    if not alike or new.changed or new.achieved or old.intended != new.intended:
         return None
     if not (new.short and old.short):
         return None
@@ -146,10 +153,13 @@ def _vague(new: Evidence, old: Evidence) -> Verdict | None:
 def _one(new: Evidence, old: Evidence) -> Verdict | None:
     """Another value of what a person has one of."""
     concepts = new.one & old.one
-    if not concepts or (new.others != old.others and "partner" not in concepts):
+    same_person = new.others == old.others or "partner" in concepts or _introduced(new, old)
+    if not concepts or not same_person:
         return None
     if (old.intended and not new.intended and not new.achieved) or new.status & old.status:
         return None
+    if _speaks_of_another(new, old) or _speaks_of_another(old, new):
+        return Verdict("different", "about someone else")
     shared = shared_objects(new, old)
     if new.status and old.status and not new.status & old.status:
         return Verdict("contradicts", "what was known has changed", 2)
@@ -198,6 +208,8 @@ def _side_by_side(new: Evidence, old: Evidence) -> Verdict | None:
 
 
 def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
+    if new.replaced and (old.copular or new.definite) and new.subject and new.subject == old.subject:
+        return Verdict("contradicts", "another value of the same", 1)
     shared, keys = shared_objects(new, old), new.keyed & old.keyed
     if "name" in keys and new.others == old.others and not shared and not new.many | old.many:
         return Verdict("contradicts", "another name of the same", 1)
@@ -207,8 +219,6 @@ def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
         return None
     copular = new.copular and old.copular
     replaces = new.corrected or new.replaced or (new.changed and (copular or covered(shared, old, 0.6)))
-    if new.replaced and old.copular and new.subject and new.subject == old.subject:
-        return Verdict("contradicts", "another value of the same", 1)
     if (keys or replaces) and new.others == old.others and shared:
         share = len(shared) / min(len(new.objects), len(old.objects))
         if share >= 0.5 and covered(shared, old, 0.5):
@@ -231,7 +241,7 @@ def _substituted(new: Evidence, old: Evidence) -> Verdict | None:
 def _about(new: Evidence, old: Evidence) -> Verdict | None:
     """It begins with what the memory introduces or ends with, or with "the" thing that it speaks of."""
     known = new.definite and new.subject and new.subject <= old.words - old.subject
-    if known or _introduced(new, old):
+    if known or (_introduced(new, old) and not new.one & old.one):
         return Verdict("extends", "says more of what was known", 1)
     return None
 
