@@ -290,6 +290,13 @@ def test_what_is_said_to_the_other_is_not_told_of_the_speaker() -> None:
     ]
 
 
+def test_what_another_speaker_told_is_not_told_of_this_one() -> None:
+    before = [said("I lost my job as a banker on 7 May.", "Jon")]
+    made = window(said("I also lost my job at the bakery.", "Gina"), earlier=before)
+    answer = [(1, "Gina lost her job as a banker on 7 May 2023"), (1, "Gina lost her job at the bakery")]
+    assert texts_of(made, answer) == ["Gina lost her job at the bakery"]
+
+
 def test_praise_between_speakers_is_shown_without_a_number() -> None:
     made = window(said("You've got guts. What now?", "Melanie"), said("I'll study.", "Caroline"))
     asked = question_of(made).messages[1].content
@@ -441,7 +448,7 @@ def test_windows_keep_to_their_budget_and_to_the_order() -> None:
     assert [m for w in made for m in w.messages] == messages
     assert [w.start for w in made] == [sum(len(w.messages) for w in made[:at]) for at in range(len(made))]
     assert all(
-        sum(estimate_tokens(m.content) for m in w.messages) <= 1_000 and len(w.messages) <= 5 for w in made
+        sum(estimate_tokens(m.content) for m in w.messages) <= 3_000 and len(w.messages) <= 5 for w in made
     )
 
 

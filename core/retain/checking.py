@@ -28,6 +28,7 @@ CLEARLY_BETTER = 0.34
 # "is thinking of counseling"), unless they differ in a name, a number or a Chinese character.
 SAME = 0.65
 
+TAKEN = 0.3  # of a fact's words: what is less may be how two people speak of one thing
 COPIED = 12  # characters; below, sentences are alike by chance
 SHORT = 12  # content words of a message that may need the question before it to be understood
 _ASKS = re.compile(r"[?？]|吗|呢[。\s]*$")
@@ -78,12 +79,14 @@ def checked(
     lines: Sequence[Line],
     *,
     said_before: Sequence[str] = (),
+    told_before: Sequence[Line] = (),
     scope: Scope,
     chinese: bool,
 ) -> list[Candidate]:
     """The candidates that hold up, in the order of the conversation, none twice.
 
     said_before: the earlier messages that were shown; they may explain a fact but not be its only support.
+    told_before: all of the context; what another speaker told there is no fact of this one.
     """
     evidence = _Evidence(lines, said_before)
     found: list[Candidate] = []
@@ -92,6 +95,8 @@ def checked(
         if line is None or _forbidden(candidate.text, line, scope, evidence):
             continue
         if line.role == "user" and tells_nothing(candidate.text):
+            continue
+        if _is_anothers(candidate.text, line, [*told_before, *lines]):
             continue
         moved = line.number != candidate.number
         text = spoken_by(candidate.text, line, lines, moved=moved, chinese=chinese)
@@ -141,6 +146,25 @@ def _closest(text: str, parts: Sequence[str]) -> str:
     """The part that shares the most of its words with `text`."""
     words = _words(text)
     return max(parts, key=lambda part: len(words & _words(part)), default="")
+
+
+def _is_anothers(text: str, line: Line, shown: Sequence[Line]) -> bool:
+    """Whether the words that the message lacks are what another speaker told: "lost her job as a banker" after
+    "I lost my job as a banker" and "me too, at the bakery". Questions may lend their words to the answer."""
+    names = {name for other in shown if other.name for name in _words(other.name)}
+    words = _words(text) - names
+    own = {word for other in shown if _same_speaker(other, line) for word in _words(other.text)}
+    others = {word for other in shown if not _same_speaker(other, line) for word in _told(other)}
+    taken = (words - own) & others
+    return len(taken) >= 2 and len(taken) >= TAKEN * len(words)
+
+
+def _same_speaker(one: Line, other: Line) -> bool:
+    return (one.role, one.name) == (other.role, other.name)
+
+
+def _told(line: Line) -> frozenset[str]:
+    return _words(" ".join(s for s in sentences(line.text) if not _ASKS.search(s)))
 
 
 def _of_the_listener(text: str, line: Line, lines: Sequence[Line]) -> bool:

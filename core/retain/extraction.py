@@ -88,7 +88,10 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
     if texts is CHINESE and foreign(candidates, lines):
         candidates = _better(candidates, _answer((yield [_again(question)])), lines)
     explained = _asked_before(window)
-    kept = checked(candidates, lines, said_before=explained, scope=scope, chinese=texts is CHINESE)
+    told = _lines(Window(window.context, 0, ()))
+    kept = checked(
+        candidates, lines, said_before=explained, told_before=told, scope=scope, chinese=texts is CHINESE
+    )
     return tuple(_fact(candidate, window) for candidate in kept)
 
 
