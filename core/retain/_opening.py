@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from .index import Index
 from .index.lock import FolderLock
 from .ports import Embedder
 
+_log = logging.getLogger("retain")
+
+ROOM = 64 * 2**20  # with less, the engine may have closed files whose last pages found no place
 IN_MEMORY = ":memory:"
 
 
@@ -106,16 +110,37 @@ class _InFolder:
         if self._edge:
             from .index.edge import EdgeIndex
 
+            self._try(self._path(generation), dimensions)
+            self._mark(generation).touch()
             return EdgeIndex.open(self._path(generation), dimensions)
         from .index.client import ClientIndex
 
         return ClientIndex.open(str(self._path(generation)), dimensions)
 
+    def closed(self, generation: str) -> None:
+        if shutil.disk_usage(self._folder).free > ROOM:
+            self._mark(generation).unlink(missing_ok=True)
+
+    def _mark(self, generation: str) -> Path:
+        """A file that is there while the index is open, and afterwards if it was never closed."""
+        return self._path(f"{generation}.open")
+
+    def _try(self, shard: Path, dimensions: int) -> None:
+        """Put a shard aside that is not a folder, or that was left open and does not load."""
+        from .index._probe import loads
+
+        damaged = shard.exists() and not shard.is_dir()
+        if shard.with_name(f"{shard.name}.open").exists() and shard.is_dir():
+            damaged = not loads(shard, dimensions)
+        if damaged:
+            _log.warning("the index in %s is damaged: it is rebuilt from the ledger", shard)
+            shutil.rmtree(shard) if shard.is_dir() else shard.unlink()
+
     def remove(self, generation: str) -> None:
         try:
             for path in self._folder.glob(f"{self._prefix}{generation}*"):
                 if path.name.removeprefix(self._prefix).partition(".")[0] == generation:
-                    shutil.rmtree(path)
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
         except OSError as error:
             raise StorageError(
                 f"the old index {self._path(generation)} cannot be removed: {error}"
@@ -149,6 +174,9 @@ class _OnServer:
     def others(self, generation: str) -> list[str]:
         return []  # another process may be at it
 
+    def closed(self, generation: str) -> None:
+        """Nothing is left behind."""
+
 
 class _Brought:
     """An index that the caller brought. `Indexes`."""
@@ -161,6 +189,9 @@ class _Brought:
 
     def remove(self, generation: str) -> None:
         """It is the caller's."""
+
+    def closed(self, generation: str) -> None:
+        """Nothing is left behind."""
 
     def others(self, generation: str) -> list[str]:
         return []

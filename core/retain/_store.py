@@ -44,6 +44,10 @@ class Indexes(Protocol):
         """The index of that generation, and whether it is new."""
         ...
 
+    def closed(self, generation: str) -> None:
+        """This generation's index was closed as it should be."""
+        ...
+
     def remove(self, generation: str) -> None:
         """Remove a generation's files or collection, once it is closed. Idempotent."""
         ...
@@ -86,6 +90,7 @@ class Store:
         self._release = release
         self._check_process = check_process
         self._behind = False
+        self._suspect = False  # an index write failed: the next opening looks twice
         self.switching = False
         self._closed = False
         self.users = 1
@@ -144,6 +149,8 @@ class Store:
             self.ledger.close()
         finally:
             self.index.close()
+            if not self._suspect:
+                self.indexes.closed(self.basis.generation)
             self._release()
 
     def _claim_embedder(self, embedder: Embedder) -> None:
@@ -187,7 +194,7 @@ class Store:
                     await self.index.upsert(io, pending.upserts)
                     await self.index.delete(io, pending.deletes)
                 except BaseException:
-                    self._behind = True
+                    self._behind = self._suspect = True
                     await io.run(self.ledger.outbox.release, pending.seqs)
                     raise
                 await io.run(self.ledger.outbox.settle, pending.seqs)

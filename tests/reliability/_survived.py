@@ -118,7 +118,7 @@ def _check_points(memory: Memory) -> None:
     import qdrant_edge as q
 
     store = memory._do.store
-    wanted = {}
+    wanted: dict[str, Any] = {}
     last = 0
     while page := store.ledger.outbox.page(last, 500, store.embedder.name):
         wanted |= {point.id: point for _, point in page}
@@ -128,7 +128,7 @@ def _check_points(memory: Memory) -> None:
     shard = store.index._shard  # type: ignore[attr-defined]
     records, _ = shard.scroll(q.ScrollRequest(limit=100_000, with_payload=True, with_vector=False))
     for record in records:
-        payload = wanted[str(record.id)].payload
+        payload = wanted[str((record.payload or {}).get("id", record.id))].payload
         for key, value in payload.items():
             if (record.payload or {}).get(key) != value:
                 raise Broken(f"a point says {key} {record.payload}, its version {value!r}")

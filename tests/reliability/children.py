@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,25 @@ def opens(folder: str, times: str) -> None:
             print(error)
         else:
             sys.exit("opened what another process has open")
+
+
+def fills(folder: str, room: str) -> None:
+    """Leave so many bytes free, then add until there are none. Prints what was answered; a clear error ends it well."""
+    from retain import StorageError
+
+    with Memory(folder, llm=None, embedder=HashEmbedder()) as memory:
+        memory.add("fact of old", user_id="alice", infer=False)
+        free = shutil.disk_usage(folder).free
+        Path(folder, "..", "ballast").write_bytes(bytes(max(0, free - int(room))))
+        for at in range(10_000):
+            text = f"fact {at} " + "x" * 2000
+            try:
+                memory.add(text, user_id="alice", infer=False)
+            except StorageError as error:
+                print("full:", error, flush=True)
+                break
+            print(f"fact {at}", flush=True)
+        assert memory.search("fact of old", user_id="alice")  # reading goes on
 
 
 if __name__ == "__main__":
