@@ -1,0 +1,245 @@
+"""LangChain's models for the engine: any chat model as its `LanguageModel`, any embeddings as its `Embedder`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.embeddings import Embeddings
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+
+from retain import Completion, InputError, ModelRefusedError, Prompt, Schema, Usage
+
+Structure = Literal["json_schema", "tool", "text"]
+LADDER: tuple[Structure, ...] = get_args(Structure)
+
+_METHODS = {"json_schema": "json_schema", "tool": "function_calling"}
+# How providers say that they do not do what was asked for; anything else is a failure of the request.
+_REFUSED = re.compile(
+    r"response_format|json_schema|structured|grammar|guided|schema|\btools?\b|tool_choice|function|not supported",
+    re.IGNORECASE,
+)
+_log = logging.getLogger("retain")
+
+
+class LangChainModel:
+    """A LangChain chat model as the engine's language model.
+
+    model: a chat model, or a runnable around one (`with_retry`, `with_fallbacks`, `bind`).
+    name: by default the model's own.
+    structured: how the form of a reply is asked for. "auto" takes the first of "json_schema", "tool" and "text"
+        that the model does not refuse, and remembers it for the life of this object.
+    callbacks: called for every request. Those of a surrounding chain or agent are not: what memory asks its
+        model is not part of the conversation, and shows in no stream.
+    config: further parts of the `RunnableConfig`, metadata or tags.
+    """
+
+    def __init__(
+        self,
+        model: Runnable[Any, Any],
+        *,
+        name: str | None = None,
+        structured: Literal["auto"] | Structure = "auto",
+        callbacks: Sequence[BaseCallbackHandler] = (),
+        config: RunnableConfig | None = None,
+    ) -> None:
+        if not isinstance(model, Runnable):
+            raise InputError(f"model={model!r} is no chat model of LangChain")
+        if structured != "auto" and structured not in LADDER:
+            raise InputError(f"structured={structured!r}: choose one of auto, {', '.join(LADDER)}")
+        self._model = model
+        self._name = name or _model_name(model)
+        self._fixed = structured != "auto"
+        self._structure: Structure = _first(model) if structured == "auto" else structured
+        self._config: RunnableConfig = {
+            "run_name": "retain",
+            **(config or {}),
+            "tags": [
+                *(config or {}).get("tags", []),
+                "nostream",
+            ],  # LangGraph leaves such calls out of its streams
+            "callbacks": list(callbacks),  # given, even if empty: else the surrounding chain's are inherited
+        }
+
+    def __repr__(self) -> str:
+        return f"LangChainModel({self._name!r}, structured={self._structure!r})"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
+        """The reply to `messages`, as an object where the model gave one and `schema` asked for it."""
+        while True:
+            structure = self._structure
+            try:
+                asked, given = self._request(structure, messages, schema)
+                return _completion(asked.invoke(given, self._config))
+            except Exception as error:
+                if not self._narrowed(structure, schema, error):
+                    raise
+
+    async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
+        """Async `complete`."""
+        while True:
+            structure = self._structure
+            try:
+                asked, given = self._request(structure, messages, schema)
+                return _completion(await asked.ainvoke(given, self._config))
+            except Exception as error:
+                if not self._narrowed(structure, schema, error):
+                    raise
+
+    def _request(
+        self, structure: Structure, messages: Sequence[Prompt], schema: Schema | None
+    ) -> tuple[Runnable[Any, Any], list[BaseMessage]]:
+        given = convert_prompts_to_langchain(messages)
+        if schema is None:
+            return self._model, given
+        if structure == "text":
+            return self._model, _with_schema(given, schema)
+        form = {"title": schema.name, "description": schema.description, **schema.json}
+        model: Any = self._model
+        return model.with_structured_output(form, method=_METHODS[structure], include_raw=True), given
+
+    def _narrowed(self, tried: Structure, schema: Schema | None, error: Exception) -> bool:
+        """Whether the next form of asking is worth a try; then it is the one from now on."""
+        if self._fixed or schema is None or tried == "text" or isinstance(error, ModelRefusedError):
+            return False
+        if not isinstance(error, (NotImplementedError, AttributeError)) and not _REFUSED.search(str(error)):
+            return False
+        _log.debug("%s refused %s: %s", self._name, tried, error)
+        if self._structure == tried:  # else a request that ran beside this one has learned it already
+            self._structure = LADDER[LADDER.index(tried) + 1]
+        return True
+
+
+def as_language_model(model: Runnable[Any, Any], **options: Any) -> LangChainModel:
+    """A LangChain chat model as the engine's: `Memory(llm=as_language_model(chat_model))`."""
+    return LangChainModel(model, **options)
+
+
+def convert_prompts_to_langchain(prompts: Sequence[Prompt]) -> list[BaseMessage]:
+    kinds: dict[str, type[BaseMessage]] = {"system": SystemMessage, "assistant": AIMessage}
+    return [kinds.get(prompt.role, HumanMessage)(content=prompt.content) for prompt in prompts]
+
+
+def _first(model: Any) -> Structure:
+    """What the model says that it can do; "json_schema" where it says nothing."""
+    if not hasattr(model, "with_structured_output"):
+        return "text"
+    profile = getattr(model, "profile", None)
+    if not isinstance(profile, Mapping):
+        return "json_schema"
+    if profile.get("structured_output", True):
+        return "json_schema"
+    return "tool" if profile.get("tool_calling", True) else "text"
+
+
+def _with_schema(messages: list[BaseMessage], schema: Schema) -> list[BaseMessage]:
+    """The schema in words, at the end of the system message, where it can be cached."""
+    form = json.dumps(schema.json, ensure_ascii=False)
+    demand = f"Reply with one JSON object that fits this JSON Schema, and nothing else:\n{form}"
+    if messages and isinstance(messages[0], SystemMessage):
+        return [SystemMessage(f"{messages[0].text}\n\n{demand}"), *messages[1:]]
+    return [SystemMessage(demand), *messages]
+
+
+def _completion(reply: Any) -> Completion:
+    """From a message, from `{"raw": message, "parsed": ...}`, or from the text of a plain language model."""
+    parsed = None
+    if isinstance(reply, Mapping) and "raw" in reply:
+        reply, parsed = reply["raw"], reply["parsed"]
+    if not isinstance(reply, BaseMessage):
+        return Completion(str(reply))
+    refusal = reply.additional_kwargs.get("refusal")
+    if refusal or reply.response_metadata.get("finish_reason") == "content_filter":
+        raise ModelRefusedError(f"the model declined to answer: {refusal or 'its content filter stopped it'}")
+    if isinstance(parsed, Mapping):
+        return Completion(dict(parsed), _usage(reply))
+    tool_calls = getattr(reply, "tool_calls", None)
+    return Completion(tool_calls[0]["args"] if tool_calls else reply.text, _usage(reply))
+
+
+def _usage(message: BaseMessage) -> Usage:
+    usage = getattr(message, "usage_metadata", None) or {}
+    return Usage(1, usage.get("input_tokens", 0), usage.get("output_tokens", 0))
+
+
+class LangChainEmbedder:
+    """LangChain embeddings as the engine's embedder.
+
+    embeddings: any `Embeddings`.
+    name: the identity under which the store records its vectors; by default made of the class and the model.
+        Give one where two models would share it.
+    dimensions: the length of the vectors; by default found out by embedding one word.
+    """
+
+    def __init__(
+        self, embeddings: Embeddings, *, name: str | None = None, dimensions: int | None = None
+    ) -> None:
+        if not isinstance(embeddings, Embeddings):
+            raise InputError(f"embeddings={embeddings!r} is no Embeddings of LangChain")
+        self._embeddings = embeddings
+        self._name = name or _embedder_name(embeddings)
+        self._dimensions = dimensions
+
+    def __repr__(self) -> str:
+        return f"LangChainEmbedder({self._name!r})"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def dimensions(self) -> int:
+        if self._dimensions is None:
+            self._dimensions = len(self._embeddings.embed_query("dimensions"))
+        return self._dimensions
+
+    def embed_documents(self, texts: Sequence[str]) -> Any:
+        """float32[len(texts), dimensions]."""
+        return np.asarray(self._embeddings.embed_documents(list(texts)), np.float32)
+
+    async def aembed_documents(self, texts: Sequence[str]) -> Any:
+        """Async `embed_documents`."""
+        return np.asarray(await self._embeddings.aembed_documents(list(texts)), np.float32)
+
+    def embed_query(self, text: str) -> Any:
+        """float32[dimensions]."""
+        return np.asarray(self._embeddings.embed_query(text), np.float32)
+
+    async def aembed_query(self, text: str) -> Any:
+        """Async `embed_query`."""
+        return np.asarray(await self._embeddings.aembed_query(text), np.float32)
+
+
+def as_embedder(embeddings: Embeddings, **options: Any) -> LangChainEmbedder:
+    """LangChain embeddings as the engine's: `Memory(embedder=as_embedder(embeddings))`."""
+    return LangChainEmbedder(embeddings, **options)
+
+
+def _model_name(model: Any) -> str:
+    for attribute in ("model_name", "model", "model_id"):
+        value = getattr(model, attribute, None)
+        if isinstance(value, str) and value:
+            return value
+    return type(model).__name__
+
+
+def _embedder_name(embeddings: Any) -> str:
+    """Class, model and, where it is chosen, the length of the vectors."""
+    parts = [type(embeddings).__name__]
+    for attribute in ("model", "model_name", "model_id", "deployment", "repo_id"):
+        value = getattr(embeddings, attribute, None)
+        if isinstance(value, str) and value:
+            parts.append(value)
+            break
+    chosen = getattr(embeddings, "dimensions", None)
+    return "/".join(parts) + (f"@{chosen}" if isinstance(chosen, int) else "")

@@ -1,0 +1,262 @@
+"""LangChain's models as the engine's, and what of their calls the user sees: nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableLambda
+from pydantic import Field
+
+from langchain_retain import (
+    LangChainEmbedder,
+    LangChainModel,
+    RetainMiddleware,
+    as_embedder,
+    as_language_model,
+)
+from retain import InputError, Memory, ModelError, ModelRefusedError, Prompt, Schema
+from retain.ports import Embedder, LanguageModel
+from tests.fakes import HashEmbedder
+from tests.langchain.fakes import Runner, ScriptedChat, says
+
+ASKED = [Prompt("system", "Reply in JSON."), Prompt("user", "Hello")]
+SCHEMA = Schema(
+    "answer",
+    "An answer",
+    {
+        "type": "object",
+        "properties": {"word": {"type": "string"}},
+        "required": ["word"],
+        "additionalProperties": False,
+    },
+)
+USAGE: Any = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+FACT = '{"facts": [{"message": 1, "speaker": "user", "fact": "Lives in Lisbon"}]}'
+
+
+class Structured(ScriptedChat):
+    """Supports what `supports` names, as providers do: one refuses when asked, another when called."""
+
+    supports: tuple[str, ...] = ()
+    asked: list[str] = Field(default_factory=list)
+
+    def with_structured_output(self, schema: Any, **options: Any) -> Any:
+        self.asked.append(options["method"])
+        assert schema["title"] == "answer"
+        if options["method"] not in self.supports:
+            if options["method"] == "json_schema":
+                raise NotImplementedError("no json_schema here")
+            return RunnableLambda(self._refuse)
+        return RunnableLambda(self._parse, afunc=self._aparse)
+
+    def _refuse(self, _: Any) -> Any:
+        raise ValueError("400: this model does not support tools")
+
+    def _parse(self, messages: Any) -> Any:
+        raw = self.invoke(messages)
+        return {"raw": raw, "parsed": {"word": raw.text}, "parsing_error": None}
+
+    async def _aparse(self, messages: Any) -> Any:
+        return self._parse(messages)
+
+
+@pytest.fixture
+def chatty() -> Iterator[Memory]:
+    model = as_language_model(ScriptedChat(*[AIMessage(FACT)] * 5), structured="text")
+    with Memory(":memory:", llm=model, embedder=HashEmbedder()) as memory:
+        yield memory
+
+
+# -- the port ----------------------------------------------------------------------------------------------------
+
+
+def test_they_fulfil_the_ports() -> None:
+    model = as_language_model(ScriptedChat())
+    assert isinstance(model, LangChainModel)
+    assert isinstance(model, LanguageModel)
+    embedder = as_embedder(DeterministicFakeEmbedding(size=8))
+    assert isinstance(embedder, LangChainEmbedder)
+    assert isinstance(embedder, Embedder)
+
+
+def test_without_a_schema_the_reply_is_text_with_its_usage(run: Runner) -> None:
+    chat = ScriptedChat(AIMessage("hi", usage_metadata=USAGE))
+    reply = run.call(as_language_model(chat), "complete", ASKED)
+    assert reply.content == "hi"
+    assert (reply.usage.calls, reply.usage.input_tokens, reply.usage.output_tokens) == (1, 7, 3)
+    assert [(message.type, message.text) for message in chat.seen[0]] == [
+        ("system", "Reply in JSON."), ("human", "Hello"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("supports", "tried"),
+    [
+        (("json_schema",), ["json_schema"]),
+        (("function_calling",), ["json_schema", "function_calling"]),
+        ((), ["json_schema", "function_calling"]),
+    ],
+)
+def test_structure_is_asked_for_as_the_model_supports_it_and_remembered(
+    run: Runner, supports: tuple[str, ...], tried: list[str]
+) -> None:
+    chat = Structured("hi", "ho", supports=supports, asked=[])
+    model = as_language_model(chat)
+    first = run.call(model, "complete", ASKED, schema=SCHEMA)
+    run.call(model, "complete", ASKED, schema=SCHEMA)
+    assert first.content == ({"word": "hi"} if supports else "hi")
+    assert chat.asked == [*tried, *(tried[-1:] if supports else [])]
+    assert ('"word"' in chat.seen[0][0].text) is (not supports)
+
+
+def test_a_model_with_tools_only_answers_by_a_tool(run: Runner) -> None:
+    call = AIMessage("", tool_calls=[{"name": "answer", "args": {"word": "hi"}, "id": "1"}])
+    reply = run.call(as_language_model(ScriptedChat(call)), "complete", ASKED, schema=SCHEMA)
+    assert reply.content == {"word": "hi"}
+
+
+def test_a_model_without_tools_is_asked_in_words(run: Runner) -> None:
+    model = as_language_model(FakeListChatModel(responses=['{"word": "hi"}']))
+    assert run.call(model, "complete", ASKED, schema=SCHEMA).content == '{"word": "hi"}'
+
+
+def test_a_profile_says_what_need_not_be_tried(run: Runner) -> None:
+    chat = Structured("hi", supports=(), asked=[])
+    chat.profile = {"structured_output": False, "tool_calling": False}
+    run.call(as_language_model(chat), "complete", ASKED, schema=SCHEMA)
+    assert chat.asked == []
+
+
+def test_a_runnable_around_a_model_serves(run: Runner) -> None:
+    model = as_language_model(
+        ScriptedChat(RuntimeError("busy"), "hi").with_retry(wait_exponential_jitter=False)
+    )
+    assert run.call(model, "complete", ASKED, schema=SCHEMA).content == "hi"
+
+
+def test_a_failure_that_is_no_refusal_of_structure_is_raised(run: Runner) -> None:
+    model = as_language_model(ScriptedChat(ConnectionError("connection lost"), "hi"), structured="text")
+    with pytest.raises(ConnectionError):
+        run.call(model, "complete", ASKED, schema=SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        AIMessage("", additional_kwargs={"refusal": "I won't"}),
+        AIMessage("", response_metadata={"finish_reason": "content_filter"}),
+    ],
+)
+def test_a_refusal_is_told_apart(run: Runner, reply: AIMessage) -> None:
+    with pytest.raises(ModelRefusedError, match="declined"):
+        run.call(as_language_model(ScriptedChat(reply)), "complete", ASKED)
+
+
+@pytest.mark.parametrize("wrong", [{"model": object()}, {"model": ScriptedChat(), "structured": "xml"}])
+def test_what_is_no_model_is_refused(wrong: Any) -> None:
+    with pytest.raises(InputError):
+        LangChainModel(**wrong)
+
+
+def test_its_name_is_the_model_s() -> None:
+    assert as_language_model(ScriptedChat()).name == "ScriptedChat"
+    assert as_language_model(ScriptedChat(), name="mine").name == "mine"
+
+
+# -- in the engine -----------------------------------------------------------------------------------------------
+
+
+def test_the_engine_extracts_with_it_and_counts_what_it_cost(run: Runner) -> None:
+    model = as_language_model(ScriptedChat(AIMessage(FACT, usage_metadata=USAGE)), structured="text")
+    with Memory(":memory:", llm=model, embedder=HashEmbedder()) as memory:
+        result = run.call(memory, "add", "I live in Lisbon.", user_id="alice")
+        assert [change.text for change in result] == ["Lives in Lisbon"]
+        assert result.usage.input_tokens == 7
+
+
+def test_its_failures_are_the_engine_s_model_errors(run: Runner) -> None:
+    model = as_language_model(ScriptedChat(ConnectionError("connection lost")), structured="text")
+    with Memory(":memory:", llm=model, embedder=HashEmbedder()) as memory:
+        with pytest.raises(ModelError, match="connection lost"):
+            run.call(memory, "add", "I live in Lisbon.", user_id="alice")
+        assert len(memory.pending()) == 1
+
+
+# -- what the user sees ------------------------------------------------------------------------------------------
+
+
+class Recorder(BaseCallbackHandler):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def on_llm_end(self, response: Any, **_: Any) -> None:
+        self.texts.append(response.generations[0][0].text)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_what_memory_asks_its_model_is_in_no_stream(chatty: Memory, background: bool) -> None:
+    ours = RetainMiddleware(chatty, user_id="alice", background=background)
+    agent = create_agent(ScriptedChat("visible", "visible"), middleware=[ours])
+    streamed = [chunk.text for chunk, _ in agent.stream(says("I live in Lisbon."), stream_mode="messages")]
+
+    async def collect() -> list[str]:
+        stream = agent.astream(says("I live in Porto."), stream_mode="messages")
+        return [chunk.text async for chunk, _ in stream]
+
+    streamed += asyncio.run(collect())
+    assert chatty.flush(30)
+    assert chatty.count(user_id="alice") >= 1
+    assert {text for text in streamed if text} == {"visible"}
+
+
+def test_an_agent_s_callbacks_do_not_hear_of_memory_s_calls(chatty: Memory, run: Runner) -> None:
+    agent = create_agent(
+        ScriptedChat("visible"), middleware=[RetainMiddleware(chatty, user_id="alice", background=False)]
+    )
+    recorder = Recorder()
+    run(agent, says("I live in Lisbon."), config={"callbacks": [recorder]})
+    assert recorder.texts == ["visible"]
+    assert chatty.count(user_id="alice") == 1
+
+
+def test_callbacks_of_its_own_hear_of_every_call(run: Runner) -> None:
+    recorder = Recorder()
+    model = as_language_model(ScriptedChat("hi"), callbacks=[recorder])
+    run.call(model, "complete", ASKED)
+    assert recorder.texts == ["hi"]
+
+
+# -- embeddings --------------------------------------------------------------------------------------------------
+
+
+def test_embeddings_serve_the_engine(run: Runner) -> None:
+    embedder = as_embedder(DeterministicFakeEmbedding(size=16))
+    assert embedder.dimensions == 16
+    with Memory(":memory:", llm=None, embedder=embedder) as memory:
+        run.call(memory, "add", "I live in Lisbon.", user_id="alice")
+        assert run.call(memory, "search", "I live in Lisbon.", user_id="alice")[0].text == "I live in Lisbon."
+
+
+def test_an_embedder_s_name_tells_models_apart() -> None:
+    class Named(DeterministicFakeEmbedding):
+        model: str = "m-1"
+        dimensions: int | None = None
+
+    assert as_embedder(Named(size=4)).name == "Named/m-1"
+    assert as_embedder(Named(size=4, dimensions=4)).name == "Named/m-1@4"
+    assert as_embedder(Named(size=4), name="mine").name == "mine"
+    assert as_embedder(Named(size=4), dimensions=4).dimensions == 4
+
+
+def test_what_are_no_embeddings_is_refused() -> None:
+    with pytest.raises(InputError, match="no Embeddings"):
+        LangChainEmbedder(HashEmbedder())  # type: ignore[arg-type]
+    assert not issubclass(HashEmbedder, Embeddings)
