@@ -42,7 +42,7 @@ NEGATION_CJK_NOT = _words("""
 PAST = re.compile(
     r"^(?:i |we |user |he |she |they )?(?:[a-z]{3,}ed|ran|bought|went|saw|met|took|had|ate|won|gave|"
     r"made|wrote|read|sold|lost|"
-    r"broke|began|became|left|quit|kept|felt|found|grew|put|set|told|heard|thought|flew|drove|swam|got|came|spent|paid)\b|[^不]过(?!敏|年|节)|[买去看读跑吃见开参加]了"
+    r"broke|began|became|left|quit|kept|felt|found|grew|put|set|told|heard|thought|flew|drove|swam|got|came|spent|paid)\b|[^不]过(?!敏|年|节)|了(?!$)"
 )
 ENDING = re.compile(
     r"\b(?:no longer|not? any ?more|any ?more|any longer|stopp?(?:ed|s)|quit|g[ai]ven? up|cancell?ed|"

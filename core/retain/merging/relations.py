@@ -49,6 +49,8 @@ def replaceable(fact: str, memory: str) -> bool:
     not one of many ("likes coffee") unless it speaks of a change."""
     new, old = read(fact), read(memory)
     speaks_of_change = new.changed or new.ended or new.corrected or new.negated != old.negated
+    if old.past and not speaks_of_change:
+        return False  # of events there can be another
     if new.many & old.many and not speaks_of_change:
         return covered(shared_objects(new, old), old, 0.6)
     dropped = [word for word in old.objects - new.words if not dated([word])]
