@@ -212,6 +212,7 @@ def _measured(c: Conversation, run: Run, embedder: MiniLM) -> dict[str, float]:
         "messages": len(ids),
         "facts": len(facts),
         "facts_per_message": _ratio(len(facts), len(ids)),
+        "observations": len(expected),
         "coverage": _share([b >= COVERED for b in best]),
         "coverage_near": _share([b >= NEAR for b in best]),
         "supported": _share([s >= SUPPORTED for s in support]),
@@ -271,7 +272,7 @@ def _ratio(part: float, whole: float) -> float:
 
 def _mean(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Shares weighted alike per conversation; counts added up."""
-    counts = ("messages", "facts", "failed", "windows")
+    counts = ("messages", "facts", "observations", "failed", "windows")
     return {
         key: sum(m[key] for m in measured)
         if key in counts
