@@ -23,7 +23,7 @@ _APOSTROPHES = frozenset("'’`ʼ")
 _KEPT = frozenset("#%@&*")  # C#, 50%, addresses: they tell things apart
 _DATED = re.compile(
     r"^[a-z]*\d.*$|^(?:jan|feb|mar|march|apr|april|may|jun|june|jul|juli|aug|august|sep|septemb|oct|octob|nov|novemb"
-    r"|dec|decemb|monday|tuesday|wednesday|thursday|friday|saturday|sunday|januari|februari|am|pm|hour|minut|noon|hundr|thousand|million)$"
+    r"|dec|decemb|monday|tuesday|wednesday|thursday|friday|saturday|sunday|januari|februari|am|pm|hour|minut|noon|hundr|thousand|million|last|next|ago|day|week|month|year)$"
     r"|^[一二三四五六七八九十年月日号点分半周百千万亿]$"
 )
 
@@ -173,6 +173,11 @@ def dated(words: Iterable[str]) -> bool:
     return all(_DATED.match(word) for word in words)
 
 
+def is_concept(plain: str) -> bool:
+    """Whether a word or two are nothing but a concept or a date."""
+    return dated(plain) or not set(_words(_without_concepts(plain)))
+
+
 def _mentioned(plain: str, concepts: Mapping[str, str]) -> frozenset[str]:
     return frozenset(name for name, pattern in concepts.items() if re.search(pattern, plain))
 
@@ -225,6 +230,7 @@ _DOING = re.compile(r"\b(?:is|was|are|were|been|be) (?:[a-z]+ly )?[a-z]+ing\b")
 _KIN = "|".join(sorted((word for word in lexicon.OTHERS if word.isascii()), key=len, reverse=True))
 _INTRODUCED = re.compile(rf"\b(?:named|called|(?:{_KIN})(?: is| named| called)?) ([a-z]+)")
 _VERB = re.compile(r"^(?:is|was|are|were|has|had|will|can|does|did|[a-z]{2,}(?:s|ed))$")
+_ADVERBS = frozenset({"no", "longer", "now", "just", "still", "never", "recently", "currently", "also"})
 _PRONOUNS = frozenset({"user", "i", "we", "it", "he", "she", "they", "there"})
 
 
@@ -233,7 +239,9 @@ def _subject(plain: str) -> frozenset[str]:
     words = [
         word for word in plain.split() if word not in ("the", "my", "his", "her", "their", "our", "a", "an")
     ]
-    if IS_CJK.search(plain) or not words or words[0] in _PRONOUNS:
+    while words and words[0] in _ADVERBS:
+        words = words[1:]
+    if IS_CJK.search(plain) or not words or words[0] in _PRONOUNS or lexicon.PAST.search(" ".join(words)):
         return frozenset()
     for i, word in enumerate(words[:5]):
         if _VERB.match(word) and not (i + 1 < len(words) and _VERB.match(words[i + 1]) and i == 0):
@@ -251,8 +259,7 @@ def _owner(text: str, plain: str) -> str:
     named = (
         len(subject) == 2 and text[:1].isupper() and _VERB.match(subject[1]) and not _VERB.match(subject[0])
     )
-    adverb = subject[:1] in (["no"], ["now"], ["just"], ["still"], ["never"], ["recently"], ["currently"])
-    event = adverb or lexicon.PAST.search(plain)
+    event = (subject[:1] and subject[0] in _ADVERBS) or lexicon.PAST.search(plain)
     return subject[0] if named and not event and subject[0] not in _PRONOUNS else ""
 
 
@@ -266,7 +273,7 @@ def _topic_cjk(plain: str) -> str:
         if (found := re.search(pattern, plain))
     ]
     topic = plain[: min(starts, default=0)]
-    if topic[:1] in _PREPOSITIONS or len(topic) > 6:
+    if topic[:1] in _PREPOSITIONS or len(topic) > 6 or lexicon.CHANGE.search(topic) or "戒" in topic:
         return ""
     return "".join(word for word in _words(topic) if not dated([word]))
 

@@ -19,7 +19,7 @@ STOP = _words("""
     shall should can could may might must to of in on at by for with from as that this these those there
     here
     and or but so if then than also very really just quite too about into over up out per each every go goes going
-    usually often always sometimes normally generally s t m re ve ll
+    away usually often always sometimes normally generally s t m re ve ll
     d im ive who which what when where how
 """)
 CJK_STOP = frozenset(
@@ -83,7 +83,8 @@ ACHIEVED = re.compile(
 )
 INTENDED = re.compile(
     r"\b(?:looking for|plans?|planning|wants? to|wanting|applying|applied|searching|hopes to|hoping|saving|"
-    r"going to|intends?|thinking (?:of|about)|considering|waiting|preparing|is writing|is reading|"
+    r"(?:is|are|am|im|were) going to|intends?|thinking (?:of|about)|considering|waiting|"
+    r"preparing|is writing|is reading|"
     r"is learning)\b"
     r"|找|打算|计划|想|准备|申请|希望|考虑|等|正在|在学|攒钱"
 )
@@ -129,7 +130,8 @@ DIRECTED = re.compile(
 # What statements are about. ONE: a person has one of these at a time, so another value replaces the first.
 # KEYED: one for each object ("favourite colour"). MANY: any number, so other values stand side by side.
 ONE = {
-    "home": r"\b(?:lives?|living|lived|resid(?:es?|ing)|home is|mov(?:ed|es|ing)|relocat(?:ed|es|ing)|"
+    "home": r"\b(?:lives?|living(?= in| with| at| on| alone)|lived|resid(?:es?|ing)|home is|"
+    r"mov(?:ed|es|ing)|relocat(?:ed|es|ing)|"
     r"settled|"
     r"based)\b(?: back)?(?: in| to)?|居住在|住在|定居在?|住|家在|搬家?[到去回]?了?|迁居?到?",
     "work": r"\b(?:(?:works?|worked|working)(?= as| at| for| in| with| remotely| from)|works$|(?:new|"
@@ -143,8 +145,9 @@ ONE = {
     r"driver|therapist|"
     r"dentist|pharmacist|professor|architect|carpenter|electrician|plumber|farmer|baker|translator|"
     r"editor)\b)|employed|for a living|"
-    r"new position)\b(?: as| at| for)?|工作|上班|职业|任职|入职|跳槽|就职|供职|失业|待业|没有工作|裁员|"
-    r"被裁|自由职业|创业|实习|(?:当|做)(?=.{0,8}(?:师|员|生|工|长|手|家|士|者|理|授|官))",
+    r"new position)\b(?: as| at| for)?|工作(?!时|日|电脑)|上班|职业|任职|入职|跳槽|就职|供职|失业|待业|"
+    r"没有工作|裁员|"
+    r"被裁|自由职业|创业|实习|(?:当|做)(?!.{0,12}(?:义工|志愿))(?=.{0,8}(?:师|员|生|工|长|手|家|士|者|理|授|官))",
     "partner": r"\b(?:single|married|engaged|dating|in a relationship|girlfriend|boyfriend|fianc[ée]e?|"
     r"wife|husband|"
     r"spouse|divorced|separated|widowed|broke up|split up)\b|单身|结婚|已婚|订婚|离婚|分手|谈?恋爱|"
@@ -179,7 +182,7 @@ KEYED = {
 MANY = {
     "likes": r"\b(?:likes?|loves?|enjoys?|fond of|adores?|into|fan of|dislikes?|hates?|cant stand)\b|"
     r"喜欢|喜爱|热爱|爱好是?|爱|讨厌|不喜欢",
-    "has": r"\b(?:has|have|having|had|owns?|owned|got|keeps?)\b|拥有|养了?|有了?",
+    "has": r"\b(?:has|have|having|had|owns?|owned|keeps?)\b|拥有|养了?|有了?",
     "allergic": r"\b(?:allergic|allerg(?:y|ies)|intolerant|intolerance)\b|过敏|不耐受",
     "visits": r"\b(?:visit(?:ed|s|ing)?|travell?ed|went|trip|been)\b|去过|去了|旅行|旅游",
     "reads": r"\b(?:reads?|reading|watch(?:ed|es|ing)?|saw|seen)\b|看了|读了|看过|读过|在看|在读",

@@ -10,7 +10,7 @@ import re
 
 from . import lexicon
 from .data import Verdict
-from .evidence import Evidence, dated
+from .evidence import Evidence, dated, is_concept
 
 
 def in_order(a: Evidence, b: Evidence) -> bool:
@@ -32,10 +32,14 @@ def shared_objects(new: Evidence, old: Evidence) -> frozenset[str]:
     both = new.objects & old.objects
     if new.subject == old.subject and not (new.copular and old.copular):
         both -= new.subject
+    return _in_pairs(both, new, old)
+
+
+def _in_pairs(words: frozenset[str], new: Evidence, old: Evidence) -> frozenset[str]:
     if not new.chinese or not old.chinese or min(len(new.objects), len(old.objects)) == 1:
-        return both
-    in_pairs = "".join(new.pairs & old.pairs)
-    return frozenset(word for word in both if word in in_pairs or len(word) > 1 or word.isdigit())
+        return words
+    pairs = "".join(new.pairs & old.pairs)
+    return frozenset(word for word in words if word in pairs or len(word) > 1 or word.isdigit())
 
 
 def covered(shared: frozenset[str], old: Evidence, share: float = 0.4) -> bool:
@@ -47,14 +51,15 @@ def _denied(new: Evidence, old: Evidence) -> Verdict | None:
     """ "not Austria", "from Slack to Teams": what is denied is what was known."""
     if new.others and old.others and not new.others & old.others:
         return None
-    hit = new.denied & old.words
-    if not hit or (old.negated and not new.corrected):
+    if not new.denied & old.words or (old.negated and not new.corrected):
         return None
-    known = frozenset(word for word in old.objects if not dated([word])) or old.objects or old.words
-    share = len(hit) / len(new.denied)
+    known = frozenset(word for word in old.objects if not dated([word])) or old.objects
+    hit = new.denied & (known & _in_pairs(known, new, old) if known else old.words)
     most = 0.3 if new.corrected or new.replaced or new.ended else 0.5
-    if share >= 0.5 and (hit & known or len(hit) > 1) and len(hit & known or hit) >= most * len(known):
-        return Verdict("contradicts", "says that what was known does not hold", 3 + share)
+    if hit and len(hit) >= 0.5 * len(new.denied & new.objects or hit) and len(hit) >= most * len(known):
+        return Verdict(
+            "contradicts", "says that what was known does not hold", 3 + len(hit) / len(new.denied)
+        )
     return None
 
 
@@ -85,7 +90,7 @@ def _introduced(new: Evidence, old: Evidence) -> bool:
         return any(
             old.plain.endswith((start, start + "了")) or re.search(f"叫{start}|{_KIN_CJK}{start}", old.plain)
             for start in (new.plain[:n] for n in range(2, 7) if n < len(new.plain))
-            if not old.plain.startswith(start) or len(start) == len(old.plain)
+            if not is_concept(start) and (not old.plain.startswith(start) or len(start) == len(old.plain))
         )
     return bool(new.subject & old.introduced)
 
@@ -110,6 +115,15 @@ def _reversed(new: Evidence, old: Evidence) -> Verdict | None:
     if not (new.negated or new.ended or new.changed) and 2 * len(shared) < len(new.objects):
         return None
     share = len(shared & turned) / smaller
+    if (new.intended and not old.intended) or (
+        new.subject != old.subject and not _names_in(new, old) and new.subject
+    ):
+        return None
+    specific = frozenset(word for word in new.objects & turned if not dated([word]))
+    if new.negated or new.ended:
+        concept = concept if shared or not specific else frozenset()
+        if 2 * len(shared & turned) < len(specific) or (old.one - new.one and not new.one):
+            share = 0.0
     if (share >= 0.5 and covered(shared, old)) or (concept and new.ended):
         return Verdict("contradicts", "says the opposite of what was known", 2 + share + len(concept))
     return None
@@ -150,6 +164,13 @@ def _vague(new: Evidence, old: Evidence) -> Verdict | None:
     )
 
 
+def _role_and_place(new: Evidence, old: Evidence) -> bool:
+    """Whether one says as what somebody works, and the other only where."""
+    roles = [bool(re.search(r" as |is an? |当|做|职业", one.plain)) for one in (new, old)]
+    places = [bool(re.search(r" (?:at|for|in) |在", one.plain)) for one in (new, old)]
+    return roles == [not place for place in places] and roles[0] != roles[1]
+
+
 def _one(new: Evidence, old: Evidence) -> Verdict | None:
     """Another value of what a person has one of."""
     concepts = new.one & old.one
@@ -160,11 +181,16 @@ def _one(new: Evidence, old: Evidence) -> Verdict | None:
         return None
     if _speaks_of_another(new, old) or _speaks_of_another(old, new):
         return Verdict("different", "about someone else")
+    elsewhere = new.subject and new.subject != old.subject and not _names_in(new, old)
+    if elsewhere or (concepts <= {"age", "vehicle"} and ("has" in new.many) != ("has" in old.many)):
+        return None
     shared = shared_objects(new, old)
     if new.status and old.status and not new.status & old.status:
         return Verdict("contradicts", "what was known has changed", 2)
     if old.objects - old.subject and old.objects <= new.objects:
         return Verdict("extends", "says what was known and more", 1)
+    if concepts == {"work"} and not new.changed and _role_and_place(new, old):
+        return Verdict("extends", "says more of the same work", 1)
     if shared - old.subject and not new.changed and not dated(new.objects ^ old.objects):
         return None
     return Verdict(
@@ -211,7 +237,8 @@ def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
     if new.replaced and (old.copular or new.definite) and new.subject and new.subject == old.subject:
         return Verdict("contradicts", "another value of the same", 1)
     shared, keys = shared_objects(new, old), new.keyed & old.keyed
-    if "name" in keys and new.others == old.others and not shared and not new.many | old.many:
+    same_owner = new.subject == old.subject and (new.owner == old.owner or not new.chinese or new.corrected)
+    if "name" in keys and same_owner and new.others == old.others and not shared and not new.many | old.many:
         return Verdict("contradicts", "another name of the same", 1)
     if keys == {"name"} and "has" in new.many & old.many and not (new.changed or new.corrected):
         return Verdict("different", "one of another name")
