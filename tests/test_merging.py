@@ -330,6 +330,7 @@ def test_instructions_and_schema_stay_under_a_thousand_tokens(
 # Properties
 
 VOCABULARY = """
+    C++ C# * ( ) [a | ? + \\ 叫 用C++写后端 女儿 小米上
     likes dislikes lives moved works not no longer tea coffee Berlin Lisbon sister's brother 3 4 June dog Rex now
     actually and , . ; the is named 喜欢 不 住在 北京 上海 搬到 茶 妹妹 5月4日
 """

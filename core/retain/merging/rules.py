@@ -87,15 +87,19 @@ def _speaks_of_another(a: Evidence, b: Evidence) -> bool:
 def _introduced(new: Evidence, old: Evidence) -> bool:
     """Whether the memory introduces whom the fact begins with."""
     if new.chinese:
+        starts = (new.plain[:n] for n in range(2, 7) if n < len(new.plain))
         return any(
-            old.plain.endswith((start, start + "了")) or re.search(f"叫{start}|{_KIN_CJK}{start}", old.plain)
-            for start in (new.plain[:n] for n in range(2, 7) if n < len(new.plain))
-            if not is_concept(start) and (not old.plain.startswith(start) or len(start) == len(old.plain))
+            start in old.plain and not is_concept(start) and _introduces(old.plain, start) for start in starts
         )
     return bool(new.subject & old.introduced)
 
 
-_KIN_CJK = "(?:" + "|".join(word for word in lexicon.OTHERS if not word.isascii()) + ")"
+def _introduces(plain: str, name: str) -> bool:
+    before, _, after = plain.rpartition(name)
+    return bool(before) and (after in ("", "了") or before.endswith(("叫", *_KIN_CJK)))
+
+
+_KIN_CJK = tuple(word for word in lexicon.OTHERS if not word.isascii())
 
 
 def _names_in(new: Evidence, old: Evidence) -> bool:
