@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def _check_chains(memory: Memory) -> None:
         raise Broken("versions and changes do not match")
     if loose:
         raise Broken("evidence without its message")
-    for one, other in zip(rows, rows[1:], strict=False):
+    for one, other in pairwise(rows):
         if one.memory_id == other.memory_id:
             if other.version != one.version + 1 or one.valid_to > other.valid_from or one.valid_to == FOREVER:
                 raise Broken(f"versions of {one.memory_id} do not follow one another")

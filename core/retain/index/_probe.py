@@ -1,7 +1,7 @@
 """Whether a shard loads, tried in a process of its own.
 
-A shard that was cut off on a full disk can end the process that loads it (the engine maps its files into memory, and a
-file without its pages is a bus error). So a shard that was not closed properly is loaded by somebody else first.
+A shard that was cut off on a full disk can end the process that loads it: the engine maps its files into memory, and
+a file without its pages is a bus error. So a shard that was not closed properly is loaded by somebody else first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def loads(folder: Path, dimensions: int) -> bool:
     command = [sys.executable, "-m", "retain.index._probe", str(folder), str(dimensions)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, timeout=SECONDS)
+        done = subprocess.run(  # noqa: S603 - this interpreter, and a folder of ours
+            command, env=environment, capture_output=True, timeout=SECONDS
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         _log.warning("the index in %s could not be tried: %s", folder, error)
         return not isinstance(error, subprocess.TimeoutExpired)

@@ -1,0 +1,160 @@
+"""What is erased is gone: from every answer, from every table, and from the bytes of every file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retain import Erasure, Memory, Message, StorageError
+from tests.fakes import HashEmbedder
+
+MARKER = "Qwyjibo"
+CHINESE = "魑魅魍魉"
+EMBEDDER = HashEmbedder(64)
+
+
+def opened(path: Any, **options: Any) -> Memory:
+    return Memory(path, llm=None, embedder=EMBEDDER, **options)
+
+
+def tell(memory: Memory, user: str, word: str) -> None:
+    added = memory.add(
+        [Message(f"I live near {word} street. I like {word} tea.", id=f"{word}-1", name=word)],
+        user_id=user,
+        session_id=f"session {word}",
+        metadata={"note": f"{word} note", word: 1},
+    )
+    memory.update(added[0].memory_id, f"Lives near {word} square")
+    memory.undo(memory.delete(added[1].memory_id).id)
+    memory.record(Message("", data={"call": word}), user_id=user, session_id=word)
+    memory.add(f"I have a {word} dog", user_id=user, instructions=f"about {word}", background=True)
+    memory.flush()
+
+
+def found_in(folder: Path, needles: list[bytes]) -> list[str]:
+    return [
+        f"{path.name}: {needle!r}"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        for needle in needles
+        if needle in path.read_bytes()
+    ]
+
+
+def needles_of(memory: Memory, user: str) -> list[bytes]:
+    """Words, ids, and vectors of a user, as bytes."""
+    items = memory.get_all(user_id=user)
+    words = [MARKER.encode(), CHINESE.encode(), MARKER.lower().encode()]
+    ids = [it.id.encode() for it in items] + [m.id.encode() for m in memory.messages(user_id=user)]
+    with memory._do.store.ledger.database.reading() as db:
+        rows = db.exec_driver_sql(
+            "SELECT vector FROM vectors JOIN versions ON versions.id = version_id WHERE user_id = ?", (user,)
+        ).all()
+    vectors = [np.frombuffer(row.vector, "<f4")[:8].tobytes() for row in rows]
+    return [*words, *ids, *vectors, user.encode()]
+
+
+def test_no_byte_of_an_erased_user_stays_in_any_file(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        tell(memory, "mallory", MARKER)
+        tell(memory, "mallory", CHINESE)
+        tell(memory, "alice", "ordinary")
+        needles = needles_of(memory, "mallory")
+        assert len(needles) > 20
+        memory._do.store.index._flush()  # type: ignore[attr-defined]
+        kinds = {needle for needle in needles if any(str(needle) in line for line in found_in(tmp_path, needles))}
+        assert len(kinds) > len(needles) * 0.8, "the search has to be able to find them"
+        before = [it.to_dict() for it in memory.get_all(user_id="alice")]
+        preview = memory.erase(user_id="mallory", dry_run=True)
+        erased = memory.erase(user_id="mallory")
+        assert (erased.versions, erased.messages) == (preview.versions, preview.messages)
+        assert found_in(tmp_path, needles) == []
+        assert memory.verify()
+        assert [it.to_dict() for it in memory.get_all(user_id="alice")] == before
+        assert memory.search("ordinary tea", user_id="alice")
+        assert not memory.search(MARKER, user_id="mallory")
+    assert found_in(tmp_path, needles) == []
+    with opened(tmp_path) as memory:
+        assert memory.verify()
+    assert found_in(tmp_path, needles) == []
+
+
+def test_an_erasure_after_a_change_of_embedder_leaves_no_vector_of_the_old_one(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        tell(memory, "mallory", MARKER)
+        needles = needles_of(memory, "mallory")
+        memory.reindex(HashEmbedder(32, "test/other"))
+        needles += needles_of(memory, "mallory")
+        memory.erase(user_id="mallory")
+        assert found_in(tmp_path, needles) == []
+
+
+def test_a_preview_erases_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        tell(memory, "alice", "ordinary")
+        preview = memory.erase(user_id="alice", dry_run=True)
+        assert preview.dry_run
+        assert preview.memories == 3
+        assert preview.messages == 3
+        assert memory.count(user_id="alice") == 3
+        assert memory.erase(user_id="alice") == Erasure(
+            **{**{name: getattr(preview, name) for name in preview.__slots__}, "dry_run": False}
+        )
+        assert memory.erase(user_id="alice", dry_run=True).versions == 0
+
+
+def test_bytes_that_a_killed_erasure_left_go_when_the_store_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as memory:
+        tell(memory, "mallory", MARKER)
+        needles = needles_of(memory, "mallory")
+
+        def killed() -> None:
+            raise StorageError("killed here")
+
+        monkeypatch.setattr(memory._do.store.ledger.database, "compact", killed)
+        with pytest.raises(StorageError, match="killed"):
+            memory.erase(user_id="mallory")
+        assert memory.count(user_id="mallory") == 0
+    with opened(tmp_path) as memory:
+        assert found_in(tmp_path, needles) == []
+        assert memory.verify()
+
+
+def test_a_damaged_index_that_was_put_aside_is_erased_too(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        tell(memory, "mallory", MARKER)
+        needles = needles_of(memory, "mallory")
+    for path in (tmp_path / "index-0").rglob("*.json"):
+        path.write_text("{")
+    with opened(tmp_path) as memory:
+        memory.erase(user_id="mallory")
+        assert found_in(tmp_path, needles) == []
+
+
+def test_work_under_way_for_an_erased_user_brings_nothing_back(tmp_path: Path) -> None:
+    with opened(tmp_path, resume_on_open=False) as memory:
+        memory._do._worker.stop(drain=False)
+        memory.add("I am Mallory", user_id="mallory", background=True)
+        [job] = memory.pending()
+        leased = memory._do.store.ledger.jobs.lease_one(memory._do.remembering.owner, job.id)
+        assert leased is not None
+        memory.erase(user_id="mallory")
+        from retain._io import Inline, run_inline
+
+        assert not run_inline(memory._do.remembering.finish(Inline(), leased)).changes
+        assert memory.count(user_id="mallory") == 0
+        assert not memory.pending()
+
+
+async def test_the_async_face_erases_alike(tmp_path: Path) -> None:
+    async with opened(tmp_path) as memory:
+        await memory.aadd(f"I like {MARKER}", user_id="mallory")
+        await memory.aerase(user_id="mallory")
+        assert found_in(tmp_path, [MARKER.encode()]) == []
+        assert os.listdir(tmp_path)
