@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from retain import Message, ModelError, ModelReplyError
+from retain import Memory, Message, ModelError, ModelReplyError, _operations
 from retain.merging import Decision, NewFact
 from retain.ports import Prompt
 from tests.conftest import Face, Opener
-from tests.fakes import ScriptedMerger, ScriptedModel, facts, updating_nearest
+from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, Ticking, facts, updating_nearest
 
 
 def texts(memory: Face, **scope: str) -> list[str]:
@@ -276,3 +277,36 @@ def test_a_redactor_masks_everything_that_is_stored_or_sent(open_memory: Opener)
     everything = [*memory.messages(user_id="alice"), hit.memory, *memory.history(change.memory_id)]
     assert "555-0100" not in model.shown() + "".join(str(item.to_dict()) for item in everything)
     assert hit.memory.metadata == {"phone": ["<phone>"]}
+
+
+def test_work_for_a_model_is_not_done_without_one(tmp_path: Path) -> None:
+    said = Message("I live in Berlin")
+    with Memory(tmp_path, llm=ScriptedModel([OSError("down")]), embedder=HashEmbedder()) as memory:
+        with pytest.raises(ModelError):
+            memory.add(said, user_id="alice")
+    with Memory(tmp_path, llm=None, embedder=HashEmbedder(), resume_on_open=False) as memory:
+        with pytest.raises(ModelError, match="test/scripted"):
+            memory.resume()
+        assert memory.count() == 0
+    model = ScriptedModel([facts("Lives in Berlin")])
+    with Memory(tmp_path, llm=model, embedder=HashEmbedder(), resume_on_open=False) as memory:
+        assert [change.text for result in memory.resume() for change in result] == ["Lives in Berlin"]
+
+
+def test_an_opened_store_finishes_what_was_begun(tmp_path: Path) -> None:
+    with Memory(tmp_path, llm=ScriptedModel([OSError("down")]), embedder=HashEmbedder()) as memory:
+        with pytest.raises(ModelError):
+            memory.add("I live in Berlin", user_id="alice")
+        due = memory.pending()[0].retry_at
+    later = Ticking(due + timedelta(seconds=1))
+    model = ScriptedModel([facts("Lives in Berlin")])
+    with Memory(tmp_path, llm=model, embedder=HashEmbedder(), now=later) as memory:
+        assert memory.flush(20)
+        assert texts(Face(memory, None), user_id="alice") == ["Lives in Berlin"]
+
+
+def test_the_missing_model_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _operations._say_once_that_there_is_no_model.cache_clear()
+    for name in ("one", "two"):
+        Memory(tmp_path / name, embedder=HashEmbedder()).close()
+    assert sum("no model" in record.message for record in caplog.records) == 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import IO as IO_
@@ -44,6 +46,8 @@ from .types import (
 )
 from .windowing import WINDOW_TOKENS
 
+_log = logging.getLogger("retain")
+
 
 class Environment(Enum):
     DEFAULT = "from the environment"
@@ -76,6 +80,8 @@ class Operations:
         now: Callable[[], datetime] = now_utc,
     ) -> None:
         self.llm = default_model() if isinstance(llm, Environment) else llm
+        if self.llm is None and isinstance(llm, Environment):
+            _say_once_that_there_is_no_model()
         _check_ports(self.llm, embedder, reranker)
         inputs.limit_of(window_tokens, "window_tokens")
         self._masking = Masking(redactor)
@@ -307,6 +313,14 @@ class Operations:
     async def repair(self, io: IO) -> Agreement:
         self.store.check()
         return await self.store.repair(io)
+
+
+@cache
+def _say_once_that_there_is_no_model() -> None:
+    _log.warning(
+        "no model is configured (OPENAI_API_KEY is not set): statements are kept word for word. Pass llm=... to "
+        "extract and merge with one, or llm=None to keep it so."
+    )
 
 
 def folder_of(path: str | PathLike[str] | None, ledger: str | None) -> Path | None:

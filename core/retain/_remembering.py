@@ -199,6 +199,11 @@ class Remembering:
         result = AddResult(job.id, "done", messages=tuple(message.id for message in said))
         if not job.infer:
             return await self._keep(io, job, said, result)
+        if job.model and self._llm is None:
+            raise ModelError(
+                f"this add was journaled for the model {job.model!r}, and this Memory has none: open one with "
+                "llm=..., and resume() or retry() finishes it"
+            )
         return await self._infer(io, job, said, result)
 
     async def _keep(
