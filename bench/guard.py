@@ -20,6 +20,7 @@ from pathlib import Path
 
 import chinese
 import merging as merging_bench
+
 from retain import merging
 from retain.prompts import extraction
 from retain.tokens import count_tokens
@@ -32,7 +33,9 @@ def retrieval() -> dict[str, float]:
     data = json.loads(chinese.FILE.read_text(encoding="utf-8"))
     figures = {}
     for language, (of, by) in chinese.PAIRS.items():
-        found = chinese.searched([one[of] for one in data["memories"]], [one[by] for one in data["questions"]])
+        found = chinese.searched(
+            [one[of] for one in data["memories"]], [one[by] for one in data["questions"]]
+        )
         for k, value in zip(chinese.KS, chinese.recall(found, data["questions"], "all"), strict=True):
             figures[f"retrieval, {language}, recall@{k}"] = value
     return figures
@@ -63,16 +66,22 @@ def prompts() -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--accept", action="store_true", help="record today's figures")
     options = parser.parse_args()
     figures = retrieval() | decisions() | prompts()
     if options.accept:
-        RECORD.write_text(json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=1) + "\n")
+        RECORD.write_text(
+            json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=1) + "\n"
+        )
     record = json.loads(RECORD.read_text())
     worse = [name for name, value in record.items() if figures.get(name, 0.0) < value - MARGIN]
     for name, value in figures.items():
-        print(f"{name:45} {value:.3f}  on record {record.get(name, 0.0):.3f}{'  WORSE' if name in worse else ''}")
+        print(
+            f"{name:45} {value:.3f}  on record {record.get(name, 0.0):.3f}{'  WORSE' if name in worse else ''}"
+        )
     if worse:
         print(f"{len(worse)} figures are worse than on record by more than {MARGIN}")
     return 1 if worse else 0

@@ -54,7 +54,9 @@ BAD_ADDS: list[tuple[str, Callable[[Face], Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("call", "says"), [case[1:] for case in BAD_ADDS], ids=[case[0] for case in BAD_ADDS])
+@pytest.mark.parametrize(
+    ("call", "says"), [case[1:] for case in BAD_ADDS], ids=[case[0] for case in BAD_ADDS]
+)
 def test_a_bad_add_changes_nothing(memory: Face, call: Callable[[Face], Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         call(memory)

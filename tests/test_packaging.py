@@ -29,7 +29,8 @@ def test_the_three_versions_are_equal() -> None:
 
 
 def test_folder_names_are_no_import_names() -> None:
-    assert run("import importlib.util as u; print(u.find_spec('core'), u.find_spec('langmem_adapter'))") == "None None"
+    found = run("import importlib.util as u; print(u.find_spec('core'), u.find_spec('langmem_adapter'))")
+    assert found == "None None"
 
 
 def test_importing_the_engine_loads_neither_framework_nor_anything_heavy() -> None:

@@ -29,7 +29,9 @@ def test_search_finds_by_words_and_ranks_the_best_first(pets: Face) -> None:
 
 
 def test_search_never_shows_another_user_s_memories(pets: Face) -> None:
-    assert {hit.memory.user_id for hit in pets.search("canary parrot cat", user_id="alice", limit=50)} == {"alice"}
+    assert {hit.memory.user_id for hit in pets.search("canary parrot cat", user_id="alice", limit=50)} == {
+        "alice"
+    }
     assert pets.search("parrot", user_id="ali") == []
     assert pets.search("parrot", user_id="alice", agent_id="other") == []
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_type
 
-from retain import AddResult, Change, Changes, Completion, Context, Hits, Memory, MemoryItem, Page, Prompt, Schema
+from retain import (
+    AddResult,
+    Change,
+    Changes,
+    Completion,
+    Context,
+    Hits,
+    Memory,
+    MemoryItem,
+    Page,
+    Prompt,
+    Schema,
+)
 
 
 class Model:
