@@ -41,6 +41,7 @@ def replaced(old: str, new: str) -> str:
         clause
         for i, (before, clause) in enumerate(clauses)
         if i != touched
+        and not read(clause).one & read(new).one  # it too tells what there is only one of
         and missing(clause, new)
         and not (before.strip() == "with" and read(clause).words & read(new).words)
         and not (address and i == touched + 1 and before.strip() == "," and not read(clause).concepts)
