@@ -1,6 +1,6 @@
 """LoCoMo from end to end with one model: memories built from the conversation, questions answered from them.
 
-    python bench/end_to_end.py locomo.json [--conversation conv-26] [--questions 60] [--budget 1000]
+    python bench/end_to_end.py locomo.json [--conversation conv-26] [--sessions 6] [--questions 60] [--budget 1000]
 
 A conversation is added session by session, as it happened; then every question is answered four times by the
 same model, at temperature 0 and within the same token budget of context:
@@ -26,6 +26,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +66,34 @@ def main() -> None:
     if model is None:
         sys.exit("set OPENAI_API_KEY and OPENAI_BASE_URL, and install the extra `openai`")
     [conversation] = [c for c in load(options.data) if c.name == options.conversation]
+    conversation = beginning(conversation, options.sessions)
     folder = options.work / conversation.name
     with Memory(folder / "store", llm=model) as memory:
         built = build(memory, conversation, folder / "built.json")
         contexts = Contexts(memory, conversation, options.budget)
         answers = Answers(folder / "answers.json", model, contexts)
         rows = list(ask(answers, sample(conversation.questions, options.questions)))
-    results = {"conversation": conversation.name, "budget": options.budget, "built": built, "f1": table(rows)}
+    sessions = len({turn.session for turn in conversation.turns})
+    results = {
+        "conversation": conversation.name,
+        "sessions": sessions,
+        "budget": options.budget,
+        "built": built,
+        "f1": table(rows),
+    }
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(results, indent=1) + "\n")
     show(results)
+
+
+def beginning(conversation: Conversation, sessions: int | None) -> Conversation:
+    """The first sessions, with the questions whose evidence lies in them."""
+    if sessions is None:
+        return conversation
+    turns = tuple(turn for turn in conversation.turns if turn.session <= sessions)
+    said = {name for turn in turns for name in turn.ids}
+    asked = tuple(q for q in conversation.questions if q.evidence and set(q.evidence) <= said)
+    return replace(conversation, turns=turns, questions=asked)
 
 
 # --- memories -----------------------------------------------------------------------------------------------
