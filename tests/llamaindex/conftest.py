@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from llama_index.core import Settings
@@ -56,9 +58,15 @@ def face(request: pytest.FixtureRequest) -> Face:
 
 
 @pytest.fixture(autouse=True)
-def _no_loop_of_its_own() -> None:
+def _no_loop_is_left_open(request: pytest.FixtureRequest) -> None:
     """LlamaIndex's sync methods make an event loop where a thread never had one, and never close it. A thread that
     had one, and has it no more, gets one for the length of the call."""
+    if request.node.get_closest_marker("asyncio") is not None:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that there is none yet
+        with suppress(RuntimeError):  # there is none, as it should be
+            asyncio.get_event_loop().close()
     asyncio.set_event_loop(None)
 
 
@@ -72,6 +80,5 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def told(engine: Counted, *statements: str, user_id: str = "alice") -> None:
-    """What earlier conversations left behind."""
-    for statement in statements:
-        engine.memory.add(statement, user_id=user_id)
+    """What earlier conversations left behind, as it stands."""
+    engine.memory.add(list(statements), user_id=user_id, infer=False)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActAgent
 from llama_index.core.workflow import Context
-from llama_index.memory.retain import RetainMemory
 
+from llama_index.memory.retain import RetainMemory
 from tests.llamaindex.conftest import Counted, Remembers, told
 from tests.llamaindex.fakes import (
     Calling,

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from llama_index.core import Settings
 from llama_index.core.llms import MockLLM
-from llama_index.memory.retain import LlamaIndexModel, RetainMemory, close_engines, open_engine
 
+from llama_index.memory.retain import LlamaIndexModel, RetainMemory, close_engines, open_engine
 from retain import InputError, Memory, StorageError
 from tests.llamaindex.conftest import Counted, Remembers, told
 from tests.llamaindex.fakes import (
@@ -131,6 +131,19 @@ def test_the_same_question_is_recalled_anew_in_the_next_turn(engine: Counted, re
     told(engine, "I live in Lisbon.")
     assert "Lisbon" in text_of(pairs(memory.get(input="Where do I live?")))
     assert engine.count("recall") == 2
+
+
+def test_answers_can_be_kept_out_of_the_memory(face: Face, engine: Counted, remembers: Remembers) -> None:
+    memory = remembers(remember_answers=False)
+    face(
+        memory,
+        "put_messages",
+        [user("I like cheese."), assistant("Noted."), user("I own a boat."), assistant("Nice.")],
+    )
+    assert sorted(engine.texts()) == ["I like cheese.", "I own a boat."]
+    said = engine.memory.messages(user_id="alice")
+    assert [message.add_id is not None for message in said] == [True, False, True, False]
+    assert roles(pairs(memory.get_all())) == ["user", "assistant", "user", "assistant"]
 
 
 def test_the_past_of_other_users_is_not_recalled(engine: Counted, remembers: Remembers) -> None:

@@ -25,11 +25,12 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What the messages of a conversation are remembered with."""
+    """What the messages of a conversation are remembered with. answers: the assistant's are remembered, too."""
 
     metadata: Mapping[str, Any] | None = None
     instructions: str | None = None
     background: bool = True
+    answers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +135,19 @@ class Conversation:
 
     async def remember(self, io: IO, said: Sequence[Message], settled: Settled) -> None:
         """Add messages to the long-term memory; those that are journaled already are taken up, each once."""
-        if not said:
+        told = [message for message in said if settled.answers or message.role == "user"]
+        if len(told) < len(said):
+            await self._record(io, said)
+        if not told:
             return
-        for message in said:
+        for message in told:
             if message.role == "user":
                 self._claim(message)
         memory = self.memory
         await io.call(
             memory.add,
             memory.aadd,
-            list(said),
+            told,
             **self.ids,
             session_id=self.session_id,
             metadata=settled.metadata,

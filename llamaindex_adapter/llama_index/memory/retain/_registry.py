@@ -19,7 +19,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms.llm import LLM
 from llama_index.core.settings import Settings
 
-from retain import FROM_ENVIRONMENT, Embedder, EmbedderMismatchError, LanguageModel, Memory
+from retain import FROM_ENVIRONMENT, Embedder, EmbedderMismatchError, InputError, LanguageModel, Memory
 from retain._opening import IN_MEMORY, default_folder
 
 from ._conversation import Conversation
@@ -37,6 +37,17 @@ _conversations: WeakValueDictionary[str, Conversation] = WeakValueDictionary()
 _engines: WeakValueDictionary[str, Memory] = WeakValueDictionary()
 # Strong: requests come and go, and opening a store for each would cost what remembering costs.
 _opened: dict[Key, Memory] = {}
+
+
+def check_owner(
+    user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None, **_: object
+) -> None:
+    """Raises InputError where nobody owns what is to be made."""
+    if user_id is None and agent_id is None and run_id is None:
+        raise InputError(
+            "whose memory? pass at least one of user_id=, agent_id=, run_id=. An engine that makes its own memory "
+            "(memory_cls=RetainMemory) cannot know: pass memory=RetainMemory.from_defaults(user_id=...) instead"
+        )
 
 
 def shared_conversation(live_id: str, make: Callable[[], Conversation]) -> Conversation:

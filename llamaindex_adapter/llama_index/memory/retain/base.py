@@ -17,7 +17,7 @@ from retain.tokens import count_tokens
 
 from ._conversation import Conversation, Settled, Wanted
 from ._convert import from_journal
-from ._registry import Model, Path_, engine_on, open_engine, shared_conversation
+from ._registry import Model, Path_, check_owner, engine_on, open_engine, shared_conversation
 from ._window import fitting, inserted, message_tokens
 
 TOKEN_LIMIT = 30_000  # the limit of LlamaIndex's own `Memory`
@@ -50,6 +50,7 @@ class RetainMemory(BaseMemory):
     recall_tokens: int = Field(default=RECALL_TOKENS, ge=0)
     insert_method: Literal["user", "system"] = "user"
     background: bool = True
+    remember_answers: bool = True
     patience: float = Field(default=PATIENCE, ge=0)
     instructions: str | None = None
     metadata: dict[str, Any] | None = None
@@ -83,6 +84,7 @@ class RetainMemory(BaseMemory):
         recall_tokens: int = RECALL_TOKENS,
         insert_method: Literal["user", "system"] = "user",
         background: bool = True,
+        remember_answers: bool = True,
         patience: float = PATIENCE,
         instructions: str | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -103,6 +105,8 @@ class RetainMemory(BaseMemory):
             the only system message and a provider's cache of the earlier messages good; "system" merges them into
             the system message that leads the history, or makes one.
         background: remember while the conversation goes on; False waits until each turn is remembered.
+        remember_answers: False keeps what the assistant says in the history only. Small models, asked to extract
+            from both, tend to take the assistant's general knowledge for facts.
         patience: seconds that recalling waits for what earlier conversations are still adding.
         instructions: what to remember or leave out, in words, for the model that extracts.
         metadata: what memories of this conversation carry. filters, threshold: which ones are recalled.
@@ -110,7 +114,7 @@ class RetainMemory(BaseMemory):
 
         Raises InputError where no id is given, and what opening the store raises.
         """
-        _check_owner(user_id, agent_id, run_id)
+        check_owner(user_id, agent_id, run_id)
         if memory is not None and (
             path is not None or embed_model is not None or llm is not FROM_ENVIRONMENT
         ):
@@ -125,6 +129,7 @@ class RetainMemory(BaseMemory):
             recall_tokens=recall_tokens,
             insert_method=insert_method,
             background=background,
+            remember_answers=remember_answers,
             patience=patience,
             instructions=instructions,
             metadata=None if metadata is None else dict(metadata),
@@ -137,8 +142,11 @@ class RetainMemory(BaseMemory):
             made.set(list(chat_history))
         return made
 
+    def __init__(self, **fields: Any) -> None:
+        check_owner(**fields)
+        super().__init__(**fields)
+
     def model_post_init(self, context: Any, /) -> None:
-        _check_owner(self.user_id, self.agent_id, self.run_id)
         if self.memory is not None:
             self.path = None if self.memory.folder is None else str(self.memory.folder)
             self.conversation = shared_conversation(self.live_id, self._new_conversation)
@@ -231,7 +239,7 @@ class RetainMemory(BaseMemory):
         """
         return run_inline(self._flush(INLINE, timeout))
 
-    async def aflush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as its sync twin
+    async def aflush(self, timeout: float | None = None) -> bool:
         """Async `flush`."""
         return await self._flush(ASYNCIO, timeout)
 
@@ -251,7 +259,7 @@ class RetainMemory(BaseMemory):
 
     @property
     def _settled(self) -> Settled:
-        return Settled(self.metadata, self.instructions, self.background)
+        return Settled(self.metadata, self.instructions, self.background, self.remember_answers)
 
     @property
     def _wanted(self) -> Wanted:
@@ -302,11 +310,3 @@ class RetainMemory(BaseMemory):
         talk = self._talk()
         await talk.finish(io, self._settled)
         return await io.call(talk.memory.flush, talk.memory.aflush, seconds)
-
-
-def _check_owner(user_id: str | None, agent_id: str | None, run_id: str | None) -> None:
-    if user_id is None and agent_id is None and run_id is None:
-        raise InputError(
-            "whose memory? pass at least one of user_id=, agent_id=, run_id=. An engine that makes its own memory "
-            "(memory_cls=RetainMemory) cannot know: pass memory=RetainMemory.from_defaults(user_id=...) instead"
-        )

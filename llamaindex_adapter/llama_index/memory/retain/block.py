@@ -8,14 +8,13 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.memory import BaseMemoryBlock
-from pydantic import model_validator
 
-from retain import Context, InputError, JournaledMessage, Scope
+from retain import Context, JournaledMessage, Scope
 from retain.memory import ASYNCIO
 
 from ._conversation import Conversation, Settled, Wanted
-from ._convert import remembered_text, to_journal
-from ._registry import open_engine, shared_conversation
+from ._convert import is_answer, remembered_text, to_journal
+from ._registry import check_owner, open_engine, shared_conversation
 from .base import PATIENCE, RECALL_TOKENS
 
 LOOK_BACK = 400  # messages of the journal that overflowing ones are looked for in; 30,000 tokens hold fewer
@@ -32,7 +31,8 @@ class RetainMemoryBlock(BaseMemoryBlock[str]):
     memory: the engine; by default the one at `path`, opened once per process, as `open_engine` does it.
     recall_tokens: how much of the prompt recalled memories may take.
     priority: 0 is never shortened; others give way, the highest number first, and keep their best memories.
-    background, patience, instructions, metadata, filters, threshold: as for `RetainMemory.from_defaults`.
+    background, remember_answers, patience, instructions, metadata, filters, threshold: as for
+        `RetainMemory.from_defaults`.
 
     Raises InputError where no id is given.
     """
@@ -46,6 +46,7 @@ class RetainMemoryBlock(BaseMemoryBlock[str]):
     path: str | None = None
     recall_tokens: int = Field(default=RECALL_TOKENS, gt=0)
     background: bool = True
+    remember_answers: bool = True
     patience: float = Field(default=PATIENCE, ge=0)
     instructions: str | None = None
     metadata: dict[str, Any] | None = None
@@ -55,13 +56,13 @@ class RetainMemoryBlock(BaseMemoryBlock[str]):
     memory: Any = Field(default=None, exclude=True, repr=False)
     conversations: Any = Field(default_factory=dict, exclude=True, repr=False)
 
-    @model_validator(mode="after")
-    def _owned(self) -> RetainMemoryBlock:
-        if not self._scope:
-            raise InputError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
+    def __init__(self, **fields: Any) -> None:
+        check_owner(**fields)
+        super().__init__(**fields)
+
+    def model_post_init(self, context: Any, /) -> None:
         if self.memory is None:
             self.memory = open_engine(self.path)
-        return self
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> RetainMemoryBlock:
         return self.model_copy()
@@ -122,7 +123,7 @@ class RetainMemoryBlock(BaseMemoryBlock[str]):
     async def _read_along(self, talk: Conversation, shown: Sequence[ChatMessage], *, look_back: int) -> None:
         known = await talk.journaled(ASYNCIO, look_back)
         new = _news([_line(message) for message in known], [_said(message) for message in shown])
-        settled = Settled(self.metadata, self.instructions, self.background)
+        settled = Settled(self.metadata, self.instructions, self.background, self.remember_answers)
         await talk.remember(ASYNCIO, [to_journal(message) for message in shown[new:]], settled)
 
 
@@ -154,12 +155,12 @@ def _news(known: Sequence[Line], window: Sequence[Line]) -> int:
 
 
 def _without_repeats(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The messages that can be remembered. An agent hands over the message at hand twice: once is enough."""
+    """What users said and assistants answered. An agent hands over the message at hand twice: once is enough."""
     kept: list[ChatMessage] = []
     for message in messages:
-        if not remembered_text(message).strip():
+        told = message.role == MessageRole.USER and bool(remembered_text(message).strip())
+        if not told and not is_answer(message):
             continue
-        repeated = kept and kept[-1].role == message.role and kept[-1].content == message.content
-        if not repeated:
+        if not (kept and kept[-1].role == message.role and kept[-1].content == message.content):
             kept.append(message)
     return kept

@@ -14,7 +14,7 @@ from retain.memory import ASYNCIO, INLINE
 
 from ._conversation import Conversation
 from ._convert import from_journal
-from ._registry import alive, engine_on, keep_alive, open_engine
+from ._registry import alive, check_owner, engine_on, keep_alive, open_engine
 
 
 class RetainChatStore(BaseChatStore):
@@ -40,9 +40,11 @@ class RetainChatStore(BaseChatStore):
     def class_name(cls) -> str:
         return "RetainChatStore"
 
+    def __init__(self, **fields: Any) -> None:
+        check_owner(**fields)
+        super().__init__(**fields)
+
     def model_post_init(self, context: Any, /) -> None:
-        if not self._scope:
-            raise InputError("whose histories? pass at least one of user_id=, agent_id=, run_id=")
         if self.memory is None:
             self.memory = alive(self.live_id) if self.live_id else open_engine(self.path)
         if self.memory is None and self.path is not None:

@@ -9,9 +9,9 @@ from typing import Any
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from retain import FROM_ENVIRONMENT, Hits, InputError, Memory, Scope, SearchHit
+from retain import FROM_ENVIRONMENT, Hits, Memory, Scope, SearchHit
 
-from ._registry import Path_, open_engine
+from ._registry import Path_, check_owner, open_engine
 
 # What of a node's metadata a model is shown with its text: when it was said. Ids say nothing to a model.
 _SHOWN = ("happened_at",)
@@ -46,9 +46,8 @@ class RetainRetriever(BaseRetriever):
         as_of: datetime | str | None = None,
         **kwargs: Any,
     ) -> None:
+        check_owner(user_id, agent_id, run_id)
         self._scope = Scope(user_id, agent_id, run_id)
-        if not self._scope:
-            raise InputError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
         self._memory = memory if memory is not None else open_engine(path, llm=llm, embed_model=embed_model)
         self._asked: dict[str, Any] = {
             **self._scope.ids(),

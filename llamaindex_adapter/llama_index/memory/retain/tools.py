@@ -7,9 +7,9 @@ from typing import Any
 
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 
-from retain import FROM_ENVIRONMENT, AddResult, Change, Hits, InputError, Memory, NotFoundError, Scope
+from retain import FROM_ENVIRONMENT, AddResult, Change, Hits, Memory, NotFoundError, Scope
 
-from ._registry import Path_, open_engine
+from ._registry import Path_, check_owner, open_engine
 
 LIMIT = 20  # memories a model may ask for at once; longer answers crowd out the conversation
 
@@ -48,9 +48,8 @@ class RetainToolSpec(BaseToolSpec):
         metadata: Mapping[str, Any] | None = None,
         filters: Mapping[str, Any] | None = None,
     ) -> None:
+        check_owner(user_id, agent_id, run_id)
         self._ids: dict[str, Any] = dict(Scope(user_id, agent_id, run_id).ids())
-        if not self._ids:
-            raise InputError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
         self._memory = memory if memory is not None else open_engine(path, llm=llm, embed_model=embed_model)
         self._metadata = metadata
         self._filters = filters

@@ -1,0 +1,148 @@
+"""`RetainToolSpec`: four tools, both faces, and a scope that no argument of a model reaches."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from typing import Any
+
+import pytest
+from llama_index.core.agent.workflow import FunctionAgent
+
+from llama_index.memory.retain import RetainToolSpec
+from retain import ClosedError, InputError, Memory
+from tests.fakes import HashEmbedder
+from tests.llamaindex.conftest import Counted, told
+from tests.llamaindex.fakes import Calling, text_of
+
+pytestmark = [
+    # LlamaIndex's own agents, not ours, still speak pydantic's old names.
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20"),
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211"),
+]
+
+
+@pytest.fixture(params=["sync", "async"])
+def use(request: pytest.FixtureRequest, engine: Counted) -> Any:
+    """Calls a tool as an agent would, by its name."""
+    tools = {
+        tool.metadata.name: tool for tool in RetainToolSpec("alice", memory=engine.memory).to_tool_list()
+    }
+
+    def call(name: str, /, **arguments: Any) -> str:
+        tool = tools[name]
+        if request.param == "sync":
+            return str(tool.call(**arguments).content)
+        import asyncio
+
+        return str(asyncio.run(tool.acall(**arguments)).content)
+
+    return call
+
+
+def id_in(text: str) -> str:
+    found = re.search(r"\[([0-9a-f-]{36})\]", text)
+    assert found is not None, text
+    return found.group(1)
+
+
+def test_a_memory_is_saved_found_updated_and_deleted(use: Any, engine: Counted) -> None:
+    saved = use("save_memory", text="Alice is allergic to peanuts")
+    assert saved.startswith("Saved [")
+    memory_id = id_in(saved)
+    assert use("search_memories", query="peanuts") == f"[{memory_id}] Alice is allergic to peanuts"
+    updated = use("update_memory", memory_id=memory_id, text="Alice is allergic to all nuts")
+    assert updated == f"Updated [{memory_id}] Alice is allergic to all nuts"
+    assert use("delete_memory", memory_id=memory_id).startswith("Deleted [")
+    assert use("search_memories", query="nuts") == "Nothing is remembered about that."
+    assert [change.operation for change in engine.memory.history(memory_id)] == ["ADD", "UPDATE", "DELETE"]
+
+
+def test_what_is_known_is_not_saved_twice(use: Any, engine: Counted) -> None:
+    use("save_memory", text="Alice is allergic to peanuts")
+    assert use("save_memory", text="Alice is allergic to peanuts").startswith("Known already")
+    assert len(engine.texts()) == 1
+
+
+def test_the_schemas_say_nothing_of_users(engine: Counted) -> None:
+    for tool in RetainToolSpec("alice", memory=engine.memory).to_tool_list():
+        form = json.dumps(tool.metadata.get_parameters_dict())
+        assert "user_id" not in form
+        assert "agent_id" not in form
+        described = tool.metadata.get_parameters_dict()["properties"].values()
+        assert all(argument.get("description") for argument in described)
+
+
+def test_a_model_cannot_reach_another_user_s_memory(use: Any, engine: Counted) -> None:
+    told(engine, "My password is swordfish.", user_id="victim")
+    [secret] = engine.memory.get_all(user_id="victim")
+    with pytest.raises(TypeError):
+        use("search_memories", query="password", user_id="victim")
+    assert use("search_memories", query="password swordfish") == "Nothing is remembered about that."
+    assert use("update_memory", memory_id=secret.id, text="x").startswith("Nothing was done")
+    assert use("delete_memory", memory_id=secret.id).startswith("Nothing was done")
+    assert engine.memory.get(secret.id) == secret
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("search_memories", {"query": " "}),
+        ("save_memory", {"text": ""}),
+        ("update_memory", {"memory_id": "no-such-id", "text": "x"}),
+        ("update_memory", {"memory_id": "no-such-id", "text": " "}),
+        ("delete_memory", {"memory_id": "no-such-id"}),
+        ("delete_memory", {"memory_id": ""}),
+    ],
+)
+def test_what_a_model_can_mend_it_is_told(use: Any, name: str, arguments: dict[str, Any]) -> None:
+    assert use(name, **arguments).startswith("Nothing was done: ")
+
+
+def test_a_limit_beyond_reason_is_cut(use: Any, engine: Counted) -> None:
+    told(engine, *(f"I own bicycle number {n}." for n in range(30)))
+    assert len(use("search_memories", query="bicycle", limit=1000).splitlines()) == 20
+    assert len(use("search_memories", query="bicycle", limit=-3).splitlines()) == 1
+
+
+def test_what_a_model_cannot_mend_is_raised() -> None:
+    memory = Memory(":memory:", llm=None, embedder=HashEmbedder())
+    spec = RetainToolSpec("alice", memory=memory)
+    memory.close()
+    with pytest.raises(ClosedError):
+        spec.save_memory("I like green tea very much")
+
+
+def test_every_tool_has_an_async_twin(engine: Counted) -> None:
+    spec = RetainToolSpec("alice", memory=engine.memory)
+    for pair in spec.spec_functions:
+        assert isinstance(pair, tuple)
+        name, twin = pair
+        assert twin == f"a{name}"
+        assert inspect.iscoroutinefunction(getattr(spec, twin))
+        assert inspect.signature(getattr(spec, name)) == inspect.signature(getattr(spec, twin))
+
+
+def test_metadata_and_filters_are_bound_too(engine: Counted) -> None:
+    work = RetainToolSpec(
+        "alice", memory=engine.memory, metadata={"topic": "work"}, filters={"topic": "work"}
+    )
+    work.save_memory("The budget meeting is on Mondays")
+    told(engine, "I play chess on Mondays.")
+    assert "chess" not in work.search_memories("Mondays")
+    assert "budget" in work.search_memories("Mondays")
+
+
+async def test_an_agent_uses_them(engine: Counted) -> None:
+    told(engine, "I'm allergic to peanuts.")
+    llm = Calling(("search_memories", {"query": "peanuts"}), "No peanuts, then.")
+    tools = RetainToolSpec("alice", memory=engine.memory).to_tool_list()
+    agent = FunctionAgent(llm=llm, tools=tools, streaming=False)
+    assert str(await agent.run("A snack?")) == "No peanuts, then."
+    assert "I'm allergic to peanuts." in text_of(llm.shown[1])
+
+
+def test_somebody_has_to_own_the_memory(engine: Counted) -> None:
+    with pytest.raises(InputError, match="whose memory"):
+        RetainToolSpec(memory=engine.memory)
