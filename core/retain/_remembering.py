@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -104,14 +105,28 @@ class Remembering:
             owner=None if told.background else self.owner,
             extract=told.extract,
         )
-        journaled = await io.run(
-            self._store.ledger.journal.append, told.scope, told.messages, session_id=told.session_id, job=job
-        )
-        if not journaled.fresh:
-            return await self._already_known(io, journaled.known, background=told.background)
-        if told.background:
-            return AddResult(job.id, "pending", messages=tuple(message.id for message in journaled.fresh))
-        return await self.finish(io, await io.run(self._store.ledger.jobs.get, job.id))
+        async with self._let_go(io, job.id):
+            journaled = await io.run(
+                self._store.ledger.journal.append,
+                told.scope,
+                told.messages,
+                session_id=told.session_id,
+                job=job,
+            )
+            if not journaled.fresh:
+                return await self._already_known(io, journaled.known, background=told.background)
+            if told.background:
+                return AddResult(job.id, "pending", messages=tuple(message.id for message in journaled.fresh))
+            return await self.finish(io, await io.run(self._store.ledger.jobs.get, job.id))
+
+    @asynccontextmanager
+    async def _let_go(self, io: IO, job_id: str) -> AsyncIterator[None]:
+        """Whoever is cancelled holds his job no longer, so that `resume` finds it."""
+        try:
+            yield
+        except BaseException:
+            await io.run(self._store.ledger.jobs.give_back, job_id, self.owner, None, retry_at=None)
+            raise
 
     async def record(
         self, io: IO, scope: Scope, session_id: str | None, said: Sequence[Message]
@@ -122,7 +137,7 @@ class Remembering:
 
     async def finish(self, io: IO, job: JobRecord) -> AddResult:
         """Do a leased job, after those of its scope that were journaled before it."""
-        async with holding(io, self._store.locks, job.scope):
+        async with self._let_go(io, job.id), holding(io, self._store.locks, job.scope):
             while older := await io.run(self._store.ledger.jobs.lease, self.owner, ahead_of=job):
                 await self.attempt(io, older)
             return await self._leased(io, job)

@@ -30,7 +30,10 @@ def lived_in(path: Any = ":memory:") -> Memory:
     """A store with a bit of everything."""
     memory = opened(path)
     added = memory.add(
-        [Message("I live in Lisbon. 我喜欢打网球。", id="m1", name="Ana"), Message("Noted.", role="assistant")],
+        [
+            Message("I live in Lisbon. 我喜欢打网球。", id="m1", name="Ana"),
+            Message("Noted.", role="assistant"),
+        ],
         user_id="alice",
         session_id="s",
         metadata={"list": [1, 2.5, None, {"深": "é"}], "flag": True},
@@ -73,7 +76,9 @@ def test_an_import_is_identical_to_what_was_exported(tmp_path: Path) -> None:
         for user in ("alice", "bob"):
             assert seen(target, user_id=user) == seen(source, user_id=user)
         assert exported(target)[1:] == exported(source)[1:]
-        assert target.search("网球", user_id="alice")[0].text == source.search("网球", user_id="alice")[0].text
+        assert (
+            target.search("网球", user_id="alice")[0].text == source.search("网球", user_id="alice")[0].text
+        )
 
 
 def test_the_async_face_exports_and_imports_alike(tmp_path: Path) -> None:
@@ -84,7 +89,9 @@ def test_the_async_face_exports_and_imports_alike(tmp_path: Path) -> None:
             read = await target.aimport_(tmp_path / "x.jsonl", progress=lambda *now: told.append(now))
             assert read == written
             assert told[-1] == (written.versions, written.versions)
-            assert (await target.aget_all(user_id="alice")).items == (await source.aget_all(user_id="alice")).items
+            assert (await target.aget_all(user_id="alice")).items == (
+                await source.aget_all(user_id="alice")
+            ).items
 
     asyncio.run(there_and_back())
 
@@ -120,7 +127,9 @@ def test_an_import_into_a_scope_with_other_memories_keeps_both() -> None:
         target.import_(text(rows))
         assert target.import_(text(rows)).versions == 0
         assert {"I was here before"} < {item.text for item in target.get_all(user_id="alice")}
-        own = [m.position for m in target.messages(user_id="alice") if m.scope.agent_id is m.scope.run_id is None]
+        own = [
+            m.position for m in target.messages(user_id="alice") if m.scope.agent_id is m.scope.run_id is None
+        ]
         assert own == list(range(1, len(own) + 1))
 
 
@@ -195,7 +204,9 @@ BROKEN: dict[str, Callable[[list[Row]], Any]] = {
     "a memory that moves": lambda rows: last(
         [row for row in rows if row.get("version", 1) > 1], "version"
     ).update(user_id="mallory"),
-    "an order upside down": lambda rows: rows[1:-1].reverse() or rows.__setitem__(slice(1, -1), rows[-2:0:-1]),
+    "an order upside down": lambda rows: (
+        rows[1:-1].reverse() or rows.__setitem__(slice(1, -1), rows[-2:0:-1])
+    ),
 }
 
 
@@ -295,7 +306,9 @@ def test_no_damage_to_a_file_gets_in_halfway(rows_of_a_store: str, data: st.Data
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.one_of(st.text(max_size=40), st.just('{"kind": "end", "rows": 0}'), st.binary().map(repr))))
+@given(
+    st.lists(st.one_of(st.text(max_size=40), st.just('{"kind": "end", "rows": 0}'), st.binary().map(repr)))
+)
 def test_no_file_crashes_an_import(empty: Memory, lines: list[str]) -> None:
     with suppress(InputError):
         empty.import_(io.StringIO("\n".join(['{"format": "retain-export", "version": 1}', *lines])))

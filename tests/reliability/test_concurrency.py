@@ -1,0 +1,176 @@
+"""Many at once: threads, tasks, processes, forks. No error, no lost fact, no duplicate."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from retain import Memory, StoreLockedError
+from tests.fakes import HashEmbedder
+from tests.reliability import children
+
+WRITERS = 64
+
+
+def opened(path: Any = ":memory:") -> Memory:
+    return Memory(path, llm=None, embedder=HashEmbedder())
+
+
+def users_of(at: int) -> tuple[str, str]:
+    """Half of a writer's facts go to one user whom all share."""
+    return "shared", f"user {at % 16}"
+
+
+def expect_everything(memory: Memory) -> None:
+    own = Counter[str]()
+    for user in ["shared", *(f"user {at}" for at in range(16))]:
+        items = memory.get_all(user_id=user).items
+        own.update(item.text for item in items if item.text.startswith("fact"))
+        said = [item.text for item in items if item.text.startswith("I like green tea")]
+        assert len(said) == 1, f"{user}: one statement became {len(said)} memories"
+        for item in items:
+            history = memory.history(item.id)
+            assert history[0].operation == "ADD"
+            assert history[-1].after == item.text
+        positions = [message.position for message in memory.messages(user_id=user)]
+        assert positions == list(range(1, len(positions) + 1))
+    assert own == Counter(f"fact {at} for {user}" for at in range(WRITERS) for user in users_of(at))
+    assert memory.verify()
+    assert not memory.pending()
+
+
+@pytest.mark.parametrize("place", ["folder", ":memory:"])
+def test_sixty_four_threads(tmp_path: Path, place: str) -> None:
+    def work(at: int) -> None:
+        for user in users_of(at):
+            memory.add(f"fact {at} for {user}", user_id=user, infer=False)
+            memory.add("I like green tea.", user_id=user)
+            assert memory.search(f"fact {at}", user_id=user)
+
+    with opened(tmp_path if place == "folder" else place) as memory:
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(work, range(WRITERS)))
+        expect_everything(memory)
+
+
+async def test_sixty_four_tasks(tmp_path: Path) -> None:
+    async def work(at: int) -> None:
+        for user in users_of(at):
+            await memory.aadd(f"fact {at} for {user}", user_id=user, infer=False)
+            await memory.aadd("I like green tea.", user_id=user)
+            assert await memory.asearch(f"fact {at}", user_id=user)
+
+    async with opened(tmp_path) as memory:
+        await asyncio.gather(*(work(at) for at in range(WRITERS)))
+        expect_everything(memory)
+
+
+def test_tasks_on_several_loops_and_threads_share_a_store(tmp_path: Path) -> None:
+    def work(at: int) -> None:
+        with opened(tmp_path) as mine:
+            if at % 2:
+                mine.add(f"fact {at}", user_id="alice", infer=False)
+            else:
+                asyncio.run(mine.aadd(f"fact {at}", user_id="alice", infer=False))
+
+    with opened(tmp_path) as memory:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(16)))
+        assert {item.text for item in memory.get_all(user_id="alice")} == {f"fact {at}" for at in range(16)}
+        assert memory.verify()
+
+
+def test_cancelled_tasks_lose_nothing_and_leave_no_lock() -> None:
+    async def storm() -> None:
+        async with opened() as memory:
+            tasks = [
+                asyncio.ensure_future(memory.aadd(f"fact {at}", user_id="alice", infer=False))
+                for at in range(40)
+            ]
+            for turn, task in enumerate(tasks):
+                await asyncio.sleep(0.002)
+                if turn % 2:
+                    task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await memory.aresume()
+            journaled = {message.message.content for message in await memory.amessages(user_id="alice")}
+            known = [item.text for item in await memory.aget_all(user_id="alice")]
+            assert sorted(known) == sorted(journaled)
+            assert {f"fact {at}" for at in range(0, 40, 2)} <= journaled
+            assert await memory.averify()
+
+    asyncio.run(asyncio.wait_for(storm(), 60))
+
+
+def test_a_second_process_is_refused_however_often_it_tries(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        memory.add("fact 0", user_id="alice", infer=False)
+        other = children.start("opens", tmp_path, 100, stdout=subprocess.PIPE)
+        written = 1
+        while other.poll() is None:
+            memory.add(f"fact {written}", user_id="alice", infer=False)
+            written += 1
+        said = other.communicate()[0].decode().splitlines()
+        assert other.returncode == 0
+        assert len(said) == 100
+        assert all(f"process {os.getpid()}" in line for line in said)
+        assert memory.count(user_id="alice") == written
+        assert memory.verify()
+
+
+FORKED = """
+import os, sys, threading
+from retain import Memory, StoreLockedError
+from tests.fakes import HashEmbedder
+
+path = sys.argv[1]
+memory = Memory(path, llm=None, embedder=HashEmbedder())
+memory.add("before the fork", user_id="alice", infer=False)
+child = os.fork()
+if child == 0:
+    refused = 0
+    for use in (lambda: memory.add("x", user_id="alice"), lambda: memory.search("x", user_id="alice"),
+                lambda: memory.get_all(user_id="alice"), lambda: Memory(path, llm=None, embedder=HashEmbedder())):
+        try:
+            use()
+        except StoreLockedError:
+            refused += 1
+    memory.close()
+    with Memory(path + "-own", llm=None, embedder=HashEmbedder()) as own:
+        own.add("in the child", user_id="alice", infer=False)
+        assert own.verify()
+    os._exit(0 if refused == 4 else 10 + refused)
+_, status = os.waitpid(child, 0)
+memory.add("after the fork", user_id="alice", infer=False)
+assert memory.verify(), memory.verify()
+memory.close()
+with Memory(path, llm=None, embedder=HashEmbedder()) as again:
+    assert again.verify() and again.count(user_id="alice") == 2
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_a_forked_child_is_refused_and_its_parent_is_unharmed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORKED, str(tmp_path / "store")]
+    done = subprocess.run(command, cwd=children.ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_lock_that_a_dead_process_left_means_nothing(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    (tmp_path / "lock.pid").write_text("999999")
+    with opened(tmp_path) as memory:
+        assert memory.verify()
+    with opened(tmp_path), pytest.raises(StoreLockedError):
+        from retain.index.lock import FolderLock
+
+        FolderLock(tmp_path).acquire()
