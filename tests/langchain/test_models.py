@@ -217,6 +217,17 @@ def test_what_memory_asks_its_model_is_in_no_stream(chatty: Memory, background: 
     assert {text for text in streamed if text} == {"visible"}
 
 
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+def test_what_memory_asks_its_model_is_in_no_event(chatty: Memory) -> None:
+    agent = create_agent(
+        ScriptedChat("visible"), middleware=[RetainMiddleware(chatty, user_id="alice", background=False)]
+    )
+    events = [repr(event) for event in agent.stream_events(says("I live in Lisbon."), version="v3")]
+    assert chatty.count(user_id="alice") == 1
+    assert any("visible" in event for event in events)
+    assert not any("facts" in event for event in events)
+
+
 def test_an_agent_s_callbacks_do_not_hear_of_memory_s_calls(chatty: Memory, run: Runner) -> None:
     agent = create_agent(
         ScriptedChat("visible"), middleware=[RetainMiddleware(chatty, user_id="alice", background=False)]
