@@ -173,3 +173,15 @@ def test_a_reranker_that_returns_nan_is_an_error(open_memory: Opener) -> None:
 def test_a_wrong_cursor_is_an_input_error(memory: Face) -> None:
     with pytest.raises(InputError, match="next"):
         memory.get_all(user_id="alice", cursor="seven")
+
+
+def test_recall_does_not_show_turns_that_an_update_made_untrue(open_memory: Opener) -> None:
+    memory = open_memory(
+        llm=ScriptedModel([facts("Lives in Berlin"), facts("Lives in Lisbon")]),
+        merger=ScriptedMerger(updating_nearest),
+    )
+    memory.add("I live in Berlin, close to the old canal and the market", user_id="alice")
+    memory.add("I moved and live in Lisbon since the spring of last year", user_id="alice")
+    context = memory.recall("where does she live", user_id="alice")
+    assert "since the spring" in context.text
+    assert "canal" not in context.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -138,19 +138,19 @@ class Recalling:
         ]
 
     async def _turns(self, io: IO, hits: Sequence[SearchHit]) -> dict[str, Sequence[JournaledMessage]]:
-        """memory id -> the messages behind it."""
+        """memory id -> the messages behind what it says now."""
         ids = {source for hit in hits for source in hit.memory.sources}
         said = await io.run(self._store.ledger.journal.by_ids, sorted(ids))
-        return {
-            hit.memory.id: [said[source] for source in hit.memory.sources if source in said] for hit in hits
-        }
+        return {hit.memory.id: _still_behind(hit.memory, said) for hit in hits}
 
 
-def _valid(item: MemoryItem, as_of: int | None) -> bool:
-    """Whether this version is, or at that instant was, what is known."""
-    if as_of is None:
-        return item.valid_to is None
-    return to_micros(item.valid_from) <= as_of and (item.valid_to is None or as_of < to_micros(item.valid_to))
+def _still_behind(memory: MemoryItem, said: Mapping[str, JournaledMessage]) -> list[JournaledMessage]:
+    """The messages of a memory's sources; of one that was updated only the last ones, for those before them may
+    say what no longer holds."""
+    behind = [said[source] for source in memory.sources if source in said]
+    if memory.version == 1 or not behind:
+        return behind
+    return [message for message in behind if message.add_id == behind[-1].add_id]
 
 
 def hits_for(max_tokens: int) -> int:
