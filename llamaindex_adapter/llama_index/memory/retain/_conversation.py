@@ -6,7 +6,7 @@ Written once, as coroutines over the engine's `IO`, for the sync and the async f
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ from ._convert import GIVEN, from_journal, is_answer, same, to_journal
 
 # The messages that a first look at the journal reads; further looks double it. A turn with tools has about five.
 FIRST_LOOK = 64
+COUNTED = 10_000  # messages whose length is kept; a prompt holds far fewer
 POLL_SECONDS = 0.05
 
 
@@ -67,6 +68,8 @@ class Conversation:
     scope: Scope
     session_id: str
     _recalled: _Recalled | None = None
+    _unanswered: list[Message] | None = None  # None until the journal was asked
+    _lengths: dict[str, int] = field(default_factory=dict)  # tokens by the id of a journaled message
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -83,14 +86,35 @@ class Conversation:
             memory.messages, memory.amessages, **self.ids, session_id=self.session_id, limit=limit
         )
 
-    async def newest(self, io: IO, enough: int, tokens: Any) -> list[JournaledMessage]:
-        """The newest messages, oldest first: at least as many as fill `enough` of `tokens(message)`."""
+    async def newest(
+        self, io: IO, enough: int, count: Callable[[ChatMessage], int]
+    ) -> tuple[list[JournaledMessage], list[ChatMessage], list[int]]:
+        """The newest messages, oldest first: at least as many as fill `enough` tokens. As they lie in the journal, as
+        LlamaIndex knows them, and how long each of them is."""
         limit = FIRST_LOOK
         while True:
-            found = await self.journaled(io, limit)
-            if len(found) < limit or sum(map(tokens, found)) >= enough:
-                return list(found)
+            found = list(await self.journaled(io, limit))
+            messages = [from_journal(message) for message in found]
+            lengths = [
+                self._length(said, message, count) for said, message in zip(found, messages, strict=True)
+            ]
+            if len(found) < limit or sum(lengths) >= enough:
+                return found, messages, lengths
             limit *= 2
+
+    def _length(
+        self, said: JournaledMessage, message: ChatMessage, count: Callable[[ChatMessage], int]
+    ) -> int:
+        """A journaled message never changes: it is counted once. All copies count with the same tokenizer."""
+        with self._guard:
+            known = self._lengths.get(said.id)
+        if known is None:
+            known = count(message)
+            with self._guard:
+                if len(self._lengths) >= COUNTED:
+                    self._lengths.clear()
+                self._lengths[said.id] = known
+        return known
 
     async def put(self, io: IO, messages: Sequence[ChatMessage], settled: Settled) -> None:
         """Journal messages. With the answer that ends a turn, the turn is remembered."""
@@ -99,12 +123,13 @@ class Conversation:
             said = to_journal(message)
             if message.role == MessageRole.USER:
                 self._claim(said)
+                (await self._untold(io)).append(said)
             if not is_answer(message):
                 waiting.append(said)
                 continue
             await self._record(io, waiting)
             waiting = []
-            await self.remember(io, [*await self._untold(io), said], settled)
+            await self._answered(io, [said], settled)
         await self._record(io, waiting)
 
     async def replace(self, io: IO, messages: Sequence[ChatMessage]) -> None:
@@ -113,6 +138,7 @@ class Conversation:
         What is new is context, not news: it was said elsewhere. A user message at the end is the turn that is
         about to be answered, and is remembered with its answer.
         """
+        self._unanswered = None
         known = await self.journaled(io)
         kept = _common(known, messages)
         if kept < len(known):
@@ -131,7 +157,7 @@ class Conversation:
 
     async def finish(self, io: IO, settled: Settled) -> None:
         """Remember what users said and nobody answered."""
-        await self.remember(io, await self._untold(io), settled)
+        await self._answered(io, [], settled)
 
     async def remember(self, io: IO, said: Sequence[Message], settled: Settled) -> None:
         """Add messages to the long-term memory; those that are journaled already are taken up, each once."""
@@ -162,6 +188,7 @@ class Conversation:
 
     async def clear(self, io: IO, keep: Sequence[str] = ()) -> None:
         """Take everything out of the history, but for the journaled messages of these ids."""
+        self._unanswered = None
         memory = self.memory
         await io.call(
             memory.clear_messages,
@@ -171,9 +198,19 @@ class Conversation:
             keep=keep,
         )
 
+    async def _answered(self, io: IO, answer: Sequence[Message], settled: Settled) -> None:
+        """Remember what users said since the last answer, and this one."""
+        untold = list(await self._untold(io))
+        await self.remember(io, [*untold, *answer], settled)
+        if self._unanswered is not None:
+            self._unanswered = [message for message in self._unanswered if message not in untold]
+
     async def _untold(self, io: IO) -> list[Message]:
-        """What users said that no answer has followed yet, of earlier runs of this session, too."""
-        return [message.message for message in await self.journaled(io, FIRST_LOOK) if _is_untold(message)]
+        """What users said that no answer has followed yet, in earlier runs of this session, too."""
+        if self._unanswered is None:
+            newest = await self.journaled(io, FIRST_LOOK)
+            self._unanswered = [message.message for message in newest if _is_untold(message)]
+        return self._unanswered
 
     # -- recalling ----------------------------------------------------------------------------------------------
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, takewhile
 from typing import Literal
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock, ThinkingBlock, ToolCallBlock
 
 InsertMethod = Literal["user", "system"]
 Count = Callable[[str], int]
+Measured = tuple[ChatMessage, int]  # a message and its tokens
 
 MEDIUM_TOKENS = 256  # of an image, a recording or a document: LlamaIndex's `Memory` counts them so, too
 
@@ -32,26 +33,27 @@ def message_tokens(message: ChatMessage, count: Count) -> int:
     return tokens
 
 
-def fitting(history: Sequence[ChatMessage], limit: int, count: Count) -> list[ChatMessage]:
+def fitting(history: Sequence[ChatMessage], lengths: Sequence[int], limit: int) -> list[ChatMessage]:
     """A history that fits `limit` tokens as it is, else its newest turns after the system messages that lead it.
+
+    lengths: the tokens of each message.
 
     Turns stay whole, so that a tool call never loses its result and the first message is a user's. The last turn
     is kept even where it is longer than the limit by itself; its tool calls then go, the oldest first, and what
     the user said stays.
     """
-    lengths = {id(message): message_tokens(message, count) for message in history}
-    if sum(lengths.values()) <= limit:
+    if sum(lengths) <= limit:
         return list(history)
-    lead = _leading(history)
-    left = limit - _total(lead, lengths)
-    kept: list[ChatMessage] = []
-    for turn in reversed(_split(history[len(lead) :], MessageRole.USER)):
-        length = _total(turn, lengths)
-        if length > left and kept:
+    measured = list(zip(history, lengths, strict=True))
+    lead = _leading(measured)
+    left = limit - _total(lead)
+    kept: list[Measured] = []
+    for turn in reversed(_split(measured[len(lead) :], MessageRole.USER)):
+        if _total(turn) > left and kept:
             break
-        kept = [*(turn if length <= left else _shortened(turn, left, lengths)), *kept]
-        left -= length
-    return [*lead, *kept]
+        kept = [*(turn if _total(turn) <= left else _shortened(turn, left)), *kept]
+        left -= _total(turn)
+    return [message for message, _ in (*lead, *kept)]
 
 
 def inserted(history: Sequence[ChatMessage], recalled: str, method: InsertMethod) -> list[ChatMessage]:
@@ -82,38 +84,33 @@ def _merged(message: ChatMessage, recalled: str, *, before: bool) -> ChatMessage
     return message.model_copy(update={"blocks": blocks})
 
 
-def _leading(history: Sequence[ChatMessage]) -> list[ChatMessage]:
-    lead = []
-    for message in history:
-        if message.role not in (MessageRole.SYSTEM, MessageRole.DEVELOPER):
-            break
-        lead.append(message)
-    return lead
+def _leading(messages: Sequence[Measured]) -> list[Measured]:
+    led = takewhile(lambda part: part[0].role in (MessageRole.SYSTEM, MessageRole.DEVELOPER), messages)
+    return list(led)
 
 
-def _split(messages: Sequence[ChatMessage], role: MessageRole) -> list[list[ChatMessage]]:
+def _split(messages: Sequence[Measured], role: MessageRole) -> list[list[Measured]]:
     """Runs of messages, each beginning with one of `role`; what precedes the first such message is dropped
     unless there is none at all."""
-    runs: list[list[ChatMessage]] = []
-    for message in messages:
-        if message.role == role:
-            runs.append([message])
+    runs: list[list[Measured]] = []
+    for part in messages:
+        if part[0].role == role:
+            runs.append([part])
         elif runs:
-            runs[-1].append(message)
+            runs[-1].append(part)
     return runs or ([list(messages)] if messages else [])
 
 
-def _shortened(turn: Sequence[ChatMessage], limit: int, lengths: Mapping[int, int]) -> list[ChatMessage]:
+def _shortened(turn: Sequence[Measured], limit: int) -> list[Measured]:
     """A turn without its oldest tool calls and their results, as far as that is needed."""
     first, rounds = list(turn[:1]), _split(turn[1:], MessageRole.ASSISTANT)
-    while len(rounds) > 1 and _total((*first, *chain(*rounds)), lengths) > limit:
+    while len(rounds) > 1 and _total((*first, *chain(*rounds))) > limit:
         rounds.pop(0)
     return [*first, *chain(*rounds)]
 
 
-def _total(messages: Iterable[ChatMessage], lengths: Mapping[int, int]) -> int:
-    """lengths: tokens by `id` of the message."""
-    return sum(lengths[id(message)] for message in messages)
+def _total(messages: Iterable[Measured]) -> int:
+    return sum(tokens for _, tokens in messages)
 
 
 def _latest(history: Sequence[ChatMessage], role: MessageRole) -> int | None:

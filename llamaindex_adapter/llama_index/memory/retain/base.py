@@ -10,7 +10,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.memory.types import BaseMemory
 
-from retain import FROM_ENVIRONMENT, Context, InputError, JournaledMessage, Memory, Scope
+from retain import FROM_ENVIRONMENT, Context, InputError, Memory, Scope
 from retain._io import IO, run_inline
 from retain.memory import ASYNCIO, INLINE
 from retain.tokens import count_tokens
@@ -288,19 +288,18 @@ class RetainMemory(BaseMemory):
     def _count(self, text: str) -> int:
         return len(self.tokenizer_fn(text))
 
+    def _length(self, message: ChatMessage) -> int:
+        return message_tokens(message, self._count)
+
     async def _get(
         self, io: IO, asked: str | ChatMessage | None, *, initial_token_count: int = 0, **_: Any
     ) -> list[ChatMessage]:
         talk, limit = self._talk(), max(0, self.token_limit - initial_token_count)
         query = asked.content if isinstance(asked, ChatMessage) else asked
 
-        def tokens(journaled: JournaledMessage) -> int:
-            return message_tokens(from_journal(journaled), self._count)
-
-        newest = await talk.newest(io, limit, tokens)
+        newest, history, lengths = await talk.newest(io, limit, self._length)
         known = await talk.recall(io, query, newest, self._wanted) if self.recall_tokens else Context("")
-        history = [from_journal(message) for message in newest]
-        shown = fitting(history, limit - self._count(known.text), self._count)
+        shown = fitting(history, lengths, limit - self._count(known.text))
         return inserted(shown, known.text, self.insert_method)
 
     async def _get_all(self, io: IO) -> list[ChatMessage]:

@@ -1,0 +1,61 @@
+"""The code of the README runs, in order, with models that need no key."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_index.core import Settings
+
+from tests.llamaindex.fakes import Calling, text_of
+
+README = Path(__file__).parents[2] / "llamaindex_adapter" / "README.md"
+SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+pytestmark = [
+    # LlamaIndex's own agents, not ours, still speak pydantic's old names.
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20"),
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211"),
+]
+
+
+def run(snippet: str, names: dict[str, Any]) -> None:
+    code = compile(snippet, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    result = eval(code, names)
+    if asyncio.iscoroutine(result):
+        asyncio.run(result)
+
+
+def test_the_snippets_run_and_the_snack_has_no_peanuts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    llm = Calling("I see.")
+    Settings.llm = llm
+    import llama_index.memory.retain as adapter
+
+    # The model that answers is scripted and cannot extract: the engines of the snippets go without one.
+    engine = adapter.open_engine("./memories", llm=None)
+    monkeypatch.setattr("llama_index.memory.retain.base.open_engine", lambda *args, **kwargs: engine)
+    names: dict[str, Any] = {}
+    for snippet in SNIPPETS:
+        run(snippet, names)
+    assert "I'm allergic to peanuts." in text_of(llm.shown[1])
+    assert "I'm allergic to peanuts. ['ADD'" in capsys.readouterr().out
+    database = names["memory"].sql_store._async_engine
+    asyncio.run(database.dispose())
+
+
+def test_every_public_name_is_in_the_readme() -> None:
+    import llama_index.memory.retain as adapter
+
+    assert adapter.__all__ == sorted(adapter.__all__)
+    text = README.read_text(encoding="utf-8")
+    for name in adapter.__all__:
+        assert hasattr(adapter, name)
+        if not name.startswith("as_"):
+            assert name in text, name
