@@ -153,6 +153,13 @@ def _still_behind(memory: MemoryItem, said: Mapping[str, JournaledMessage]) -> l
     return [message for message in behind if message.add_id == behind[-1].add_id]
 
 
+def _valid(item: MemoryItem, as_of: int | None) -> bool:
+    """Whether this version is, or at that instant was, what is known."""
+    if as_of is None:
+        return item.valid_to is None
+    return to_micros(item.valid_from) <= as_of and (item.valid_to is None or as_of < to_micros(item.valid_to))
+
+
 def hits_for(max_tokens: int) -> int:
     """How many hits could fit a budget of tokens."""
     return min(MOST_RECALLED, max(10, max_tokens // TOKENS_PER_HIT))
