@@ -171,6 +171,19 @@ def test_where_both_agree_it_answers_as_the_store_in_memory(shared: Memory, batc
             assert told(op, mine) == told(op, theirs), op
 
 
+@given(st.lists(values, min_size=1, max_size=8), equalities | orders)
+@settings(max_examples=200, deadline=None)
+def test_every_filter_selects_what_sqlite_store_selects(shared: Memory, items: Any, wanted: Any) -> None:
+    shared.reset(confirm=True)
+    ops = [PutOp(("a",), str(at), value) for at, value in enumerate(items)]
+    search = SearchOp(("a",), filter=wanted, limit=1000)
+    ours = RetainStore(shared, index=False)
+    ours.batch(ops)
+    with SqliteStore.from_conn_string(":memory:") as oracle:
+        oracle.batch(ops)
+        assert told(search, ours.batch([search])[0]) == told(search, oracle.batch([search])[0])
+
+
 words = st.lists(st.sampled_from(["tea", "cup", "boat", "网球", "sea"]), min_size=1, max_size=3).map(" ".join)
 indexed = st.fixed_dictionaries(
     {"text": words},
