@@ -63,9 +63,9 @@ def test_a_failing_model_is_retried_with_growing_patience_and_then_given_up() ->
     model = ScriptedModel([ConnectionError(f"down {at}") for at in range(6)])
     with opened(llm=model, now=now) as memory:
         result = memory.add("I live in Lisbon", user_id="alice", background=True)
-        waits = []
+        waits: list[float] = []
         for attempt in range(1, 6):
-            until(lambda attempt=attempt: [job.attempts for job in memory.pending()] == [attempt])
+            until(lambda: [job.attempts for job in memory.pending()] == [len(waits) + 1])
             [job] = memory.pending()
             assert job.error is not None
             assert f"down {attempt - 1}" in job.error
