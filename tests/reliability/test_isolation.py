@@ -91,7 +91,9 @@ JSON = st.recursive(
 @given(filters=st.dictionaries(KEYS, JSON, max_size=4), name=st.sampled_from(IDS))
 def test_no_filter_widens_a_scope(memory: Memory, filters: dict[str, Any], name: str) -> None:
     with suppress(InputError):
-        assert owners(hit.memory for hit in memory.search("my secret word", user_id=name, filters=filters)) <= {name}
+        assert owners(
+            hit.memory for hit in memory.search("my secret word", user_id=name, filters=filters)
+        ) <= {name}
         assert owners(memory.get_all(user_id=name, filters=filters)) <= {name}
         assert memory.count(user_id=name, filters=filters) <= 1
 

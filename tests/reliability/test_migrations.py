@@ -37,7 +37,10 @@ def test_an_older_store_is_opened_and_used(stored: Path, tmp_path: Path) -> None
         assert memory.search("Porto", user_id="alice")[0].text == "Lives in Porto"
         before = memory.history(home.id)[0].at
         assert memory.get(home.id, as_of=before).text == "Ana lives in Lisbon"  # type: ignore[union-attr]
-        assert [message.message.name for message in memory.messages(user_id="alice", session_id="s")] == ["Ana", None]
+        assert [message.message.name for message in memory.messages(user_id="alice", session_id="s")] == [
+            "Ana",
+            None,
+        ]
         assert memory.messages(agent_id="guide")[0].message.data == {"call": 1}
         memory.undo(memory.history(home.id)[-1].id)
         assert len(memory.resume()) == 1

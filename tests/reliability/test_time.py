@@ -14,7 +14,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from retain import Memory, NotFoundError, UndoError
 from tests.fakes import HashEmbedder, Ticking
 
-TEXTS = st.sampled_from(["tea", "coffee", "I live in Rome", "网球", "两只猫", "x" * 300, "a\nb", "' OR 1=1 --"])
+TEXTS = st.sampled_from(
+    ["tea", "coffee", "I live in Rome", "网球", "两只猫", "x" * 300, "a\nb", "' OR 1=1 --"]
+)
 USERS = st.sampled_from(["alice", "alice2", "bob"])
 EMBEDDERS = (HashEmbedder(16, "test/a"), HashEmbedder(8, "test/b"))
 
@@ -133,8 +135,12 @@ class Life(RuleBasedStateMachine):
                 for user in ("alice", "alice2", "bob")
                 for item in self.do("get_all", user_id=user, as_of=moment)
             }
-            expected = {name: [text for at, text, _ in past if at <= moment] for name, past in self.model.items()}
-            assert then == {name: texts[-1] for name, texts in expected.items() if texts and texts[-1] is not None}
+            expected = {
+                name: [text for at, text, _ in past if at <= moment] for name, past in self.model.items()
+            }
+            assert then == {
+                name: texts[-1] for name, texts in expected.items() if texts and texts[-1] is not None
+            }
         for user in ("alice", "bob"):
             for hit in self.do("search", "tea in Rome", user_id=user, as_of=moments[-1]) if moments else []:
                 assert self.owner[hit.id] == user
