@@ -122,9 +122,10 @@ def _nearest(
     db: Connection, op: Find, within: Select[Any], vectors: Vectors, now: int
 ) -> list[tuple[Row[Any], float | None]]:
     assert op.query is not None
-    query = _live(select(texts.c.document_seq, texts.c.vector), op.expired, now)
-    query = query.join(documents, documents.c.seq == texts.c.document_seq)
-    rows = db.execute(query.where(*_below(op.prefix), texts.c.embedder == vectors.embedder)).all()
+    # A subquery rather than a join: SQLite would read every text of the store.
+    seqs = _live(select(documents.c.seq), op.expired, now).where(*_below(op.prefix))
+    query = select(texts.c.document_seq, texts.c.vector).where(texts.c.document_seq.in_(seqs))
+    rows = db.execute(query.where(texts.c.embedder == vectors.embedder)).all()
     ranked = nearest(vectors.queries[op.query], [row[0] for row in rows], [row[1] for row in rows])
     if op.matches is None:
         ranked = ranked[op.offset : op.offset + op.limit]
