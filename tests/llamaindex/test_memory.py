@@ -146,6 +146,26 @@ def test_answers_can_be_kept_out_of_the_memory(face: Face, engine: Counted, reme
     assert roles(pairs(memory.get_all())) == ["user", "assistant", "user", "assistant"]
 
 
+def test_what_a_redactor_masks_is_in_no_part_of_the_history(face: Face) -> None:
+    class Masks:
+        def redact(self, text: str) -> str:
+            return text.replace("4929 1234", "<card>")
+
+    with Memory(":memory:", llm=None, redactor=Masks()) as masked:
+        memory = RetainMemory.from_defaults("alice", memory=masked)
+        said = [
+            user("My card is 4929 1234."),
+            called("pay", card="4929 1234"),
+            returned("paid by 4929 1234"),
+            assistant("Ok."),
+        ]
+        face(memory, "put_messages", said)
+        assert masked.flush(10)
+        kept = f"{memory.get_all()} {masked.messages(user_id='alice')} {masked.get_all(user_id='alice')}"
+        assert "4929" not in kept
+        assert kept.count("<card>") >= 3
+
+
 def test_the_past_of_other_users_is_not_recalled(engine: Counted, remembers: Remembers) -> None:
     told(engine, FACT, user_id="bob")
     memory = remembers()

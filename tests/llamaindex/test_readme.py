@@ -59,3 +59,16 @@ def test_every_public_name_is_in_the_readme() -> None:
         assert hasattr(adapter, name)
         if not name.startswith("as_"):
             assert name in text, name
+
+
+def test_the_namespaces_stay_namespaces() -> None:
+    """A file there would hide every other package of LlamaIndex."""
+    import llama_index
+    import llama_index.memory
+
+    assert getattr(llama_index, "__file__", None) is None
+    assert getattr(llama_index.memory, "__file__", None) is None
+    distribution = README.parent / "llama_index"
+    assert sorted(
+        str(path.parent.relative_to(distribution)) for path in distribution.rglob("__init__.py")
+    ) == ["memory/retain"]
