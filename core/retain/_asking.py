@@ -69,6 +69,11 @@ class Asking:
             raise ModelError(f"the model {model.name!r} failed: {type(error).__name__}: {error}") from error
         if not isinstance(reply, Completion):
             raise ModelError(f"the model {model.name!r} returned {type(reply).__name__}, not a Completion")
+        if not isinstance(reply.content, (str, Mapping)):
+            raise ModelError(
+                f"the model {model.name!r} returned {type(reply.content).__name__} as its content, "
+                "neither a text nor an object"
+            )
         self._spent.append(reply.usage)
         return reply
 
