@@ -15,6 +15,7 @@ from llama_index.core import Settings
 from llama_index.core.llms import MockLLM
 
 from llama_index.memory.retain import LlamaIndexModel, RetainMemory, close_engines, open_engine
+from llama_index.memory.retain._window import inserted
 from retain import InputError, Memory, StorageError
 from tests.llamaindex.conftest import Counted, Remembers, told
 from tests.llamaindex.fakes import (
@@ -133,6 +134,18 @@ def test_the_same_question_is_recalled_anew_in_the_next_turn(engine: Counted, re
     assert engine.count("recall") == 2
 
 
+def test_a_recall_that_came_before_the_message_is_that_message_s(
+    face: Face, engine: Counted, remembers: Remembers
+) -> None:
+    told(engine, FACT)
+    memory = remembers()
+    first = face(memory, "get", input="Peanuts?")
+    face(memory, "put", user("Peanuts?"))
+    assert FACT in text_of(pairs(first))
+    assert FACT in text_of(pairs(face(memory, "get")))
+    assert engine.count("recall") == 1
+
+
 def test_answers_can_be_kept_out_of_the_memory(face: Face, engine: Counted, remembers: Remembers) -> None:
     memory = remembers(remember_answers=False)
     face(
@@ -187,6 +200,19 @@ def test_the_oldest_turns_leave_first_and_turns_stay_whole(remembers: Remembers)
     memory.put_messages([*first, *second])
     assert memory.get() == second
     assert memory.get_all() == [*first, *second]
+
+
+def test_no_turn_is_left_out_of_the_middle(remembers: Remembers) -> None:
+    memory = remembers(token_limit=60, recall_tokens=0)
+    memory.put_messages([user("Hello"), assistant("Hi"), user(words(80)), assistant("Yes."), user("Bye")])
+    assert pairs(memory.get()) == [("user", "Bye")]
+
+
+def test_memories_are_shown_in_a_copy() -> None:
+    history = [system("Be brief."), user("Hello")]
+    for method in ("user", "system"):
+        assert inserted(history, "known", method) != history
+    assert history == [system("Be brief."), user("Hello")]
 
 
 def test_leading_system_messages_stay(remembers: Remembers) -> None:

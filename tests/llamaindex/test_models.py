@@ -17,7 +17,7 @@ from llama_index.memory.retain import (
     as_embedder,
     as_language_model,
 )
-from llama_index.memory.retain.models import _usage
+from llama_index.memory.retain.models import _call, _usage
 from retain import Embedder, InputError, LanguageModel, Memory, ModelError, Prompt, Schema, Usage
 from retain.prompts.extraction import SCHEMA
 from tests.fakes import HashEmbedder, ScriptedModel
@@ -53,6 +53,11 @@ def test_the_function_s_parameters_are_the_reply_s_schema_as_it_stands() -> None
     [tool] = seen
     assert tool.metadata.to_openai_tool()["function"]["parameters"] == dict(SCHEMA.json)
     assert tool.metadata.name == SCHEMA.name
+
+
+def test_the_model_is_made_to_call() -> None:
+    """LlamaIndex's mock models ignore it; real ones may answer in prose without."""
+    assert _call(ASKED, FORM)["tool_required"] is True
 
 
 def test_a_call_that_a_model_writes_as_text_is_its_text(face: Face) -> None:
