@@ -6,7 +6,8 @@ A turn is what an engine does with a memory: put the user's message, get what th
 The model answers at once and the embedding is a hash, so that what is left is the memory's own work. Beside
 `RetainMemory`, in the same run and over the same number of memories: `Memory` with a `VectorMemoryBlock` over
 LlamaIndex's in-memory `SimpleVectorStore`, `Memory` with a `RetainMemoryBlock`, and `ChatMemoryBuffer`, which
-remembers nothing, as the floor. Retain keeps its store on disk; the time until a turn is remembered (in the
+remembers nothing, as the floor. `VectorMemoryBlock` only searches here: with the default limits LlamaIndex hands it
+nothing to remember, where Retain journals and remembers every turn. Retain keeps its store on disk; the time until a turn is remembered (in the
 background) is measured on its own. Each contender's turns alternate with the others'.
 """
 
@@ -134,7 +135,9 @@ async def measure(memories: int, turns: int, folder: str) -> dict[str, Any]:
             name: [round(statistics.median(spent), 2), round(_percentile(spent, 95), 2)]
             for name, spent in times.items()
         },
-        "milliseconds until RetainMemory's turn is remembered (median)": round(statistics.median(settling), 2),
+        "milliseconds until RetainMemory's turn is remembered (median)": round(
+            statistics.median(settling), 2
+        ),
         "ratios to RetainMemory (medians)": {
             name: round(statistics.median(spent) / statistics.median(times["RetainMemory"]), 2)
             for name, spent in times.items()
@@ -151,7 +154,9 @@ def _percentile(values: list[float], share: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--memories", type=int, default=1000)
     parser.add_argument("--turns", type=int, default=100)
     arguments = parser.parse_args()
