@@ -7,8 +7,8 @@ The model answers at once and the embedding is a hash, so that what is left is t
 `RetainMemory`, in the same run and over the same number of memories: `Memory` with a `VectorMemoryBlock` over
 LlamaIndex's in-memory `SimpleVectorStore`, `Memory` with a `RetainMemoryBlock`, and `ChatMemoryBuffer`, which
 remembers nothing, as the floor. `VectorMemoryBlock` only searches here: with the default limits LlamaIndex hands it
-nothing to remember, where Retain journals and remembers every turn. Retain keeps its store on disk; the time until a turn is remembered (in the
-background) is measured on its own. Each contender's turns alternate with the others'.
+nothing to remember, where Retain journals and remembers every turn, on disk. The time until a turn is remembered,
+in the background, is measured on its own. Each contender's turns alternate with the others'.
 """
 
 from __future__ import annotations
