@@ -11,10 +11,19 @@ from typing import Any
 import pytest
 
 from retain import Memory
+from tests._postgres import postgres, postgres_url
 from tests.fakes import HashEmbedder, Ticking
 
+__all__ = ["postgres", "postgres_url"]
+
 # face, store
-COMBINATIONS = [("sync", "folder"), ("async", "folder"), ("sync", "in-memory")]
+COMBINATIONS = [
+    ("sync", "folder"),
+    ("async", "folder"),
+    ("sync", "in-memory"),
+    ("sync", "postgres"),
+    ("async", "postgres"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -50,12 +59,19 @@ def open_memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open
     """
     face, store = request.param
     loop = asyncio.new_event_loop() if face == "async" else None
+    cluster = request.getfixturevalue("postgres") if store == "postgres" else None
+    databases: dict[str, str] = {}
     opened: list[Face] = []
 
+    def place(name: str) -> dict[str, Any]:
+        if cluster is not None:
+            url = databases.get(name) or databases.setdefault(name, cluster.database())
+            return {"ledger": url, "index": ":memory:"}
+        return {"path": tmp_path / name if store == "folder" else ":memory:"}
+
     def opener(name: str = "store", **options: Any) -> Face:
-        path: Any = tmp_path / name if store == "folder" else ":memory:"
         options = {"llm": None, "embedder": HashEmbedder(), "now": Ticking(), **options}
-        opened.append(Face(Memory(path, **options), loop))
+        opened.append(Face(Memory(**place(name), **options), loop))
         return opened[-1]
 
     yield opener

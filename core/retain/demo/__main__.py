@@ -10,6 +10,7 @@ from datetime import datetime
 
 from retain import AddResult, Change, Memory, RetainError, SearchHit
 from retain._opening import default_folder
+from retain.models import default_model
 
 from . import Person, Session, Story, StoryClock, story
 
@@ -33,7 +34,7 @@ def tell(told: Story) -> None:
     clock = StoryClock(told.sessions[0].at)
     with tempfile.TemporaryDirectory(prefix="retain-demo-") as folder:
         start = time.perf_counter()
-        with Memory(folder, now=clock) as memory:
+        with Memory(folder, llm=default_model(), now=clock) as memory:
             memory.search("whatever loads on first use", user_id="nobody")
             introduce(memory, folder, time.perf_counter() - start)
             added = [remember(memory, clock, session) for session in told.sessions]
