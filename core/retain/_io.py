@@ -17,6 +17,8 @@ from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from .errors import StorageError
+
 T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
@@ -34,25 +36,42 @@ def run_inline(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a pipeline awaited something other than its IO")
 
 
+class Ticket(Future[None]):
+    """A place in a queue. loop: where its holder is a task, the event loop that has to run for it to get on."""
+
+    def __init__(self, loop: object | None) -> None:
+        super().__init__()
+        self.loop = loop
+
+
 class KeyedLocks:
     """A fair lock per key. Waiting is a `concurrent.futures.Future`, so threads and tasks share it."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._waiting: dict[Hashable, deque[Future[None]]] = {}
+        self._waiting: dict[Hashable, deque[Ticket]] = {}
 
-    def enqueue(self, key: Hashable) -> Future[None]:
-        """A ticket that completes when its turn has come. Give it back with `release`."""
-        ticket: Future[None] = Future()
+    def enqueue(self, key: Hashable, loop: object | None = None, *, stopped: object | None = None) -> Ticket:
+        """A ticket that completes when its turn has come. Give it back with `release`.
+
+        stopped: the event loop that will not run while the caller waits. Raises StorageError where somebody ahead
+        needs it: that would be for ever.
+        """
+        ticket = Ticket(loop)
         with self._guard:
             queue = self._waiting.setdefault(key, deque())
+            if stopped is not None and any(other.loop is stopped for other in queue):
+                raise StorageError(
+                    "this call would wait for ever for an asynchronous one on the event loop that it blocks: "
+                    "await its twin instead (`aadd` for `add`)"
+                )
             queue.append(ticket)
             first = len(queue) == 1
         if first:
             _grant(ticket)
         return ticket
 
-    def release(self, key: Hashable, ticket: Future[None]) -> None:
+    def release(self, key: Hashable, ticket: Ticket) -> None:
         """Leave the queue, whether or not the turn had come, and wake the next in line."""
         with self._guard:
             queue = self._waiting[key]
@@ -178,10 +197,19 @@ async def _ended(working: asyncio.Future[Any]) -> None:
     working.exception()  # looked at: the cancellation is what the caller hears of
 
 
+def _running_loop() -> object | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 @asynccontextmanager
 async def holding(io: IO, locks: KeyedLocks, key: Hashable) -> AsyncIterator[None]:
     """The lock of `key`, fairly, for the length of the block."""
-    ticket = locks.enqueue(key)
+    running = _running_loop()
+    inline = isinstance(io, Inline)
+    ticket = locks.enqueue(key, None if inline else running, stopped=running if inline else None)
     try:
         await io.wait(ticket)
         yield

@@ -101,6 +101,8 @@ def _made(folder: Path) -> Path:
 class _InFolder:
     """Qdrant's engine in the process where it has a build, else qdrant-client's local mode. `Indexes`."""
 
+    blocking = True
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._edge = find_spec("qdrant_edge") is not None
@@ -159,6 +161,7 @@ class _OnServer:
 
     def __init__(self, location: str) -> None:
         self._location = location
+        self.blocking = location == IN_MEMORY
 
     def open(self, dimensions: int, generation: str) -> tuple[Index, bool]:
         from .index.client import ClientIndex
@@ -180,6 +183,8 @@ class _OnServer:
 
 class _Brought:
     """An index that the caller brought. `Indexes`."""
+
+    blocking = False
 
     def __init__(self, index: Index) -> None:
         self._index = index

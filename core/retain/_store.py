@@ -40,6 +40,11 @@ POLL = 0.02  # seconds between looks at what another process has claimed
 class Indexes(Protocol):
     """Where a store's index lies. Each generation is one index; a new one is built beside the one in use."""
 
+    @property
+    def blocking(self) -> bool:
+        """Whether the index only ever blocks, so that there is nothing to await."""
+        ...
+
     def open(self, dimensions: int, generation: str) -> tuple[Index, bool]:
         """The index of that generation, and whether it is new."""
         ...
@@ -188,6 +193,9 @@ class Store:
 
     async def project(self, io: IO) -> None:
         """Tell the index everything that it has not been told. Raises StorageError where it fails."""
+        if self.indexes.blocking and not isinstance(io, Inline):
+            # In one thread from end to end: whoever waits for the lock does not depend on an event loop.
+            return await io.run(run_inline, self.project(Inline()))
         async with holding(io, self.locks, "index"):
             while pending := await io.run(self.ledger.outbox.take, SLICE):
                 try:

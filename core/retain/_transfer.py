@@ -107,7 +107,7 @@ class _Spool:
     @classmethod
     def read(cls, source: Place, scope: Scope) -> _Spool:
         checker = Checker(scope)
-        file = TemporaryFile("w+", encoding="utf-8", newline="\n")
+        file = TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115 - `_Spool` closes it
         try:
             for number, kind, row in _checked(source, checker):
                 file.write(json.dumps([number, kind, row], ensure_ascii=False) + "\n")

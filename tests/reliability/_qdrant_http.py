@@ -1,8 +1,8 @@
 """A Qdrant server for tests, on a loopback port: HTTP in front of qdrant-client's own local mode.
 
-Every request's body is parsed by the OpenAPI models that qdrant-client ships, with unknown fields refused, so a request
-that a real server would not understand fails here too. What it answers is what the local mode answers. Several processes
-can share it. It is no Qdrant: of a server's speed, durability and consistency it says nothing.
+Every request's body is parsed by the OpenAPI models that qdrant-client ships, with unknown fields refused, so a
+request that a real server would not understand fails here too. What it answers is what the local mode answers.
+Several processes can share it. It is no Qdrant: of a server's speed, durability and consistency it says nothing.
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ class Server:
         return {"points": points, "next_page_offset": following}
 
     def _retrieve(self, name: str, given: m.PointRequest) -> Any:
-        return self._local.retrieve(name, given.ids, with_payload=given.with_payload, with_vectors=False)
+        return self._local.retrieve(
+            name, given.ids, with_payload=given.with_payload or False, with_vectors=False
+        )
 
     def _query(self, name: str, given: m.QueryRequestBatch) -> Any:
         return self._local.query_batch_points(name, given.searches)
@@ -139,9 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_PUT = do_POST = do_DELETE = _serve
+    do_GET = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - the names that http.server calls
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
         """Silence: the tests look at `Server.requests`."""
 
 

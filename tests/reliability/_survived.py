@@ -152,14 +152,14 @@ def _check_chains(memory: Memory) -> None:
     if loose:
         raise Broken("evidence without its message")
     for one, other in pairwise(rows):
-        if one.memory_id == other.memory_id:
-            if other.version != one.version + 1 or one.valid_to > other.valid_from or one.valid_to == FOREVER:
-                raise Broken(f"versions of {one.memory_id} do not follow one another")
+        apart = other.version != one.version + 1 or one.valid_to > other.valid_from or one.valid_to == FOREVER
+        if one.memory_id == other.memory_id and apart:
+            raise Broken(f"versions of {one.memory_id} do not follow one another")
 
 
 def _check_closed(store: Path) -> None:
     """What is left in the folder: one index, a sound database, and nothing of who was erased."""
-    indexes = [path.name for path in store.glob("index-*")]
+    indexes = [path.name for path in store.glob("index-*") if path.is_dir()]
     if len(indexes) != 1:
         raise Broken(f"left behind: {indexes}")
     with sqlite3.connect(store / "ledger.db") as db:

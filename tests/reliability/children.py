@@ -51,7 +51,7 @@ def opens(folder: str, times: str) -> None:
 
 
 def fills(folder: str, room: str) -> None:
-    """Leave so many bytes free, then add until there are none. Prints what was answered; a clear error ends it well."""
+    """Leave so many bytes free, and add until there are none. Prints the answers; a clear error ends it well."""
     from retain import StorageError
 
     with Memory(folder, llm=None, embedder=HashEmbedder()) as memory:

@@ -2,9 +2,9 @@
 
     python -m tests.reliability.kill --kills 500
 
-Half of the kills are stops between two steps of a script that does everything once: statements, commits, writes to the
-index, renames. The other half come from outside, at random, while several threads work. Some kills come twice: the
-second one hits whoever opens the store after the first. This process opens no store in a folder itself; it only forks.
+Half of the kills are stops between two steps of a script that does everything once: statements, commits, writes to
+the index, renames. The other half come from outside, at random, while several threads work. Some kills come twice:
+the second one hits whoever opens the store after the first. This process opens no store in a folder; it only forks.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def forked(work: Callable[[], Any], output: Path | None = None) -> int:
         if output is not None:
             output.write_text(str(found))
         status = 0
-    except BaseException:  # noqa: BLE001 - the child's end is the answer, whatever ended it
+    except BaseException:  # the child's end is the answer, whatever ended it
         if output is not None:
             output.write_text(traceback.format_exc())
     finally:

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from retain import Memory, StoreLockedError
-from tests.fakes import HashEmbedder
+from retain import Memory, StorageError, StoreLockedError
+from retain.index.lock import FolderLock
+from tests.fakes import HashEmbedder, ScriptedModel, facts
 from tests.reliability import children
 
 WRITERS = 64
@@ -110,6 +111,29 @@ def test_cancelled_tasks_lose_nothing_and_leave_no_lock() -> None:
     asyncio.run(asyncio.wait_for(storm(), 60))
 
 
+def test_a_sync_call_that_would_block_its_own_loop_for_ever_is_refused() -> None:
+    class Slow(ScriptedModel):
+        async def acomplete(self, messages: Any, *, schema: Any = None) -> Any:
+            await asyncio.sleep(0.2)
+            return self.complete(messages, schema=schema)
+
+    async def mixed() -> None:
+        model = Slow([facts("Lives in Rome"), facts("Likes tea")])
+        async with Memory(":memory:", llm=model, embedder=HashEmbedder()) as memory:
+            under_way = asyncio.ensure_future(memory.aadd("I live in Rome.", user_id="alice"))
+            await asyncio.sleep(0.1)
+            with pytest.raises(StorageError, match="aadd"):
+                memory.add("I like tea.", user_id="alice")
+            assert memory.search("Rome", user_id="alice") == []
+            memory.add("something else", user_id="bob", infer=False)
+            await under_way
+            assert await memory.aflush(10)
+            await memory.aresume()
+            assert {it.text for it in memory.get_all(user_id="alice")} == {"Lives in Rome", "Likes tea"}
+
+    asyncio.run(asyncio.wait_for(mixed(), 30))
+
+
 def test_a_second_process_is_refused_however_often_it_tries(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
         memory.add("fact 0", user_id="alice", infer=False)
@@ -128,8 +152,9 @@ def test_a_second_process_is_refused_however_often_it_tries(tmp_path: Path) -> N
 
 FORKED = """
 import os, sys, threading
-from retain import Memory, StoreLockedError
-from tests.fakes import HashEmbedder
+from retain import Memory, StorageError, StoreLockedError
+from retain.index.lock import FolderLock
+from tests.fakes import HashEmbedder, ScriptedModel, facts
 
 path = sys.argv[1]
 memory = Memory(path, llm=None, embedder=HashEmbedder())
@@ -170,7 +195,5 @@ def test_a_lock_that_a_dead_process_left_means_nothing(tmp_path: Path) -> None:
     (tmp_path / "lock.pid").write_text("999999")
     with opened(tmp_path) as memory:
         assert memory.verify()
-    with opened(tmp_path), pytest.raises(StoreLockedError):
-        from retain.index.lock import FolderLock
-
-        FolderLock(tmp_path).acquire()
+        with pytest.raises(StoreLockedError):
+            FolderLock(tmp_path).acquire()

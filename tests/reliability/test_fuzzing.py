@@ -1,4 +1,4 @@
-"""Replies that no schema would let through, to the one place where strangers' text is read: no crash, no hang, no loss."""
+"""Replies that no schema would let through: no crash, no hang, no loss."""
 
 from __future__ import annotations
 

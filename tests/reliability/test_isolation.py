@@ -58,6 +58,7 @@ def test_every_id_sees_its_own_and_nothing_else(memory: Memory, number: int) -> 
 def test_a_memory_is_not_reached_through_another_scope(memory: Memory) -> None:
     [item] = memory.get_all(user_id="a")
     [change] = memory.history(item.id)
+    assert change.add_id is not None
     for name in IDS[1:]:
         assert memory.get(item.id, user_id=name) is None
         for refused in (
@@ -65,7 +66,7 @@ def test_a_memory_is_not_reached_through_another_scope(memory: Memory) -> None:
             lambda name=name: memory.update(item.id, "stolen", user_id=name),
             lambda name=name: memory.delete(item.id, user_id=name),
             lambda name=name: memory.undo(change.id, user_id=name),
-            lambda name=name: memory.undo(change.add_id, user_id=name),
+            lambda name=name: memory.undo(str(change.add_id), user_id=name),
         ):
             with pytest.raises(NotFoundError):
                 refused()
@@ -146,7 +147,7 @@ def test_what_is_no_id_is_refused(memory: Memory, value: Any) -> None:
 def test_removing_one_scope_leaves_every_other() -> None:
     """Every combination of a few ids on three axes; each is removed in turn, one by one and by one axis."""
     names = [None, "a", "aa", "a%"]
-    scopes = [
+    scopes: list[dict[str, Any]] = [
         {key: value for key, value in zip(("user_id", "agent_id", "run_id"), triple, strict=True) if value}
         for triple in product(names, names, names)
         if any(triple)
@@ -155,7 +156,12 @@ def test_removing_one_scope_leaves_every_other() -> None:
         for scope in scopes:
             memory.add("one fact", infer=False, **scope)
         left = list(scopes)
-        for scope in ({"user_id": "a%"}, {"agent_id": "a"}, {"run_id": "aa", "user_id": "aa"}):
+        removed: list[dict[str, Any]] = [
+            {"user_id": "a%"},
+            {"agent_id": "a"},
+            {"run_id": "aa", "user_id": "aa"},
+        ]
+        for scope in removed:
             gone = [other for other in left if scope.items() <= other.items()]
             left = [other for other in left if not scope.items() <= other.items()]
             assert len(memory.delete_all(**scope)) == len(gone)

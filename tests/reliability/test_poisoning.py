@@ -1,7 +1,7 @@
 """Texts that would rather be instructions: in messages, in tool results, in memories.
 
-What a model makes of them, no code can promise. What code can: they are shown as data that cannot leave its place, they
-are not extracted from where nobody said them, and what was recalled never enters again.
+What a model makes of them, no code can promise. What code can: they are shown as data that cannot leave its place,
+they are not extracted from where nobody said them, and what was recalled never enters again.
 """
 
 from __future__ import annotations

@@ -229,7 +229,7 @@ def test_a_line_that_is_no_json_is_named() -> None:
             target.import_(io.StringIO("\n".join(lines)))
         for number in ("NaN", "Infinity", "1e999"):
             with pytest.raises(InputError):
-                target.import_(io.StringIO("\n".join(lines[:1] + [f'{{"kind": "end", "rows": {number}}}'])))
+                target.import_(io.StringIO(f'{lines[0]}\n{{"kind": "end", "rows": {number}}}'))
 
 
 def test_an_id_with_other_content_is_refused() -> None:
