@@ -25,7 +25,7 @@ from .types import Context, Hits, JournaledMessage, MemoryItem, Scope, SearchHit
 
 CANDIDATES = 200  # per signal; what fewer lose: `python bench/retrieval.py locomo.json --candidates 100`
 RERANKED = 50  # texts shown to a reranker
-TOKENS_PER_HIT = 20  # what a short memory takes in a prompt; beyond the fiftieth hit of 1,000 tokens little is left to win
+TOKENS_PER_HIT = 20  # of a short memory in a prompt; what comes after the fiftieth hit of 1,000 tokens matters little
 MOST_RECALLED = 200
 
 
