@@ -124,18 +124,23 @@ def look(folder: Path) -> str:
     return output.read_text()
 
 
-def campaign(kills: int, seed: int, report: Callable[[str], None]) -> Counter[str]:
-    """Raises `Broken` at the first promise that does not hold; its store is kept."""
+def campaign(kills: int | None, seed: int, report: Callable[[str], None]) -> Counter[str]:
+    """kills: None for one at every step, and none under load.
+
+    Raises `Broken` at the first promise that does not hold; its store is kept.
+    """
     chance = random.Random(seed)
     survived: Counter[str] = Counter()
     base = Path(tempfile.mkdtemp(prefix="retain-kill-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
     warm_up()
     count = steps(base)
-    stops = spread(count, kills - kills // 2, chance)
+    every = kills is None
+    kills = count if kills is None else kills
+    stops = spread(count, kills if every else kills - kills // 2, chance)
     for number in range(kills):
         folder = base / str(number)
         folder.mkdir()
-        injected = number % 2 == 0
+        injected = every or number % 2 == 0
         try:
             found = kill_at(folder, stops.pop(), chance) if injected else kill_under_load(folder, chance)
         except _survived.Broken as error:
@@ -163,6 +168,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--every-step", action="store_true", help="one kill at each step, none under load")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--quiet", action="store_true")
     arguments = parser.parse_args()
@@ -174,7 +180,7 @@ def main() -> None:
     except _survived.Broken as error:
         sys.exit(f"BROKEN: {error}")
     print(
-        f"survived {arguments.kills} kills, {survived['at a step']} at one of {survived['steps']} steps, "
+        f"survived {survived['at a step'] + survived['under load']} kills, {survived['at a step']} at one of {survived['steps']} steps, "
         f"{survived['under load']} under load, in {time.monotonic() - began:.0f} s (seed {arguments.seed})"
     )
 
