@@ -405,3 +405,36 @@ def test_a_replacement_is_never_empty(old: str, new: str) -> None:
 def test_nothing_is_believed_of_statements_without_a_word_in_common(a: str, b: str) -> None:
     if not read(a).objects & read(b).objects:
         assert believable("contradicts", a, b) == "different"
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ("I'm allergic to peanuts.", "I like cheese without peanuts."),
+        ("I own bicycle number 1.", "I own bicycle number 2."),
+        ("I drink coffee every morning", "I never drink coffee after 5pm"),
+        ("I have early meetings on Mondays", "I hate early meetings"),
+        ("I love swimming", "I can't swim"),
+        ("Alice likes pizza", "Bob doesn't like pizza"),
+        ("I live in Berlin", "I live with my sister"),
+        ("我喜欢咖啡", "我喜欢不加糖的咖啡"),
+    ],
+)
+def test_code_alone_replaces_nothing_that_may_still_hold(known: str, said: str) -> None:
+    verdict = judged(said, known)
+    assert verdict is None or verdict.relation != "contradicts"
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ("I'm allergic to peanuts.", "I'm not allergic to peanuts."),
+        ("I eat meat", "I no longer eat meat"),
+        ("Allergic to walnuts", "It is hazelnuts, not walnuts, that the user is allergic to"),
+        ("My phone number is 456", "My phone number is 123"),
+    ],
+)
+def test_code_alone_replaces_what_is_plainly_denied(known: str, said: str) -> None:
+    verdict = judged(said, known)
+    assert verdict is not None
+    assert verdict.relation == "contradicts"

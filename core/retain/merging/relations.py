@@ -7,6 +7,8 @@ known, so it wants the strongest evidence. Figures: `python bench/merging.py --s
 
 from __future__ import annotations
 
+import re
+
 from .data import Relation, Verdict
 from .evidence import Evidence, dated, normalised, read
 from .rules import ANY_LENGTH, OF_SHORT, apart, covered, in_order, shared_objects, told_apart
@@ -33,9 +35,44 @@ def judged(fact: str, memory: str) -> Verdict | None:
     rules = (*ANY_LENGTH, *OF_SHORT) if new.short and old.short else (*ANY_LENGTH, apart)
     verdicts = (rule(new, old) for rule in rules)
     verdict = next((verdict for verdict in verdicts if verdict is not None), None)
-    return (
-        None if verdict and verdict.relation == "contradicts" and _drops_much(new, old, verdict) else verdict
-    )
+    if verdict is None or verdict.relation != "contradicts":
+        return verdict
+    doubtful = _drops_much(new, old, verdict) or _narrows(fact, new, old) or _may_be_both(new, old)
+    return None if doubtful else verdict
+
+
+# Words that only deny. "Without" and "can't" are none: they say how, and what somebody is able to.
+_DENIALS = frozenset(
+    "not never no dont doesnt didnt isnt arent wasnt longer anymore 不 没 无 非 别 再 并 有".split()
+)
+
+
+# "hazelnuts, not walnuts", "not a beagle but a harrier": what is denied comes with what takes its place.
+_INSTEAD = re.compile(
+    r"[,，]\s*not\b|\bnot\b[^.,]*,?\s*(?:but|that)\b|\binstead of\b|\brather than\b|不是|并非", re.I
+)
+
+
+def _narrows(fact: str, new: Evidence, old: Evidence) -> bool:
+    """Whether a denial adds words of its own ("cheese without peanuts", "never after 5 pm") or another predicate
+    ("hates early meetings"): then it speaks of a part, or of something else, and both may hold."""
+    if new.negated == old.negated or new.corrected or new.ended or new.replaced or new.changed:
+        return False
+    if _INSTEAD.search(fact):
+        return False
+    denying, denied = (new, old) if new.negated else (old, new)
+    apart = denying.concepts and denied.concepts and not denying.concepts & denied.concepts
+    return bool(apart or denying.words - denied.words - _DENIALS)
+
+
+def _may_be_both(new: Evidence, old: Evidence) -> bool:
+    """Whether two values of one kind may stand side by side: bicycles 1 and 2; living with someone, and somewhere."""
+    if new.corrected or new.changed or new.ended or new.replaced:
+        return False
+    if "has" in new.many & old.many and new.objects != old.objects and not (new.copular and old.copular):
+        return True
+    somewhere = bool(new.names) if not new.chinese else "住在" in new.plain or "住" not in new.plain
+    return "home" in new.one & old.one and not somewhere
 
 
 def _drops_much(new: Evidence, old: Evidence, verdict: Verdict) -> bool:
