@@ -7,6 +7,7 @@ file keeps it exclusive. The index is brought up to date after each commit, on o
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -343,9 +344,16 @@ class OpenStores:
     def __init__(self) -> None:
         self._guard = threading.RLock()
         self._open: dict[Path, Store] = {}
+        self._registered = False
+
+    def _after_fork(self) -> None:
+        self._guard = threading.RLock()  # whoever held it did not come along
 
     def share(self, folder: Path, embedder: Embedder, make: Callable[[], Store]) -> Store:
         with self._guard:
+            if not self._registered and hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=self._after_fork)
+                self._registered = True
             store = self._open.get(folder)
             if store is None:
                 store = self._open[folder] = make()

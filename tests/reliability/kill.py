@@ -180,7 +180,8 @@ def main() -> None:
     except _survived.Broken as error:
         sys.exit(f"BROKEN: {error}")
     print(
-        f"survived {survived['at a step'] + survived['under load']} kills, {survived['at a step']} at one of {survived['steps']} steps, "
+        f"survived {survived['at a step'] + survived['under load']} kills, "
+        f"{survived['at a step']} at one of {survived['steps']} steps, "
         f"{survived['under load']} under load, in {time.monotonic() - began:.0f} s (seed {arguments.seed})"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -100,10 +101,8 @@ def test_no_reply_crashes_hangs_or_loses_anything(replies: list[tuple[Any, int]]
 def test_no_completion_of_a_wrong_type_gets_out_as_anything_but_our_error(content: Any) -> None:
     model = ScriptedModel([lambda _: content] * 2)
     with Memory(":memory:", llm=model, embedder=HashEmbedder(16), resume_on_open=False) as memory:
-        try:
+        with suppress(RetainError):
             memory.add("I moved to Lisbon.", user_id="alice")
-        except RetainError as error:
-            assert str(error)
         assert len(memory.messages(user_id="alice")) == 1
         assert memory.verify()
 

@@ -19,6 +19,8 @@ from .times import Clock, from_micros, to_micros
 # sessions, all of one time each, lie days apart.
 EPISODE_GAP = 60 * 60 * 1_000_000
 
+CHUNK = 500  # ids per statement: databases limit their parameters
+
 
 @dataclass(frozen=True, slots=True)
 class Journaled:
@@ -75,9 +77,12 @@ class Journal:
 
     def by_ids(self, ids: Iterable[str]) -> dict[str, JournaledMessage]:
         wanted = list(ids)
+        found: dict[str, JournaledMessage] = {}
         with self._database.reading() as db:
-            query = select(messages).where(messages.c.id.in_(wanted))
-            return {row.id: _journaled(row) for row in db.execute(query)}
+            for start in range(0, len(wanted), CHUNK):
+                query = select(messages).where(messages.c.id.in_(wanted[start : start + CHUNK]))
+                found |= {row.id: _journaled(row) for row in db.execute(query)}
+        return found
 
     def before(
         self, scope: Scope, session_id: str | None, position: int, limit: int

@@ -159,7 +159,8 @@ class Memories:
     def by_version(self, ids: Sequence[str]) -> dict[str, MemoryItem]:
         """version id -> item, for those that exist."""
         with self._database.reading() as db:
-            rows = db.execute(select(versions).where(versions.c.id.in_(list(ids)))).all()
+            chosen = (select(versions).where(versions.c.id.in_(chunk)) for chunk in _chunks(ids))
+            rows = [row for query in chosen for row in db.execute(query)]
             return _items(db, rows)
 
     def page(

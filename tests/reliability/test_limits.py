@@ -1,0 +1,36 @@
+"""Large numbers: what databases limit is not what callers have to know."""
+
+from __future__ import annotations
+
+import pytest
+
+from retain import Memory, UndoError
+from tests.fakes import HashEmbedder
+
+MANY = 70_000  # more than the parameters that SQLite and PostgreSQL take in one statement
+
+
+def test_lists_of_ids_may_be_longer_than_a_statement_may_be() -> None:
+    with Memory(":memory:", llm=None, embedder=HashEmbedder(8)) as memory:
+        [change] = memory.add("I like tea", user_id="alice", infer=False)
+        ledger = memory._do.store.ledger
+        names = [f"nobody {at}" for at in range(MANY)]
+        assert list(ledger.journal.by_ids([*names, *change.sources])) == list(change.sources)
+        assert ledger.memories.by_version(names) == {}
+        assert ledger.memories.undone(names) == set()
+
+
+def test_an_add_of_thousands_of_facts_is_one_add_and_undone_as_one() -> None:
+    texts = [f"fact {at}" for at in range(3000)]
+    with Memory(":memory:", llm=None, embedder=HashEmbedder(4)) as memory:
+        result = memory.add(texts, user_id="alice", infer=False)
+        assert [change.after for change in result] == texts
+        pages, cursor = 0, None
+        while pages == 0 or cursor:
+            page = memory.get_all(user_id="alice", limit=700, cursor=cursor)
+            pages, cursor = pages + 1, page.next
+        assert pages == 5
+        memory.undo(result.id)
+        assert memory.count(user_id="alice") == 0
+        with pytest.raises(UndoError, match="undone already"):
+            memory.undo(result.id)
