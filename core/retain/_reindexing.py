@@ -70,7 +70,8 @@ def _check(old: Basis, wanted: Embedder) -> None:
 
 def _clear_away(store: Store, old: Basis) -> None:
     """What an earlier attempt left half built. Its vectors stay: they are as good now as they were then."""
-    for generation in {_following(old.generation), *store.indexes.others(old.generation)}:
+    left = {_following(old.generation), *store.indexes.others(old.generation)}
+    for generation in left - store.ending:
         store.indexes.remove(generation)
 
 
@@ -167,6 +168,8 @@ async def _remove(store: Store, io: IO, old: Basis) -> None:
     def ending() -> None:
         old.index.close()
         store.indexes.remove(old.generation)
+        store.ending.discard(old.generation)
 
+    store.ending.add(old.generation)
     await io.run(old.end, ending)
     await drop_retired(store, io)

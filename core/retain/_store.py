@@ -98,6 +98,7 @@ class Store:
         self._behind = False
         self._suspect = False  # an index write failed: the next opening looks twice
         self.switching = False
+        self.ending: set[str] = set()  # generations that were replaced, and that a search still holds
         self._closed = False
         self.users = 1
         self.ledger = Ledger(ledger_url, embedder=embedder.name, point_of=point_of, now=now)

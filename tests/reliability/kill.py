@@ -174,9 +174,8 @@ def main() -> None:
     arguments = parser.parse_args()
     began = time.monotonic()
     try:
-        survived = campaign(
-            arguments.kills, arguments.seed, (lambda line: None) if arguments.quiet else print
-        )
+        kills = None if arguments.every_step else arguments.kills
+        survived = campaign(kills, arguments.seed, (lambda line: None) if arguments.quiet else print)
     except _survived.Broken as error:
         sys.exit(f"BROKEN: {error}")
     print(

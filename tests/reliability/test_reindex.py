@@ -201,3 +201,33 @@ async def test_a_cancelled_reindex_leaves_the_old_store(tmp_path: Path) -> None:
         assert memory.embedder is OLD
         assert await memory.averify()
         assert await memory.areindex(NEW) == 301
+
+
+def test_an_index_that_a_search_still_holds_outlives_several_reindexings(tmp_path: Path) -> None:
+    """Its files go when the search has ended, whatever was reindexed meanwhile."""
+
+    class Held(HashEmbedder):
+        def embed_query(self, text: str) -> Matrix:
+            if text == "slowly":
+                asked.set()
+                assert go_on.wait(20)
+            return super().embed_query(text)
+
+    asked, go_on = threading.Event(), threading.Event()
+    held = Held(64, "test/held")
+    with opened(tmp_path, held) as memory:
+        memory.add("slowly does it", user_id="alice", infer=False)
+        found: list[str] = []
+        searching = threading.Thread(
+            target=lambda: found.extend(hit.text for hit in memory.search("slowly", user_id="alice"))
+        )
+        searching.start()
+        assert asked.wait(20)
+        for embedder in (NEW, OLD, NEW):
+            memory.reindex(embedder)
+        assert (tmp_path / "index-0").exists()
+        go_on.set()
+        searching.join()
+        assert found == ["slowly does it"]
+        assert [it.name for it in tmp_path.glob("index-*") if it.is_dir()] == ["index-3"]
+        assert memory.verify()
