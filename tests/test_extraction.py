@@ -501,3 +501,22 @@ def test_a_frame_is_taken_out_before_a_long_message_is_cut() -> None:
     content = "<memories>" + "- Likes tea. " * 60 + "</memories>" + "I like rain. " * 40
     made = windows([said(content)], max_tokens=60, count=estimate_tokens)
     assert all("Likes tea" not in message.content for part in made for message in part.messages)
+
+
+def test_a_user_passed_over_beside_a_long_answer_is_asked_about_alone() -> None:
+    turn = [
+        said("I'm allergic to peanuts"),
+        said("Peanut allergies cause hives. Avoid satay sauce.", role="assistant"),
+    ]
+    dialogue = extract(windows(turn)[0], scope=Scope("alice"))
+    (first,) = next(dialogue)
+    advice = {
+        "facts": [{"message": 2, "speaker": "Assistant", "fact": "Assistant advised to avoid satay sauce"}]
+    }
+    (second,) = dialogue.send([first.read(advice)])
+    assert "satay" not in second.messages[-1].content
+    own = {"facts": [{"message": 1, "speaker": "User", "fact": "Allergic to peanuts"}]}
+    with pytest.raises(StopIteration) as done:
+        dialogue.send([second.read(own)])
+    assert next(fact.text for fact in done.value.value) == "Allergic to peanuts"
+    assert len(done.value.value) == 2

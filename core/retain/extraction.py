@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,7 +74,8 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
     """Asks for the facts of a window and returns those that hold up, in the order of the messages.
 
     Asks nothing where the window holds only courtesies, recalled memories and tool output. Asks once more
-    where a Chinese conversation was answered in English. `instructions` are the developer's own.
+    where a Chinese conversation was answered in English, and where a user was passed over beside an assistant.
+    `instructions` are the developer's own.
 
     Raises the ModelReplyError that it is sent in the place of an answer.
     """
@@ -87,12 +88,40 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
     candidates = _answer((yield [question]))
     if texts is CHINESE and foreign(candidates, lines):
         candidates = _better(candidates, _answer((yield [_again(question)])), lines)
-    explained = _asked_before(window)
-    told = _lines(Window(window.context, 0, ()))
-    kept = checked(
-        candidates, lines, said_before=explained, told_before=told, scope=scope, chinese=texts is CHINESE
-    )
+    kept = _checked(candidates, lines, window, scope)
+    overlooked = _overlooked(lines, kept)
+    if overlooked:
+        more = _answer((yield [_question(overlooked, context, texts, instructions)]))
+        kept = sorted([*kept, *_checked(more, overlooked, window, scope)], key=lambda one: one.sources)
     return tuple(_fact(candidate, window) for candidate in kept)
+
+
+def _checked(
+    candidates: Sequence[Candidate], lines: Sequence[Line], window: Window, scope: Scope
+) -> list[Candidate]:
+    return checked(
+        candidates,
+        lines,
+        said_before=_asked_before(window),
+        told_before=_lines(Window(window.context, 0, ())),
+        scope=scope,
+        chinese=is_chinese(" ".join(line.text for line in lines)),
+    )
+
+
+def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate]) -> list[Line]:
+    """What users said of themselves, alone and numbered anew, where only assistants' facts were found: beside a
+    long answer, small models pass over the sentence that it answers."""
+    spoken = {position for candidate in kept for position in candidate.sources}
+    by_assistants = {line.position for line in lines if line.role == "assistant"}
+    if not spoken or not spoken <= by_assistants:
+        return []
+    own = [
+        line
+        for line in lines
+        if line.number and line.role == "user" and any(is_own(part) for part in sentences(line.text))
+    ]
+    return [replace(line, number=number) for number, line in enumerate(own, 1)]
 
 
 def is_chinese(text: str) -> bool:
