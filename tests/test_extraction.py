@@ -272,12 +272,12 @@ def test_an_id_that_the_conversation_mentions_is_no_secret() -> None:
 )
 def test_what_an_assistant_says_is_ascribed_to_it(written: str, kept: list[str]) -> None:
     made = window(said("I'm going to Rome."), replied("I recommend the Pantheon. It is free."))
-    assert texts_of(made, [(2, written)]) == kept
+    assert texts_of(made, [(2, written)], []) == kept  # the traveller, asked about alone, gave nothing
 
 
 def test_chinese_recommendations_are_ascribed_to_the_assistant() -> None:
     made = window(said("我要去罗马。"), replied("推荐您去万神殿。"))
-    assert texts_of(made, [(2, "推荐去万神殿")]) == ["助手推荐去万神殿"]
+    assert texts_of(made, [(2, "推荐去万神殿")], []) == ["助手推荐去万神殿"]
 
 
 def test_what_is_said_to_the_other_is_not_told_of_the_speaker() -> None:

@@ -43,6 +43,9 @@ def judged(fact: str, memory: str) -> Verdict | None:
 
 # Words that only deny. "Without" and "can't" are none: they say how, and what somebody is able to.
 _DENIALS = frozenset(
+    ["not", "never", "no", "dont", "doesnt", "didnt", "isnt", "arent", "wasnt", "longer", "anymore"]
+    + ["不", "没", "无", "非", "别", "再", "并", "有"]
+)
     "not never no dont doesnt didnt isnt arent wasnt longer anymore 不 没 无 非 别 再 并 有".split()
 )
 
