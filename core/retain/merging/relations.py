@@ -46,7 +46,6 @@ _DENIALS = frozenset(
     ["not", "never", "no", "dont", "doesnt", "didnt", "isnt", "arent", "wasnt", "longer", "anymore"]
     + ["不", "没", "无", "非", "别", "再", "并", "有"]
 )
-    "not never no dont doesnt didnt isnt arent wasnt longer anymore 不 没 无 非 别 再 并 有".split()
 )
 
 
