@@ -46,7 +46,6 @@ _DENIALS = frozenset(
     ["not", "never", "no", "dont", "doesnt", "didnt", "isnt", "arent", "wasnt", "longer", "anymore"]
     + ["不", "没", "无", "非", "别", "再", "并", "有"]
 )
-)
 
 
 # "hazelnuts, not walnuts", "not a beagle but a harrier": what is denied comes with what takes its place.
