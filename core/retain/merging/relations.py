@@ -42,10 +42,9 @@ def judged(fact: str, memory: str) -> Verdict | None:
 
 
 # Words that only deny. "Without" and "can't" are none: they say how, and what somebody is able to.
-_DENIALS = frozenset(
-    ["not", "never", "no", "dont", "doesnt", "didnt", "isnt", "arent", "wasnt", "longer", "anymore"]
-    + ["不", "没", "无", "非", "别", "再", "并", "有"]
-)
+_DENIALS = frozenset("不没无非别再并有") | {
+    *("not", "never", "no", "dont", "doesnt", "didnt", "isnt", "arent", "wasnt", "longer", "anymore"),
+}
 
 
 # "hazelnuts, not walnuts", "not a beagle but a harrier": what is denied comes with what takes its place.
