@@ -176,8 +176,8 @@ class Store:
         """Finish what an earlier process began; fill an index that is new, or that lacks points."""
         io = Inline()
         await self.project(io)
-        if fresh and not self.exclusive:
-            await self.rebuild(io)
+        if not self.exclusive and (fresh or self.ledger.setting("filling")):
+            await self._fill_shared(io)  # it is new, or whoever began to fill it may be dead
         if self.exclusive:
             for other in self.indexes.others(self.basis.generation):
                 self.indexes.remove(other)  # the old index, or half of a new one: a reindexing was cut short
@@ -249,6 +249,15 @@ class Store:
             if not await io.run(self.ledger.outbox.waiting, scope):
                 return
             await io.sleep(POLL)
+
+    async def _fill_shared(self, io: IO) -> None:
+        """Give an index that others use as well what it lacks. Several processes may do so at once."""
+        self.ledger.set(filling=self.basis.generation)
+        since = self.ledger.clock()
+        last, _ = await fill(self.ledger, self.basis, io)
+        self.ledger.outbox.mark_changed(last, since)
+        await self.project(io)
+        self.ledger.set(filling=None)
 
     async def rebuild(self, io: IO, progress: Callable[[int, int], None] | None = None) -> int:
         """Fill the index anew from the ledger. Returns the number of points."""

@@ -38,6 +38,7 @@ class Server:
     def __init__(self) -> None:
         self.requests: list[Recorded] = []
         self.failures: list[int] = []
+        self.fail_after: int | None = None  # so many more writes of points are taken
         self.invalid: list[str] = []
         self._local = QdrantClient(":memory:")
         self._lock = threading.Lock()
@@ -60,6 +61,8 @@ class Server:
         request = Recorded(method, parts.path, parse_qs(parts.query), json.loads(raw) if raw else None)
         with self._lock:
             self.requests.append(request)
+            if self._too_many(request):
+                return 500, {"status": {"error": "gone"}}
             if self.failures:
                 return self.failures.pop(0), {"status": {"error": "not now"}}
             try:
@@ -70,6 +73,12 @@ class Server:
             except (KeyError, ValueError) as error:
                 return 404, {"status": {"error": str(error)}}
         return 200, {"result": _plain(found), "status": "ok", "time": 0.0}
+
+    def _too_many(self, request: Recorded) -> bool:
+        if self.fail_after is None or request.method != "PUT" or not request.path.endswith("/points"):
+            return False
+        self.fail_after -= 1
+        return self.fail_after < 0
 
     def _route(self, request: Recorded) -> Answer:
         _, _, collection, *rest = request.path.split("/")

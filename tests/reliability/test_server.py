@@ -133,3 +133,23 @@ def test_processes_share_ledger_and_index(server: Server, postgres_url: str) -> 
         assert memory.verify()
         for text in sorted(own)[:3]:
             assert text in {hit.text for hit in memory.search(text, user_id="alice")}
+
+
+@pytest.mark.postgres
+def test_a_shared_index_that_was_filled_halfway_is_filled_by_the_next(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as first:
+        with children.opened(postgres_url, first.url) as memory:
+            memory.add([f"fact {at}" for at in range(30)], user_id="alice", infer=False)
+    with serving() as second:
+        with monkeypatch.context() as patched:
+            patched.setattr("retain._store.SLICE", 10)
+            patched.setattr("retain.index.client.ATTEMPTS", 1)
+            second.fail_after = 2
+            with pytest.raises(StorageError):
+                children.opened(postgres_url, second.url)
+            second.fail_after = None
+        with children.opened(postgres_url, second.url) as memory:
+            assert memory.verify()
+            assert len(memory.search("fact", user_id="alice", limit=50)) == 30
