@@ -25,7 +25,9 @@ from .types import Context, Hits, JournaledMessage, MemoryItem, Scope, SearchHit
 
 CANDIDATES = 200  # per signal; what fewer lose: `python bench/retrieval.py locomo.json --candidates 100`
 RERANKED = 50  # texts shown to a reranker
-TOKENS_PER_HIT = 20  # of a short memory in a prompt; what comes after the fiftieth hit of 1,000 tokens matters little
+TOKENS_PER_HIT = (
+    20  # of a short memory in a prompt; what comes after the fiftieth hit of 1,000 tokens matters little
+)
 MOST_RECALLED = 200
 
 

@@ -197,7 +197,8 @@ class Store:
         """Tell the index everything that it has not been told. Raises StorageError where it fails."""
         if self.indexes.blocking and not isinstance(io, Inline):
             # In one thread from end to end: whoever waits for the lock does not depend on an event loop.
-            return await io.run(run_inline, self.project(Inline()))
+            await io.run(run_inline, self.project(Inline()))
+            return
         async with holding(io, self.locks, "index"):
             while pending := await io.run(self.ledger.outbox.take, SLICE):
                 try:

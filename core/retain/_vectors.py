@@ -47,7 +47,9 @@ async def _called(
     except RetainError:
         raise
     except Exception as error:
-        raise EmbeddingError(f"the embedder {embedder.name!r} failed: {type(error).__name__}: {error}") from error
+        raise EmbeddingError(
+            f"the embedder {embedder.name!r} failed: {type(error).__name__}: {error}"
+        ) from error
 
 
 def checked(vectors: Any, count: int, embedder: Embedder) -> Matrix:
@@ -55,7 +57,9 @@ def checked(vectors: Any, count: int, embedder: Embedder) -> Matrix:
     try:
         matrix = np.asarray(vectors, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise EmbeddingError(f"the embedder {embedder.name!r} returned no matrix of numbers: {error}") from error
+        raise EmbeddingError(
+            f"the embedder {embedder.name!r} returned no matrix of numbers: {error}"
+        ) from error
     if matrix.shape != (count, embedder.dimensions):
         raise EmbeddingError(
             f"the embedder {embedder.name!r} returned shape {matrix.shape} for {count} texts of "

@@ -21,7 +21,10 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     model = ScriptedModel([facts("Lives in Lisbon", "喜欢打网球"), ConnectionError("down")])
     with Memory(folder, llm=model, embedder=HashEmbedder(8), now=Ticking(), resume_on_open=False) as memory:
-        said = [Message("I live in Lisbon. 我喜欢打网球。", id="m1", name="Ana"), Message("Noted.", role="assistant")]
+        said = [
+            Message("I live in Lisbon. 我喜欢打网球。", id="m1", name="Ana"),
+            Message("Noted.", role="assistant"),
+        ]
         added = memory.add(said, user_id="alice", session_id="s", metadata={"kind": ["home", 1.5, None]})
         memory.update(added[0].memory_id, "Lives in Porto")
         memory.undo(memory.delete(added[1].memory_id).id)
