@@ -28,7 +28,7 @@ bench: $(READY)  ## overhead, size and start-up; see docs/BENCHMARKS.md for the 
 	$(BIN)/python bench/overhead.py
 
 notebooks: $(READY)  ## execute the notebooks in place
-	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
