@@ -124,8 +124,12 @@ def _message(item: Any, where: str, happened_at: datetime) -> Message:
         raise InputError(f"{where} is {item!r}; pass a string, a Message or a mapping with role and content")
     if item.role not in ROLES:
         raise InputError(f"{where} has role {item.role!r}; known roles are {', '.join(ROLES)}")
-    if item.data is None or item.content:  # a framework's message may be all data: tool calls without text
+    if item.data is None:
         text_of(f"{where}.content", item.content)
+    elif not isinstance(item.content, str):  # a framework's message may be all data: tool calls without text
+        raise InputError(f"{where}.content is {item.content!r}, not a string")
+    else:
+        _storable(f"{where}.content", item.content)
     for name in ("name", "id"):
         if getattr(item, name) is not None:
             _id(f"{where}.{name}", getattr(item, name))
