@@ -64,4 +64,5 @@ def without_denials(old: str, new: str) -> str:
 
 def _joined(first: str, others: Sequence[str]) -> str:
     separator = "；" if read(first).chinese else "; "
-    return separator.join([first.rstrip(".。;； "), *(text.strip() for text in others)])
+    parts = [first.rstrip(".。;； "), *(text.strip() for text in others)]
+    return separator.join(part for part in parts if normalised(part)) or first
