@@ -36,6 +36,35 @@ INDEXED = (CURRENT_USER, "a", "r")  # keyword fields beside the tenant's, "u"
 TIMES = ("t0", "t1", "c", "d", "h")
 
 
+class _Known:
+    """The names and payloads that were read last: two halves, of which the older one is dropped when the newer is
+    full. (A dictionary that is emptied from its front gets slow.)"""
+
+    def __init__(self) -> None:
+        self._newer: dict[int, tuple[str, Mapping[str, Any]]] = {}
+        self._older: dict[int, tuple[str, Mapping[str, Any]]] = {}
+
+    def get(self, number: int) -> tuple[str, Mapping[str, Any]] | None:
+        found = self._newer.get(number)
+        if found is None:
+            found = self._older.get(number)
+            if found is not None:
+                self._newer[number] = found
+        return found
+
+    def keep(self, read: Mapping[int, tuple[str, Mapping[str, Any]]]) -> None:
+        if len(self._newer) + len(read) > KNOWN // 2:
+            self._older, self._newer = self._newer, {}
+        self._newer.update(read)
+
+    def forget(self, number: int) -> None:
+        self._newer.pop(number, None)
+        self._older.pop(number, None)
+
+    def clear(self) -> None:
+        self._newer, self._older = {}, {}
+
+
 class EdgeIndex:
     """An `Index` in a folder. Make it with `open`."""
 
@@ -43,7 +72,7 @@ class EdgeIndex:
         self._path = path
         self._dimensions = dimensions
         self._shard: qdrant_edge.EdgeShard | None = shard
-        self._known: dict[int, tuple[str, Mapping[str, Any]]] = {}  # names and payloads, the oldest first
+        self._known = _Known()
         self._lock = threading.RLock()
         self._process = os.getpid()
 
@@ -162,7 +191,7 @@ class EdgeIndex:
 
     def _forget(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            self._known.pop(number, None)
+            self._known.forget(number)
 
     def _query(self, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
         # Not as a batch: a batch of two is slower than two calls, and holds the interpreter for longer.
@@ -174,12 +203,12 @@ class EdgeIndex:
         with self._using("searching the index") as shard:
             found = [_scores(shard.query(request)) for request in first_requests(query)]
             cosine, shared = found if len(found) == 2 else (found[0], {})
-            names = [*cosine, *(number for number in shared if number not in cosine)]
             gap = missing(query, cosine, shared)
             fills = iter([_scores(shard.query(request)) for request in fill_requests(query, gap)])
             more_cosine, more_shared = (next(fills) if numbers else {} for numbers in gap)
-            payloads = self._payloads(shard, names)
-        return candidates(cosine | more_cosine, shared | more_shared, payloads)
+            cosine, shared = cosine | more_cosine, shared | more_shared
+            payloads = self._payloads(shard, list(cosine))
+        return candidates(cosine, shared, payloads)
 
     def _payloads(
         self, shard: qdrant_edge.EdgeShard, numbers: Sequence[int]
@@ -187,12 +216,10 @@ class EdgeIndex:
         """Reading payloads is the larger part of a search, so the last ones read are kept."""
         from ._edge_requests import retrieve
 
-        known = self._known
-        known.update(retrieve(shard, [number for number in numbers if number not in known]))
-        found = {number: known[number] for number in numbers if number in known}
-        while len(known) > KNOWN:
-            del known[next(iter(known))]
-        return found
+        found = {number: known for number in numbers if (known := self._known.get(number))}
+        read = retrieve(shard, [number for number in numbers if number not in found])
+        self._known.keep(read)
+        return {number: known for number in numbers if (known := found.get(number) or read.get(number))}
 
     def _count(self) -> int:
         import qdrant_edge as q
