@@ -34,7 +34,7 @@ def missing(
     """Ids that still lack their cosine, and ids that still lack their term score."""
     # Fewer hits than asked for: whoever is not among them shares no term with the query.
     complete = len(shared) < query.limit
-    return sorted(shared.keys() - cosine.keys()), [] if complete else sorted(cosine.keys() - shared.keys())
+    return list(shared.keys() - cosine.keys()), [] if complete else list(cosine.keys() - shared.keys())
 
 
 def candidates(
