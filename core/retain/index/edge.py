@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("retain")
 
-SLICE = 256  # points per update: about 10 ms of the interpreter (`python bench/index_speed.py`)
+SLICE = 256  # points per update: the engine holds the interpreter for the length of a call
 PAGE = 2_000  # ids per scroll
-KNOWN = 20_000  # payloads kept in memory, some 20 MB
+KNOWN = 20_000  # payloads kept in memory; of the order of 1 KB each
 INDEXED = (CURRENT_USER, "a", "r")  # keyword fields beside the tenant's, "u"
 TIMES = ("t0", "t1", "c", "d", "h")
 
