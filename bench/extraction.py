@@ -44,7 +44,7 @@ from retain.errors import ModelError
 from retain.extraction import Fact, Window, extract, windows
 from retain.models.openai import OpenAIModel
 from retain.ports import Completion, LanguageModel, Prompt, Schema
-from retain.prompts.extraction import CHINESE, ENGLISH, SCHEMA
+from retain.prompts.extraction import CHINESE, ENGLISH, schema
 from retain.tokens import count_tokens
 from retain.types import Message, Scope, Usage
 from retain.windowing import WINDOW_TOKENS
@@ -139,7 +139,7 @@ def main() -> None:
 
 
 def _instructions(system: str) -> int:
-    return count_tokens(system) + count_tokens(json.dumps(SCHEMA.json))
+    return count_tokens(system) + count_tokens(json.dumps(schema().json))
 
 
 def _extracted(c: Conversation, way: str, args: argparse.Namespace, model: LanguageModel) -> Run:

@@ -58,7 +58,7 @@ def decisions() -> dict[str, float]:
 
 def prompts() -> dict[str, float]:
     """As shares of 1,000 tokens that are left, so that more is better, as with everything else."""
-    schema = json.dumps(extraction.SCHEMA.json)
+    schema = json.dumps(extraction.schema().json)
     return {
         f"prompts, {name}, room under 1,000 tokens": 1 - count_tokens(texts.system + schema) / 1000
         for name, texts in (("English", extraction.ENGLISH), ("Chinese", extraction.CHINESE))

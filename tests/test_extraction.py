@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain._dialogue import Question, Unreadable
+from retain._dialogue import Dialogue, Question, Unreadable
 from retain.errors import ModelReplyError
 from retain.extraction import Fact, Window, extract, is_chinese, windows
-from retain.prompts.extraction import CHINESE, ENGLISH, EXAMPLE_MARKS, SCHEMA, Texts
+from retain.prompts.extraction import CHINESE, ENGLISH, EXAMPLE_MARKS, Texts, schema
 from retain.tokens import count_tokens, estimate_tokens
 from retain.types import Message, Role, Scope
 
@@ -37,10 +37,11 @@ def window(*messages: Message, earlier: Sequence[Message] = ()) -> Window:
 
 
 def facts_of(made: Window, *answers: Sequence[tuple[Any, str]], scope: Scope = ALICE) -> tuple[Fact, ...]:
-    """The facts when the model answers with (message number, fact) pairs, one list per request."""
+    """The facts when the model answers with (message number, fact) pairs, one list per request, and has nothing
+    to add about messages that it passed over."""
     dialogue = extract(made, scope=scope)
     sent: Any = None
-    for answer in [*answers, None]:
+    for answer in [*answers, [], None]:
         try:
             (question,) = dialogue.send(sent)
         except StopIteration as done:
@@ -48,6 +49,11 @@ def facts_of(made: Window, *answers: Sequence[tuple[Any, str]], scope: Scope = A
         assert answer is not None, "asked more often than expected"
         sent = [question.read(reply(answer))]
     raise AssertionError("unreachable")
+
+
+def _answered(dialogue: Dialogue[Any], *answers: Sequence[Any]) -> None:
+    for answer in answers:
+        dialogue.send(answer)
 
 
 def reply(answer: Sequence[tuple[Any, str]]) -> dict[str, Any]:
@@ -74,7 +80,7 @@ def asks_nothing(made: Window) -> bool:
 
 @pytest.mark.parametrize("texts", [ENGLISH, CHINESE])
 def test_instructions_and_schema_stay_under_a_thousand_tokens(texts: Texts) -> None:
-    assert count_tokens(texts.system) + count_tokens(json.dumps(SCHEMA.json)) < 1_000
+    assert count_tokens(texts.system) + count_tokens(json.dumps(schema().json)) < 1_000
 
 
 def test_what_never_changes_comes_first() -> None:
@@ -430,7 +436,7 @@ def test_any_reply_gives_facts_of_shown_messages_or_is_unreadable(entries: Any) 
     except Unreadable:
         return
     with pytest.raises(StopIteration) as done:
-        dialogue.send([answer])
+        _answered(dialogue, [answer], [()])  # nothing to add about the messages that it passed over
     for fact in done.value.value:
         assert fact.text.strip()
         assert set(fact.sources) <= {0, 1, 2}
@@ -520,3 +526,65 @@ def test_a_user_passed_over_beside_a_long_answer_is_asked_about_alone() -> None:
         dialogue.send([second.read(own)])
     assert next(fact.text for fact in done.value.value) == "Allergic to peanuts"
     assert len(done.value.value) == 2
+
+
+def test_a_speaker_passed_over_beside_another_is_asked_about_alone() -> None:
+    made = window(said("I painted that lake last year!", "Mel"), said("I moved to Lisbon in May.", "Bo"))
+    dialogue = extract(made, scope=ALICE)
+    (first,) = next(dialogue)
+    (second,) = dialogue.send([first.read(reply([(2, "Bo moved to Lisbon in May")]))])
+    assert "[1] Mel:" in second.messages[-1].content
+    assert "Lisbon" not in second.messages[-1].content
+    with pytest.raises(StopIteration) as done:
+        dialogue.send([second.read(reply([(1, "Mel painted the lake")]))])
+    assert [fact.sources for fact in done.value.value] == [(0,), (1,)]
+
+
+def test_what_tells_nothing_of_its_speaker_is_not_asked_about_twice() -> None:
+    made = window(said("I moved to Lisbon in May.", "Bo"), said("Me too! Sounds great.", "Mel"))
+    dialogue = extract(made, scope=ALICE)
+    (first,) = next(dialogue)
+    with pytest.raises(StopIteration):
+        dialogue.send([first.read(reply([(1, "Bo moved to Lisbon in May")]))])
+
+
+def test_a_reply_may_hold_a_few_facts_per_message_and_not_hundreds() -> None:
+    short = question_of(window(said("I like tea.")))
+    long = question_of(window(said("I like tea and my dog Rex likes the beach. " * 40)))
+    most = [asked.schema.json["properties"]["facts"]["maxItems"] for asked in (short, long) if asked.schema]
+    assert most == [12, 96]
+
+
+@pytest.mark.parametrize(
+    ("message", "told", "kept"),
+    [
+        (
+            "I'm carving out me-time daily",
+            "I'm carving out me-time daily",
+            "Mel is carving out me-time daily",
+        ),
+        ("Oh, I've been to Paris!", "Oh, I've been to Paris", "Mel has been to Paris"),
+        ("My fav memory was winning.", "Fav memory was winning", "Mel's fav memory was winning"),
+        ("I'm really proud of you, Bo.", "Mel is really proud of you", "Mel is really proud of Bo"),
+        ("I swim with the kids.", "Bo recommended to swim with the kids", "Mel swims with the kids"),
+        ("I check my studio there.", "Mel used to check the studio there", "Mel checks their studio there"),
+    ],
+)
+def test_what_small_models_bend_is_put_right(message: str, told: str, kept: str) -> None:
+    made = window(said("How are things?", "Bo"), said(message, "Mel"))
+    assert texts_of(made, [(1, told)]) == [kept]
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("I was there. They're so graceful!", "They're so graceful"),
+        ("I saw it. It was sooo cool.", "It was sooo cool"),
+        ("I think the agency looks great.", "Agency looks great"),
+        ("I feel the same, I agree with that.", "Mel agrees with Bo's thoughts"),
+        ("I love it here. [shares a photo: a bathroom]", "[shares a photo: a bathroom]"),
+    ],
+)
+def test_reactions_are_no_facts(message: str, told: str) -> None:
+    made = window(said("How are things?", "Bo"), said(message, "Mel"))
+    assert texts_of(made, [(1, told)]) == []

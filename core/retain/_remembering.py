@@ -19,6 +19,7 @@ from .errors import ModelError, ModelReplyError, RetainError
 from .events import Listeners, Observation
 from .extraction import extract
 from .index.base import Candidate, IndexQuery
+from .ledger.ids import new_id
 from .ledger.jobs import JobRecord, LeaseLost, NewJob
 from .ledger.memories import Conflict, JobStep, Write
 from .ledger.times import to_micros
@@ -96,7 +97,7 @@ class Remembering:
     async def add(self, io: IO, told: Told) -> AddResult:
         """Journal, then do the work, or leave it to the background."""
         job = NewJob(
-            id=str(uuid4()),
+            id=new_id(),
             infer=told.infer,
             instructions=told.instructions,
             metadata=told.metadata,
@@ -166,7 +167,7 @@ class Remembering:
     ) -> AddResult:
         """Every message was journaled before: finish what of it is unfinished, and add nothing twice."""
         add_ids = list(dict.fromkeys(message.add_id for message in known if message.add_id))
-        result = AddResult(add_ids[-1] if add_ids else str(uuid4()), "done")
+        result = AddResult(add_ids[-1] if add_ids else new_id(), "done")
         for add_id in add_ids:
             job = await io.run(self._store.ledger.jobs.get, add_id)
             if job.state == "done":
@@ -391,7 +392,7 @@ class Remembering:
         vectors: Matrix,
         decisions: Decisions,
     ) -> list[Write]:
-        new_ids = [str(uuid4()) for _ in found]
+        new_ids = [new_id() for _ in found]
         writes: list[Write] = []
         for at, (fact, decided) in enumerate(zip(found, decisions, strict=True)):
             for decision in decided:

@@ -41,6 +41,7 @@ _META = re.compile(
     r"^(?:[\w'-]+ ){0,2}(?:is |was |are )?(?:"
     r"(?:ask|inquir|wonder)(?:e?s|ed|ing)? (?:\w+ )?(?:about|if|whether|how|what|why|when|where|who|which|assistant"
     r"|for (?:advice|help|tips|ideas|suggestions|recommendations|information|more))\b"
+    r"|agree(?:s|d)? with "
     r"|request(?:s|ed|ing)? |greet(?:s|ed|ing) |thank(?:s|ed|ing) |compliment(?:s|ed|ing) |congratulat(?:es|ed|ing) "
     r"|wants? to know |sa(?:ys|id) (?:hi|hello|goodbye|thanks))"
     r"|^(?:no|none|nothing|n/a)(?:\b.{0,30}\b(?:facts?|remember|information))?[.!]?$"
@@ -94,14 +95,17 @@ def checked(
         line = evidence.line_of(candidate)
         if line is None or _forbidden(candidate.text, line, scope, evidence):
             continue
-        if line.role == "user" and tells_nothing(candidate.text):
-            continue
+        if line.role == "user":
+            candidate = replace(candidate, text=_unbent(candidate.text, line))
+            if not candidate.text or tells_nothing(candidate.text):
+                continue
         if _is_anothers(candidate.text, line, [*told_before, *lines]):
             continue
         moved = line.number != candidate.number
         text = spoken_by(candidate.text, line, lines, moved=moved, chinese=chinese)
         if text is None or tells_nothing(text) or _of_the_listener(text, line, lines):
             continue
+        text = _without_you(text, line, [*told_before, *lines])
         found.append(replace(candidate, text=_dated(text, line), sources=(line.position,)))
     return folded(sorted(found, key=lambda c: c.sources))
 
@@ -125,6 +129,60 @@ def _is_copied(sentence: str, said: Sequence[str]) -> bool:
 
 def _plain(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+# What small models like to claim, and what the message must hold for it to be true.
+_CLAIMS = (
+    (
+        re.compile(r"\b(?:recommend|suggest|advis|propos)\w*|推荐|建议", re.I),
+        re.compile(
+            r"\b(?:recommend|suggest|advis|advice|propos|should|could|try|tips?|must|check out|ought|let['’]s"
+            r"|(?:how|what) about|why (?:not|don)|you (?:might|may|need|can|have to))"
+            r"|推荐|建议|试试|应该|不妨|可以|最好",
+            re.I,
+        ),
+    ),
+    (
+        re.compile(r"\bused to (?!it\b|the\b)", re.I),
+        re.compile(
+            r"\b(?:used to|any ?more|no longer|formerly|back (?:in|when)|when i was|in the past|once|ago)\b",
+            re.I,
+        ),
+    ),
+)
+
+
+def _unbent(text: str, line: Line) -> str:
+    """The fact; where it claims what its message does not ("used to check", "recommended"), the sentence of the
+    speaker's own that it was made from, or nothing."""
+    if all(not claim.search(text) or needed.search(line.text) for claim, needed in _CLAIMS):
+        return text
+    said = _closest(text, [s for s in sentences(line.text) if is_own(s) and is_statement(s)])
+    return tidy(said) if len(_words(said) & _words(text)) >= 2 else ""
+
+
+def _without_you(text: str, line: Line, shown: Sequence[Line]) -> str:
+    """With the listener's name for "you", where there is one listener: "is proud of Melanie"."""
+    names = {other.name for other in shown if other.name and other.name != line.name}
+    if line.name is None or len(names) != 1 or not YOU.search(text) or is_han(text):
+        return text
+    (name,) = names
+    for pattern, words in _YOU_FORMS:
+        text = pattern.sub(f"{name}{words}", text)
+    return text
+
+
+_YOU_FORMS = tuple(
+    (re.compile(rf"\b{form}\b", re.I), words)
+    for form, words in (
+        (r"you['’]re|you are", " is"),
+        (r"you['’]ve|you have", " has"),
+        (r"you['’]ll", " will"),
+        (r"you['’]d", " would"),
+        (r"yours|your", "'s"),
+        (r"yourself|you", ""),
+    )
+)
 
 
 def _dated(text: str, line: Line) -> str:

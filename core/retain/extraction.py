@@ -16,11 +16,13 @@ from ._dialogue import Dialogue, Question, Unreadable
 from .checking import YOU, Candidate, Line, checked, foreign, is_own
 from .dates import mentioned, resolve, written
 from .errors import ModelReplyError
+from .lexical import content_terms
 from .ports import Prompt
-from .prompts.extraction import CHINESE, ENGLISH, SCHEMA, Texts
+from .prompts.extraction import CHINESE, ENGLISH, FEWEST, Texts, schema
 from .prompts.frame import FRAME_CLOSE, FRAME_OPEN
 from .recalled import strip_recalled
 from .statements import is_question, is_small_talk, is_statement, prose, sentences
+from .tokens import count_tokens
 from .types import Message, Scope
 from .windowing import Window, is_shown, windows
 
@@ -53,6 +55,10 @@ _REFUSAL = re.compile(
     re.I,
 )
 
+_TOKENS_PER_FACT = (
+    8  # of a message, where facts follow each other closely ("I'm 34, vegan and live in Berlin")
+)
+_TELLING = 2  # content words of what speakers say of themselves ("I'm allergic to peanuts", not "my!")
 NAME_LENGTH = 40  # characters of a speaker's name; what is longer is no name
 _ROLE_NAMES = frozenset({"", "user", "human", "assistant", "ai", "model", "用户", "助手"})
 
@@ -74,7 +80,8 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
     """Asks for the facts of a window and returns those that hold up, in the order of the messages.
 
     Asks nothing where the window holds only courtesies, recalled memories and tool output. Asks once more
-    where a Chinese conversation was answered in English, and where a user was passed over beside an assistant.
+    where a Chinese conversation was answered in English, and about messages that were passed over though their
+    speakers tell of themselves.
     `instructions` are the developer's own.
 
     Raises the ModelReplyError that it is sent in the place of an answer.
@@ -110,18 +117,23 @@ def _checked(
 
 
 def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate]) -> list[Line]:
-    """What users said of themselves, alone and numbered anew, where only assistants' facts were found: beside a
-    long answer, small models pass over the sentence that it answers."""
+    """The messages of users that tell of themselves and brought no fact, alone and numbered anew: beside a long
+    answer or a livelier message, small models pass over the quieter one. None where nothing else was asked about.
+    """
     spoken = {position for candidate in kept for position in candidate.sources}
-    by_assistants = {line.position for line in lines if line.role == "assistant"}
-    if not spoken or not spoken <= by_assistants:
-        return []
     own = [
         line
         for line in lines
-        if line.number and line.role == "user" and any(is_own(part) for part in sentences(line.text))
+        if line.number and line.role == "user" and line.position not in spoken and _tells_of_speaker(line)
     ]
+    if len(own) == sum(line.number > 0 for line in lines):
+        return []
     return [replace(line, number=number) for number, line in enumerate(own, 1)]
+
+
+def _tells_of_speaker(line: Line) -> bool:
+    told = [s for s in sentences(line.text) if is_own(s) and is_statement(s) and not YOU.search(s)]
+    return len(content_terms(" ".join(told))) >= _TELLING
 
 
 def is_chinese(text: str) -> bool:
@@ -208,7 +220,15 @@ def _question(
     numbers = "1" if last == 1 else f"1-{last}"
     parts += ["", texts.closing.format(numbers=numbers)]
     prompts = (Prompt("system", system), Prompt("user", "\n".join(parts)))
-    return Question(prompts, SCHEMA, _read)
+    return Question(prompts, schema(_most(lines)), _read)
+
+
+def _most(lines: Sequence[Line]) -> int:
+    """How many facts may be told: few steps, as endpoints prepare each form of reply once and keep it."""
+    most = FEWEST
+    while most * _TOKENS_PER_FACT < sum(count_tokens(line.text) for line in lines if line.number):
+        most *= 2
+    return most
 
 
 def _dated(lines: Sequence[Line], texts: Texts) -> list[str]:

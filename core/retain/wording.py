@@ -61,12 +61,21 @@ def is_han(text: str) -> bool:
     return han > 0 and han >= len(re.findall(r"[A-Za-z]{2,}", text))
 
 
+# "Oh, I've been to Paris", "Yeah, definitely! I moved"
+_INTERJECTION = re.compile(
+    r"^(?:(?:oh|ah|wow|whoa|woah|yeah|yep|yes|yup|no|nope|well|hey|hi|man|gosh|haha|anyway|actually|honestly|btw"
+    r"|by the way|thanks|thank you|sure|totally|definitely|absolutely|okay|ok|plus)\b(?: [A-Z]\w+)?[,!.…]+ ?)+(?=\S)",
+    re.I,
+)
+
+
 def tidy(text: str) -> str:
-    """One line, without list marks, quotes around all of it, or a final full stop."""
+    """One line, without list marks, quotes around all of it, a leading "Oh,", or a final full stop."""
     line = re.sub(r"\s+", " ", text).strip()
     line = re.sub(r"^(?:[-*•·]|\d{1,2}[.)、]|\[\d+\]) +", "", line)
     if len(line) > 1 and line[0] in _QUOTES and line[-1] in _QUOTES:
         line = line[1:-1].strip()
+    line = _INTERJECTION.sub("", line)
     if re.search(r"[.!?。！？]\s*\S", line) is None:
         line = re.sub(r"(?<!\.)[.。!！]+$", "", line)
     return line
@@ -143,9 +152,9 @@ def _pronouns(text: str) -> str:
     return text
 
 
-_SELF = re.compile(r"\b(?:I|my|mine|myself|me|we|our|ours|ourselves)\b", re.I)
+_SELF = re.compile(r"(?<![\w-])(?:I|my|mine|myself|me|we|our|ours|ourselves)(?![\w-])", re.I)
 _OTHER_PERSON = tuple(
-    (re.compile(rf"\b{pattern}", re.I if pattern[0] in "mow" else 0), word)
+    (re.compile(rf"(?<![\w-]){pattern}(?!-)", re.I if pattern[0] in "mow" else 0), word)  # but "me-time"
     for pattern, word in (
         (r"my\b", "their"),
         (r"mine\b", "theirs"),
@@ -210,7 +219,8 @@ def _of_assistant(text: str, *, chinese: bool) -> str | None:
 
 # --- named speakers ---------------------------------------------------------------------------------------
 
-_PRONOUN = re.compile(r"^(?:he|she|they)(?P<short>['’](?:s|re|ve|ll|d))?(?= |$)", re.I)
+_PRONOUN = re.compile(r"^(?P<pronoun>he|she|they)(?P<short>['’](?:s|re|ve|ll|d))?(?= |$)", re.I)
+_OTHERS_SHORT = {"": "", "'s": "'s", "'re": " is", "'ve": " has", "'ll": " will", "'d": " would"}
 _POSSESSIVE = re.compile(r"^(?:his|her|their)(?= )", re.I)
 _VERB_FIRST = re.compile(
     r"^(?:is|was|has|had|does|did|will|would|can|could|should|might|plans|isn't|wasn't|hasn't|doesn't|didn't|won't|can't|"
@@ -242,14 +252,44 @@ def _named(text: str, line: Line, lines: Sequence[Line], *, moved: bool) -> str 
     if match := _POSSESSIVE.match(text):
         return f"{name}'s{text[match.end() :]}"
     if match := _PRONOUN.match(text):
-        return f"{name}{match['short'] or ''}{text[match.end() :]}"
+        if _tells_of_others(match["pronoun"], text, line):
+            return _said(name, text, line)
+        verb = _OTHERS_SHORT[(match["short"] or "").replace("’", "'").lower()]
+        return f"{name}{verb}{text[match.end() :]}"
     if is_han(text):
         return f"{name}说{text}" if other else name + re.sub("^[他她](?!们)", "", text)
     if other is None and begins_with_verb:
         return f"{name} {text[:1].lower()}{text[1:]}"
-    if first in _OPENERS or (first not in line.text and first.lower() in line.text):  # capitalised to begin
+    return _said(name, text, line)
+
+
+def _said(name: str, text: str, line: Line) -> str | None:
+    """What a speaker said of something else: `name`'s own where it was "my …"; None for what tells nothing alone."""
+    first = text.split(" ", 1)[0]
+    opening = re.escape(" ".join(text.split(" ")[:2]))
+    if re.search(rf"\b(?:my|our) {opening}\b", line.text, re.I):
+        return f"{name}'s {text[:1].lower()}{text[1:]}"
+    if _EMPTY.search(text):
+        return None
+    capitalised = first not in line.text and first.lower() in line.text
+    if first in _OPENERS or capitalised or re.fullmatch(r"[A-Z][a-z]+ing|They|He|She|These|Those", first):
         text = text[:1].lower() + text[1:]
     return f"{name} says {text}"
+
+
+# Reactions that nobody can make sense of by themselves: "sounds great", "it was so cool", "glad to be part of it".
+_EMPTY = re.compile(
+    r"^\[|\b(?:sounds?|looks?|seems?) (?:\w+ ){0,2}?(?:great|good|nice|cool|awesome|amazing|fun|lovely|wonderful|"
+    r"beautiful|fantastic|gorgeous|perfect|incredible|interesting)$"
+    r"|^(?:it|that|this|they|those|these)(?:['’]\w+| is| was| are| were)(?: \w+){1,2}$"
+    r"|^(?:(?:so|really|very) )?(?:glad|happy|nice|good|great) to\b.{0,20}$",
+    re.I,
+)
+
+
+def _tells_of_others(pronoun: str, text: str, line: Line) -> bool:
+    """Whether the message, too, says "they …": then they are not its speaker."""
+    return re.search(rf"\b{pronoun}{re.escape(text[len(pronoun) :])[:12]}", line.text, re.I) is not None
 
 
 def _speaks_of(name: str, text: str) -> bool:

@@ -19,9 +19,11 @@ from llama_index.memory.retain import (
 )
 from llama_index.memory.retain.models import _call, _usage
 from retain import Embedder, InputError, LanguageModel, Memory, ModelError, Prompt, Schema, Usage
-from retain.prompts.extraction import SCHEMA
+from retain.prompts.extraction import schema as extraction_schema
 from tests.fakes import HashEmbedder, ScriptedModel
 from tests.llamaindex.fakes import Calling, Face, HashEmbedding, Listening, assistant, text_of, user
+
+EXTRACTION = extraction_schema()
 
 FORM = Schema("answer", "An answer", {"type": "object", "properties": {"text": {"type": "string"}}})
 ASKED = [Prompt("system", "Be brief."), Prompt("user", "Hello")]
@@ -49,10 +51,10 @@ def test_the_function_s_parameters_are_the_reply_s_schema_as_it_stands() -> None
 
     llm = Calling()
     llm._response_generator = respond
-    LlamaIndexModel(llm).complete(ASKED, schema=SCHEMA)
+    LlamaIndexModel(llm).complete(ASKED, schema=EXTRACTION)
     [tool] = seen
-    assert tool.metadata.to_openai_tool()["function"]["parameters"] == dict(SCHEMA.json)
-    assert tool.metadata.name == SCHEMA.name
+    assert tool.metadata.to_openai_tool()["function"]["parameters"] == dict(EXTRACTION.json)
+    assert tool.metadata.name == EXTRACTION.name
 
 
 def test_the_model_is_made_to_call() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from ..types import JournaledMessage, Message, Role, Scope
 from .database import Database, in_scope, lock_scope, scope_key
+from .ids import new_id
 from .jobs import NewJob, insert_job
 from .schema import messages, scopes
 from .times import Clock, from_micros, to_micros
@@ -182,7 +182,7 @@ def _rows(
         last, session = at, session_id or ""
         rows.append(
             {
-                "id": str(uuid4()),
+                "id": new_id(),
                 **scope_key(scope),
                 "session_id": session,
                 "add_id": add_id,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from ..index.base import FOREVER
 from ..types import Change, Changes, MemoryItem, Metadata, Operation, Page, Scope, Usage
 from ._filter_sql import where
 from .database import Database, in_scope, lock_scope, scope_key
+from .ids import new_id
 from .jobs import advance, hold
 from .schema import changes, evidence, meta, outbox, scopes, vectors, versions
 from .times import Clock, from_micros
@@ -330,9 +330,9 @@ class _Commit:
         self._dirty.append(row.id)
 
     def _open(self, write: Write, before: Row[Any] | None) -> str:
-        version_id = str(uuid4())
+        version_id = new_id()
         assert write.vector is not None
-        memory_id = before.memory_id if before is not None else write.memory_id or str(uuid4())
+        memory_id = before.memory_id if before is not None else write.memory_id or new_id()
         self._versions.append(
             {
                 "id": version_id,
@@ -358,7 +358,7 @@ class _Commit:
         return version_id
 
     def _record(self, write: Write, before: Row[Any] | None, after: str | None) -> None:
-        change_id = str(uuid4())
+        change_id = new_id()
         reopened = before is not None and before.valid_to != FOREVER
         memory_id = before.memory_id if before is not None else self._versions[-1]["memory_id"]
         self._changes.append(

@@ -34,7 +34,9 @@ PointOf = Callable[[Row[Any], npt.NDArray[np.float32]], Point]
 CLAIM = 60 * 1_000_000  # an index write takes milliseconds; after this its process is taken for dead
 SKEW = 600 * 1_000_000  # by how much the clocks of machines that share a ledger may differ
 DROPPED = 2_000  # vectors per transaction
-LAZY_ROWS = 64  # settled rows that an embedded store may keep until a later transaction removes them
+# Settled rows that an embedded store may keep until a later transaction removes them: a process that is killed leaves
+# them to the next one, which tells the index so many points again.
+LAZY_ROWS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +205,12 @@ class Outbox:
         oldest = select(outbox.c.seq, outbox.c.version_id).order_by(outbox.c.seq)
         if unclaimed_only:
             oldest = oldest.where(outbox.c.version_id.not_in(busy))
+        elif self._settled:
+            oldest = oldest.where(
+                outbox.c.seq > max(self._settled)
+            )  # one writer, so they are settled in order
         rows = db.execute(oldest.limit(limit + len(self._settled))).all()
-        rows = [row for row in rows if row.seq not in self._settled]
+        rows = [row for row in rows if row.seq not in self._settled][:limit]
         ids = list(dict.fromkeys(row.version_id for row in rows))
         upserts = self._points(db, ids) if ids else []
         known = {point.id for point in upserts}
