@@ -12,7 +12,8 @@ same model, at temperature 0 and within the same token budget of context:
 
 Scored by token-overlap F1 (SQuAD's normalisation) against the reference answer, by category; for adversarial
 questions, whose answer lies nowhere, by whether the model says that it does not know. The model is the one of
-OPENAI_BASE_URL, OPENAI_API_KEY and OPENAI_MODEL. Resumable: the store and every answer are kept in --work.
+OPENAI_BASE_URL, OPENAI_API_KEY and OPENAI_MODEL. Resumable: the store and every answer are kept in --work,
+every reply in bench/results/raw.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from extraction import RESULTS, Remembered
 from locomo import ADVERSARIAL, CATEGORIES, Asked, Conversation, Entry, load
 
 from retain import Memory, Message, Prompt
@@ -55,6 +57,7 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("--conversation", default="conv-26")
+    parser.add_argument("--sessions", type=int, help="only the first of them; by default all")
     parser.add_argument(
         "--questions", type=int, help="a random sample, the same in every run; by default all"
     )
@@ -62,9 +65,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("bench/results/raw/end_to_end"))
     parser.add_argument("--json", type=Path, default=Path("bench/results/end_to_end.json"))
     options = parser.parse_args()
-    model = default_model()
-    if model is None:
+    asked = default_model()
+    if asked is None:
         sys.exit("set OPENAI_API_KEY and OPENAI_BASE_URL, and install the extra `openai`")
+    model = Remembered(asked, RESULTS / "raw", offline=False)
     [conversation] = [c for c in load(options.data) if c.name == options.conversation]
     conversation = beginning(conversation, options.sessions)
     folder = options.work / conversation.name

@@ -552,7 +552,7 @@ def test_a_reply_may_hold_a_few_facts_per_message_and_not_hundreds() -> None:
     short = question_of(window(said("I like tea.")))
     long = question_of(window(said("I like tea and my dog Rex likes the beach. " * 40)))
     most = [asked.schema.json["properties"]["facts"]["maxItems"] for asked in (short, long) if asked.schema]
-    assert most == [12, 96]
+    assert most == [6, 96]
 
 
 @pytest.mark.parametrize(
@@ -588,3 +588,17 @@ def test_what_small_models_bend_is_put_right(message: str, told: str, kept: str)
 def test_reactions_are_no_facts(message: str, told: str) -> None:
     made = window(said("How are things?", "Bo"), said(message, "Mel"))
     assert texts_of(made, [(1, told)]) == []
+
+
+def test_facts_that_fill_a_reply_are_asked_for_again_with_more_room() -> None:
+    made = window(said("I like tea, figs, rye, jam, ham, nuts and pie."))
+    first = [(1, f"Likes {food}") for food in ("tea", "figs", "rye", "jam", "ham", "nuts")]
+    assert len(texts_of(made, first, [*first, (1, "Likes pie")])) == 7
+
+
+def test_a_reply_filled_with_one_fact_over_and_over_is_not_asked_for_again() -> None:
+    made = window(said("I like tea."))
+    dialogue = extract(made, scope=ALICE)
+    (question,) = next(dialogue)
+    with pytest.raises(StopIteration):
+        dialogue.send([question.read(reply([(1, "Likes tea")] * 6))])

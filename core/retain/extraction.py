@@ -93,6 +93,9 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
     context = _context(window, texts)
     question = _question(lines, context, texts, instructions)
     candidates = _answer((yield [question]))
+    while _is_full(candidates, question):
+        question = replace(question, schema=schema(2 * len(candidates)))
+        candidates = _answer((yield [question]))
     if texts is CHINESE and foreign(candidates, lines):
         candidates = _better(candidates, _answer((yield [_again(question)])), lines)
     kept = _checked(candidates, lines, window, scope)
@@ -229,6 +232,12 @@ def _most(lines: Sequence[Line]) -> int:
     while most * _TOKENS_PER_FACT < sum(count_tokens(line.text) for line in lines if line.number):
         most *= 2
     return most
+
+
+def _is_full(candidates: Sequence[Candidate], question: Question) -> bool:
+    """Whether there may be more facts than the reply had room for; not where the model repeated itself."""
+    most = question.schema.json["properties"]["facts"]["maxItems"] if question.schema else 0
+    return len(candidates) == most == len({candidate.text for candidate in candidates})
 
 
 def _dated(lines: Sequence[Line], texts: Texts) -> list[str]:

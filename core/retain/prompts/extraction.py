@@ -100,7 +100,7 @@ CHINESE = Texts(
     rewrite="",
 )
 
-FEWEST = 12
+FEWEST = 6
 
 
 @cache
