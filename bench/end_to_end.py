@@ -36,8 +36,10 @@ from extraction import RESULTS, Remembered
 from locomo import ADVERSARIAL, CATEGORIES, Asked, Conversation, Entry, load
 
 from retain import Memory, Message, Prompt
+from retain._dialogue import Dialogue
+from retain.merging import Decisions, NewFact, PairByPair
 from retain.models import BundledEmbedder, default_model
-from retain.ports import LanguageModel
+from retain.ports import Completion, LanguageModel, Schema
 from retain.tokens import count_tokens
 
 WAYS = ("nothing", "last turns", "cosine", "retain")
@@ -72,8 +74,9 @@ def main() -> None:
     [conversation] = [c for c in load(options.data) if c.name == options.conversation]
     conversation = beginning(conversation, options.sessions)
     folder = options.work / conversation.name
-    with Memory(folder / "store", llm=model) as memory:
-        built = build(memory, conversation, folder / "built.json")
+    tally = Tally(model)
+    with Memory(folder / "store", llm=tally, merger=Counted(tally)) as memory:
+        built = build(memory, conversation, folder / "built.json", tally)
         contexts = Contexts(memory, conversation, options.budget)
         answers = Answers(folder / "answers.json", model, contexts)
         rows = list(ask(answers, sample(conversation.questions, options.questions)))
@@ -103,32 +106,89 @@ def beginning(conversation: Conversation, sessions: int | None) -> Conversation:
 # --- memories -----------------------------------------------------------------------------------------------
 
 
-def build(memory: Memory, conversation: Conversation, file: Path) -> dict[str, Any]:
+class Tally:
+    """A model, and what was spent on it for each form of reply: calls, tokens, and how many of the input tokens
+    are a system message that never changes and that a provider can cache."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+        self.spent: Counter[str] = Counter()
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
+        reply = self._model.complete(messages, schema=schema)
+        form = schema.name if schema else "text"
+        fixed = sum(count_tokens(prompt.content) for prompt in messages if prompt.role == "system")
+        self.spent += Counter(
+            {
+                f"{form} calls": 1,
+                f"{form} input tokens": reply.usage.input_tokens,
+                f"{form} fixed tokens": fixed,
+                f"{form} output tokens": reply.usage.output_tokens,
+            }
+        )
+        return reply
+
+    async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
+        return self.complete(messages, schema=schema)
+
+
+class Counted(PairByPair):
+    """The usual merging, which also counts its facts, those with memories near enough to be asked about by an
+    engine that always asks, and its questions."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def merge(self, facts: Sequence[NewFact]) -> Dialogue[Decisions]:
+        near = sum(bool(fact.neighbours) for fact in facts)
+        self._tally.spent += Counter({"facts merged": len(facts), "facts with neighbours": near})
+        dialogue = super().merge(facts)
+        answers = None
+        while True:
+            try:
+                questions = dialogue.send(answers)
+            except StopIteration as done:
+                decided: Decisions = done.value
+                return decided
+            self._tally.spent["merging questions"] += len(questions)
+            answers = yield questions
+
+
+def build(memory: Memory, conversation: Conversation, file: Path, tally: Tally) -> dict[str, Any]:
     """Add every session that was not added yet. Returns what it cost in all."""
-    spent: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"sessions": {}}
+    kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"sessions": {}}
     for number in sorted({turn.session for turn in conversation.turns}):
-        if str(number) in spent["sessions"]:
+        if str(number) in kept["sessions"]:
             continue
         turns = [turn for turn in conversation.turns if turn.session == number]
         said = [
             Message(turn.text, name=turn.speaker, id=turn.ids[0], happened_at=turn.said_at) for turn in turns
         ]
-        start = time.perf_counter()
+        start, before = time.perf_counter(), Counter(tally.spent)
         result = memory.add(said, user_id=conversation.name)
-        spent["sessions"][str(number)] = {
+        kept["sessions"][str(number)] = {
             "turns": len(turns),
             "changes": dict(Counter(change.operation for change in result)),
             "seconds": round(time.perf_counter() - start, 1),
             **result.usage.to_dict(),
+            "spent": dict(tally.spent - before),
         }
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(spent, indent=1))
-        print(f"session {number}: {spent['sessions'][str(number)]}", file=sys.stderr)
-    sessions = spent["sessions"].values()
+        file.write_text(json.dumps(kept, indent=1))
+        print(f"session {number}: {kept['sessions'][str(number)]}", file=sys.stderr)
+    sessions = kept["sessions"].values()
     totals = {
         key: sum(s[key] for s in sessions) for key in ("turns", "calls", "input_tokens", "output_tokens")
     }
-    return totals | {"memories": memory.count(user_id=conversation.name)}
+    spent = sum((Counter(session["spent"]) for session in sessions), Counter())
+    return totals | {
+        "memories": memory.count(user_id=conversation.name),
+        "spent": dict(sorted(spent.items())),
+    }
 
 
 # --- contexts -----------------------------------------------------------------------------------------------

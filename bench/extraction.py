@@ -1,7 +1,7 @@
 """Extraction with a real model on LoCoMo: what it finds, whether that is true, and what it costs.
 
     export OPENAI_BASE_URL=http://127.0.0.1:8080/v1 OPENAI_API_KEY=local OPENAI_MODEL=qwen
-    python bench/extraction.py locomo.json --conversations conv-26 conv-30 --messages 60
+    python bench/extraction.py locomo.json --conversations conv-26 conv-30 --messages 60 [--sweep]
 
 Every message is added as an agent would, alone and with what came before as context ("turns"), and session
 by session ("sessions"). Replies are kept in bench/results/raw, so that a run that was stopped goes on where it
@@ -11,9 +11,11 @@ coverage      share of the data set's `observation` facts of those messages with
               cosine is at least COVERED; near: NEAR
 supported     share of facts whose cosine with their own messages, or those and the one before, is at least
               SUPPORTED (a paraphrase reaches that, another subject does not)
-speaker       share of facts that begin with, or name, the speaker of their first message
-dates         of the facts whose message says "yesterday", "next month" …: the share that hold an absolute
-              date; undated: facts that still hold a relative one
+speaker       share of facts that name the speaker of their first message
+attributed    of the facts that match an observation (COVERED): the share whose first name is the person that the
+              observation was filed under
+dates         of the facts taken from a sentence that says "yesterday", "next month" …: the share that hold an
+              absolute date; undated: facts that still hold a relative one
 copies        share of facts that are a whole message of their own, word for word, leaving the name aside
 excerpts      the same for six words or more of a message
 repeats       share of facts with an earlier fact at a cosine of REPEATED or more
@@ -22,7 +24,9 @@ repeats       share of facts with an earlier fact at a cosine of REPEATED or mor
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import io
 import json
 import os
 import re
@@ -37,14 +41,17 @@ import numpy as np
 from locomo import Conversation, Entry, load
 from minilm import MiniLM
 
+from retain import checking
 from retain._asking import Asking
 from retain._io import Inline, run_inline
 from retain.dates import mentioned, resolve
 from retain.errors import ModelError
 from retain.extraction import Fact, Window, extract, windows
+from retain.lexical import content_terms
 from retain.models.openai import OpenAIModel
 from retain.ports import Completion, LanguageModel, Prompt, Schema
 from retain.prompts.extraction import CHINESE, ENGLISH, schema
+from retain.statements import sentences
 from retain.tokens import count_tokens
 from retain.types import Message, Scope, Usage
 from retain.windowing import WINDOW_TOKENS
@@ -113,6 +120,7 @@ def main() -> None:
     parser.add_argument(
         "--offline", action="store_true", help="measure what was answered so far, ask nothing"
     )
+    parser.add_argument("--sweep", action="store_true", help="what the thresholds of the checks are worth")
     parser.add_argument("--show", action="store_true", help="print every fact under its message")
     parser.add_argument("--out", type=Path, default=RESULTS / "extraction.json")
     args = parser.parse_args()
@@ -120,6 +128,9 @@ def main() -> None:
     model = Remembered(OpenAIModel(args.model, timeout=900), RESULTS / "raw", offline=args.offline)
     embedder = MiniLM()
     conversations = [c for c in load(args.path) if c.name in args.conversations]
+    if args.sweep:
+        sweep(conversations, args, model, embedder)
+        return
     results: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "model": args.model,
@@ -136,6 +147,36 @@ def main() -> None:
         print(way, json.dumps(results[way]["all"], indent=1), flush=True)
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+SWEEP = {
+    "SUPPORTED": (0.0, 0.15, 0.25, 0.35, 0.5),
+    "CLEARLY_BETTER": (0.15, 0.34, 0.5, 1.1),
+    "SAME": (0.5, 0.65, 0.8, 1.1),
+    "TAKEN": (0.15, 0.3, 0.45, 1.1),
+}
+
+
+def sweep(
+    conversations: Sequence[Conversation], args: argparse.Namespace, model: LanguageModel, embedder: MiniLM
+) -> None:
+    """One threshold of `retain.checking` at a time, on the kept replies; above 1 a check is off."""
+    columns = ("facts", "coverage", "supported", "attributed", "repeats")
+    print(f"{'':24}" + "".join(f"{name:>12}" for name in columns))
+    for name, values in SWEEP.items():
+        usual = getattr(checking, name)
+        for value in values:
+            setattr(checking, name, value)
+            with contextlib.redirect_stdout(io.StringIO()):
+                found = _mean(
+                    [_measured(c, _extracted(c, args.ways[0], args, model), embedder) for c in conversations]
+                )
+            mark = " *" if value == usual else ""
+            print(
+                f"{name + ' ' + str(value) + mark:24}" + "".join(f"{found[c]:>12}" for c in columns),
+                flush=True,
+            )
+        setattr(checking, name, usual)
 
 
 def _instructions(system: str) -> int:
@@ -199,15 +240,25 @@ def _measured(c: Conversation, run: Run, embedder: MiniLM) -> dict[str, float]:
     expected = [o for o in c.observations if o.ids and set(o.ids) <= ids]
     facts = [fact for fact, _ in run.facts]
     vectors = embedder.embed([fact.text for fact in facts])
-    best = (
-        (embedder.embed([o.text for o in expected]) @ vectors.T).max(axis=1)
-        if facts
-        else np.zeros(len(expected))
+    alike = (
+        embedder.embed([o.text for o in expected]) @ vectors.T
+        if facts and expected
+        else np.zeros((len(expected), max(1, len(facts))))
     )
+    best = alike.max(axis=1)
+    attributed = [
+        facts[at].text.startswith(expected[row].speaker)
+        for row, at in enumerate(alike.argmax(axis=1))
+        if best[row] >= COVERED
+    ]
     sources = [[w.messages[at] for at in fact.sources] for fact, w in run.facts]
     support = [_support(fact, w, v, embedder) for (fact, w), v in zip(run.facts, vectors, strict=True)]
     repeats = [at > 0 and (vectors[:at] @ vectors[at]).max() >= REPEATED for at in range(len(facts))]
-    dated = [_names_day(f.text, m[0]) for f, m in zip(facts, sources, strict=True) if _is_relative(m[0])]
+    dated = [
+        _names_day(f.text, m[0])
+        for f, m in zip(facts, sources, strict=True)
+        if _is_relative(replace(m[0], content=_told_in(f, m[0])))
+    ]
     return {
         "messages": len(ids),
         "facts": len(facts),
@@ -217,7 +268,9 @@ def _measured(c: Conversation, run: Run, embedder: MiniLM) -> dict[str, float]:
         "coverage_near": _share([b >= NEAR for b in best]),
         "supported": _share([s >= SUPPORTED for s in support]),
         "speaker": _share([str(m[0].name) in f.text for f, m in zip(facts, sources, strict=True)]),
+        "attributed": _share(attributed),
         "dates": _share(dated),
+        "to_date": len(dated),
         "undated": _share(
             [_is_relative(replace(m[0], content=f.text)) for f, m in zip(facts, sources, strict=True)]
         ),
@@ -238,6 +291,12 @@ def _support(fact: Fact, window: Window, vector: Any, embedder: MiniLM) -> float
     here = len(window.context) + at
     texts = [f"{m.name}: {m.content}" for m in shown[max(0, here - 1) : here + 1]]
     return float((embedder.embed([texts[-1], "\n".join(texts)]) @ vector).max())
+
+
+def _told_in(fact: Fact, message: Message) -> str:
+    """The sentence that shares the most words with the fact."""
+    words = set(content_terms(fact.text))
+    return max(sentences(message.content), key=lambda s: len(words & set(content_terms(s))), default="")
 
 
 def _is_relative(message: Message) -> bool:
@@ -272,7 +331,7 @@ def _ratio(part: float, whole: float) -> float:
 
 def _mean(measured: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Shares weighted alike per conversation; counts added up."""
-    counts = ("messages", "facts", "observations", "failed", "windows")
+    counts = ("messages", "facts", "observations", "failed", "windows", "to_date")
     return {
         key: sum(m[key] for m in measured)
         if key in counts
