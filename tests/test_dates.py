@@ -75,6 +75,8 @@ def test_relative_dates_become_absolute(text: str, resolved: str) -> None:
         "明日期",
         "2023年5月7日",
         "最近很忙",
+        "It feels like just yesterday",
+        "那一天就像昨天",
     ],
 )
 def test_what_is_absolute_or_has_several_readings_stays(text: str) -> None:

@@ -566,6 +566,7 @@ def test_a_reply_may_hold_a_few_facts_per_message_and_not_hundreds() -> None:
         ("Oh, I've been to Paris!", "Oh, I've been to Paris", "Mel has been to Paris"),
         ("My fav memory was winning.", "Fav memory was winning", "Mel's fav memory was winning"),
         ("I'm really proud of you, Bo.", "Mel is really proud of you", "Mel is really proud of Bo"),
+        ("I met dancers. They're (now) in Rome", "They're (now) in Rome", "Mel says they're (now) in Rome"),
         ("I swim with the kids.", "Bo recommended to swim with the kids", "Mel swims with the kids"),
         ("I check my studio there.", "Mel used to check the studio there", "Mel checks their studio there"),
     ],
@@ -582,6 +583,7 @@ def test_what_small_models_bend_is_put_right(message: str, told: str, kept: str)
         ("I saw it. It was sooo cool.", "It was sooo cool"),
         ("I think the agency looks great.", "Agency looks great"),
         ("I feel the same, I agree with that.", "Mel agrees with Bo's thoughts"),
+        ("We married. 5 years already!", "Mel is 5 years old"),
         ("I love it here. [shares a photo: a bathroom]", "[shares a photo: a bathroom]"),
     ],
 )

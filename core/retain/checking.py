@@ -149,12 +149,16 @@ _CLAIMS = (
             re.I,
         ),
     ),
+    (
+        re.compile(r"\b(?:years?|months?)[ -]old\b", re.I),
+        re.compile(r"\b(?:old|aged?|turn\w*|birthday|born|i['’]m \d+|i am \d+)\b", re.I),
+    ),
 )
 
 
 def _unbent(text: str, line: Line) -> str:
-    """The fact; where it claims what its message does not ("used to check", "recommended"), the sentence of the
-    speaker's own that it was made from, or nothing."""
+    """The fact; where it claims what its message does not ("used to check", "recommended", "is 5 years old"), the
+    sentence of the speaker's own that it was made from, or nothing."""
     if all(not claim.search(text) or needed.search(line.text) for claim, needed in _CLAIMS):
         return text
     said = _closest(text, [s for s in sentences(line.text) if is_own(s) and is_statement(s)])

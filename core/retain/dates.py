@@ -60,6 +60,13 @@ def written(day: date, *, chinese: bool) -> str:
     return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
 
 
+# "It feels like just yesterday": no date.
+_COMPARED = re.compile(
+    r"(?:\b(?:like|as if)(?: it (?:was|were|is))?(?: only| just)?\s+|(?:就像|好像|仿佛|宛如)(?:就)?是?)\Z",
+    re.I,
+)
+
+
 def _mentions(text: str, today: date) -> list[_Mention]:
     """What the rules find, in the order of the text, without overlaps: earlier rules go first."""
     found: list[_Mention] = []
@@ -67,7 +74,7 @@ def _mentions(text: str, today: date) -> list[_Mention]:
     for rules, chinese in ((ENGLISH, False), (CHINESE, True)):
         for pattern, read in rules:
             for match in pattern.finditer(text):
-                if any(taken[match.start() : match.end()]):
+                if any(taken[match.start() : match.end()]) or _COMPARED.search(text, 0, match.start()):
                     continue
                 try:
                     span = read(match, today)

@@ -289,7 +289,7 @@ _EMPTY = re.compile(
 
 def _tells_of_others(pronoun: str, text: str, line: Line) -> bool:
     """Whether the message, too, says "they …": then they are not its speaker."""
-    return re.search(rf"\b{pronoun}{re.escape(text[len(pronoun) :])[:12]}", line.text, re.I) is not None
+    return re.search(rf"\b{pronoun}{re.escape(text[len(pronoun) :][:12])}", line.text, re.I) is not None
 
 
 def _speaks_of(name: str, text: str) -> bool:
