@@ -272,7 +272,7 @@ def _said(name: str, text: str, line: Line) -> str | None:
     if _EMPTY.search(text):
         return None
     capitalised = first not in line.text and first.lower() in line.text
-    if first in _OPENERS or capitalised or re.fullmatch(r"[A-Z][a-z]+ing|They|He|She|These|Those", first):
+    if first in _OPENERS or capitalised or re.fullmatch(r"[A-Z][a-z]+ing|(?:They|He|She|It|That|These|Those)(?:['’]\w+)?", first):
         text = text[:1].lower() + text[1:]
     return f"{name} says {text}"
 
