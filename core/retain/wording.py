@@ -230,7 +230,10 @@ _VERB_FIRST = re.compile(
 )
 
 
-_OPENERS = frozenset({"The", "A", "An", "This", "That", "It", "There", "Some", "Being", "Having"})
+# Words that are no names, however they are written
+_OPENER = re.compile(
+    r"(?:The|An?|This|That|These|Those|It|There|Some|They|He|She)(?:['’]\w+)?|[A-Z][a-z]+ing"
+)
 
 
 def _named(text: str, line: Line, lines: Sequence[Line], *, moved: bool) -> str | None:
@@ -272,7 +275,7 @@ def _said(name: str, text: str, line: Line) -> str | None:
     if _EMPTY.search(text):
         return None
     capitalised = first not in line.text and first.lower() in line.text
-    if first in _OPENERS or capitalised or re.fullmatch(r"[A-Z][a-z]+ing|(?:They|He|She|It|That|These|Those)(?:['’]\w+)?", first):
+    if capitalised or _OPENER.fullmatch(first):
         text = text[:1].lower() + text[1:]
     return f"{name} says {text}"
 
