@@ -38,6 +38,7 @@ from retain.types import MemoryItem
 
 HERE = Path(__file__).parent
 NEIGHBOURS = 5
+STRATEGIES = ("WithoutModel", "PairByPair", "Together", "OneByOne", "Operations")
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,9 @@ def report(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
-        "--strategy", default="WithoutModel", choices=["WithoutModel", "Together", "OneByOne", "Operations"]
+        "--strategy",
+        default="WithoutModel",
+        choices=STRATEGIES,
     )
     parser.add_argument("--cases", type=Path, default=HERE / "merging_cases.json")
     parser.add_argument("--split", choices=["dev", "held-out"])

@@ -6,7 +6,7 @@ Pure: it asks through a dialogue and does no I/O.
 from .data import Decision, Decisions, MergeStrategy, Neighbour, NewFact
 from .evidence import normalised
 from .relations import near_duplicate
-from .strategies import OneByOne, Operations, Together, WithoutModel
+from .strategies import OneByOne, Operations, PairByPair, Together, WithoutModel
 
 __all__ = [
     "Decision",
@@ -16,6 +16,7 @@ __all__ = [
     "NewFact",
     "OneByOne",
     "Operations",
+    "PairByPair",
     "Together",
     "WithoutModel",
     "near_duplicate",

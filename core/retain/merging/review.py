@@ -16,6 +16,8 @@ from .relations import judged, near_duplicate
 NEAR_WORDS = 0.3
 NEAR_WORDS_LONG = 0.5  # of long statements, which share words by chance
 NEAR_COSINE = 0.75
+# Below it, statements without a word in common hardly ever have to do with each other (bundled embedder).
+REMOTE_COSINE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ def judgements(fact: NewFact) -> tuple[list[Judgement], list[Neighbour]]:
     told, open_ = [], []
     for neighbour in fact.neighbours:
         verdict = judged(fact.text, neighbour.memory.text)
-        if _said_by_others(fact, neighbour) and not (verdict and verdict.relation == "same"):
+        if said_by_others(fact, neighbour) and not (verdict and verdict.relation == "same"):
             verdict = Verdict("different", "said by someone else of themselves")
         if verdict is None and is_near(fact.text, neighbour):
             open_.append(neighbour)
@@ -44,7 +46,7 @@ def judgements(fact: NewFact) -> tuple[list[Judgement], list[Neighbour]]:
     return told, open_
 
 
-def _said_by_others(fact: NewFact, neighbour: Neighbour) -> bool:
+def said_by_others(fact: NewFact, neighbour: Neighbour) -> bool:
     """Whether two speakers each speak of "I": "I've moved" of one leaves where the other lives as it is."""
     mine, theirs = set(fact.speakers), set(neighbour.memory.speakers)
     unnamed = not read(fact.text).owner and not read(neighbour.memory.text).owner
@@ -62,6 +64,20 @@ def is_near(fact: str, neighbour: Neighbour) -> bool:
         or neighbour.similarity >= NEAR_COSINE
         or (new.replaced and bool(new.concepts & old.concepts))
     )
+
+
+def nearest(fact: NewFact, among: Sequence[Neighbour]) -> Neighbour | None:
+    """The memory that a fact is most likely to be about: by cosine and by the share of words in common."""
+
+    def closeness(neighbour: Neighbour) -> float:
+        new, old = read(fact.text), read(neighbour.memory.text)
+        smaller = min(len(new.objects), len(old.objects)) or 1
+        return neighbour.similarity + len(new.objects & old.objects) / smaller
+
+    found = max(among, key=closeness, default=None)
+    if found is None or (found.similarity < REMOTE_COSINE and not is_near(fact.text, found)):
+        return None
+    return found
 
 
 def shortcut(fact: NewFact) -> tuple[Decision, ...] | None:

@@ -66,8 +66,10 @@ def _denied(new: Evidence, old: Evidence) -> Verdict | None:
 def _elsewhere(new: Evidence, old: Evidence) -> Verdict | None:
     """About two people, two pets, two things."""
     someone_else = Verdict("different", "about someone or something else")
-    if (new.denied & old.words and (new.corrected or not new.others | new.subject)) or _introduced(new, old):
+    if (new.denied & old.words and (new.corrected or not new.others | new.subject)) or introduced(new, old):
         return None
+    if new.names and new.names == old.names and len(new.names) > 1:
+        return None  # "Melanie is married to Josh", "Josh is Melanie's husband"
     if new.owner and old.owner and new.owner not in old.owner and old.owner not in new.owner:
         return someone_else
     if new.subject - old.subject and old.subject - new.subject:
@@ -84,7 +86,7 @@ def _speaks_of_another(a: Evidence, b: Evidence) -> bool:
     return bool(a.owner) and not b.owner and a.owner not in b.plain
 
 
-def _introduced(new: Evidence, old: Evidence) -> bool:
+def introduced(new: Evidence, old: Evidence) -> bool:
     """Whether the memory introduces whom the fact begins with."""
     if new.chinese:
         starts = (new.plain[:n] for n in range(2, 7) if n < len(new.plain))
@@ -178,7 +180,7 @@ def _role_and_place(new: Evidence, old: Evidence) -> bool:
 def _one(new: Evidence, old: Evidence) -> Verdict | None:
     """Another value of what a person has one of."""
     concepts = new.one & old.one
-    same_person = new.others == old.others or "partner" in concepts or _introduced(new, old)
+    same_person = new.others == old.others or "partner" in concepts or introduced(new, old)
     if not concepts or not same_person:
         return None
     if (old.intended and not new.intended and not new.achieved) or new.status & old.status:
@@ -272,7 +274,7 @@ def _substituted(new: Evidence, old: Evidence) -> Verdict | None:
 def _about(new: Evidence, old: Evidence) -> Verdict | None:
     """It begins with what the memory introduces or ends with, or with "the" thing that it speaks of."""
     known = new.definite and new.subject and new.subject <= old.words - old.subject
-    if known or (_introduced(new, old) and not new.one & old.one):
+    if known or (introduced(new, old) and not new.one & old.one):
         return Verdict("extends", "says more of what was known", 1)
     return None
 

@@ -175,7 +175,9 @@ def pair(fact: str, memory: str) -> tuple[tuple[Prompt, ...], Schema]:
 
 def _pair(language: str, fact: str, memory: str) -> Prompt:
     fact_label, memory_label = ("事实", "记忆") if language == "zh" else ("Fact", "Memory")
-    return Prompt("user", f"{memory_label}: {' '.join(memory.split())}\n{fact_label}: {' '.join(fact.split())}")
+    return Prompt(
+        "user", f"{memory_label}: {' '.join(memory.split())}\n{fact_label}: {' '.join(fact.split())}"
+    )
 
 
 def _with_memories(number: int, fact: str, memories: Sequence[str]) -> str:
