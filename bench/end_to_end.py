@@ -79,6 +79,7 @@ def main() -> None:
         built = build(memory, conversation, folder / "built.json", tally)
         contexts = Contexts(memory, conversation, options.budget)
         answers = Answers(folder / "answers.json", model, contexts)
+        covered = evidence(contexts, conversation.questions)
         rows = list(ask(answers, sample(conversation.questions, options.questions)))
     sessions = len({turn.session for turn in conversation.turns})
     results = {
@@ -86,6 +87,7 @@ def main() -> None:
         "sessions": sessions,
         "budget": options.budget,
         "built": built,
+        "evidence": covered,
         "f1": table(rows),
     }
     options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -202,20 +204,24 @@ class Contexts:
         self._user = conversation.name
         self._budget = budget
         self._turns = conversation.turns
+        self._said_in = {said.id: said.message.id for said in memory.messages(user_id=conversation.name)}
         self._embedder = BundledEmbedder()
         self._vectors = np.asarray(self._embedder.embed_documents([turn.spoken for turn in self._turns]))
 
-    def of(self, way: str, question: str) -> str:
+    def of(self, way: str, question: str) -> tuple[str, set[str | None]]:
+        """The context, and the ids of the turns that it shows, or, of facts, that they were made from."""
         if way == "nothing":
-            return ""
+            return "", set()
         if way == "retain":
-            return self._memory.recall(question, user_id=self._user, max_tokens=self._budget).text
+            found = self._memory.recall(question, user_id=self._user, max_tokens=self._budget)
+            behind = {self._said_in[source] for hit in found.memories for source in hit.memory.sources}
+            return found.text, behind | {said.message.id for said in found.messages}
         if way == "last turns":
             return self._fitting(reversed(self._turns))
         scores = self._vectors @ np.asarray(self._embedder.embed_query(question))
         return self._fitting(self._turns[at] for at in np.argsort(-scores))
 
-    def _fitting(self, turns: Iterator[Entry]) -> str:
+    def _fitting(self, turns: Iterator[Entry]) -> tuple[str, set[str | None]]:
         chosen: list[Entry] = []
         left = self._budget
         for turn in turns:
@@ -224,7 +230,8 @@ class Contexts:
                 break
             chosen.append(turn)
         order = {turn.ids: at for at, turn in enumerate(self._turns)}
-        return "\n".join(line(turn) for turn in sorted(chosen, key=lambda turn: order[turn.ids]))
+        chosen.sort(key=lambda turn: order[turn.ids])
+        return "\n".join(map(line, chosen)), {name for turn in chosen for name in turn.ids}
 
 
 def line(turn: Entry) -> str:
@@ -246,7 +253,7 @@ class Answers:
     def get(self, way: str, question: str) -> str:
         key = f"{way}: {question}"
         if key not in self._known:
-            context = self._contexts.of(way, question)
+            context, _ = self._contexts.of(way, question)
             told = f"Context:\n{context or '(none)'}\n\nQuestion: {question}\nShort answer:"
             reply = self._model.complete([Prompt("system", INSTRUCTIONS), Prompt("user", told)])
             self._known[key] = str(reply.content).strip()
@@ -262,10 +269,27 @@ def sample(questions: Sequence[Asked], count: int | None) -> list[Asked]:
 
 
 def ask(answers: Answers, questions: Sequence[Asked]) -> Iterator[tuple[int, dict[str, float]]]:
-    for number, asked in enumerate(questions, 1):
-        print(f"\rquestion {number} of {len(questions)}", end="", file=sys.stderr, flush=True)
-        yield asked.category, {way: score(asked, answers.get(way, asked.question)) for way in WAYS}
+    """Way by way, as a server keeps what a context that stays the same has in common."""
+    for way in WAYS:
+        for number, asked in enumerate(questions, 1):
+            print(f"\r{way}: question {number} of {len(questions)}  ", end="", file=sys.stderr, flush=True)
+            answers.get(way, asked.question)
     print(file=sys.stderr)
+    for asked in questions:
+        yield asked.category, {way: score(asked, answers.get(way, asked.question)) for way in WAYS}
+
+
+def evidence(contexts: Contexts, questions: Sequence[Asked]) -> dict[str, float]:
+    """The share of the evidence of all answerable questions that each way's context holds."""
+    wanted = [asked for asked in questions if asked.category != ADVERSARIAL and asked.evidence]
+    shares = {
+        way: [
+            sum(turn in contexts.of(way, asked.question)[1] for turn in asked.evidence) / len(asked.evidence)
+            for asked in wanted
+        ]
+        for way in WAYS
+    }
+    return {way: round(sum(found) / len(found), 3) for way, found in shares.items() if found}
 
 
 def score(asked: Asked, answer: str) -> float:
@@ -304,6 +328,7 @@ def table(rows: Sequence[tuple[int, dict[str, float]]]) -> dict[str, Any]:
 
 def show(results: dict[str, Any]) -> None:
     print(f"{results['conversation']}: {results['built']}")
+    print(f"evidence in the context: {results['evidence']}")
     print(f"{'':<12} {'n':>4} " + " ".join(f"{way:>11}" for way in WAYS))
     for name, row in results["f1"].items():
         print(f"{name:<12} {row['questions']:>4} " + " ".join(f"{row[way]:>11.3f}" for way in WAYS))
