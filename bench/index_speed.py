@@ -56,8 +56,8 @@ class Corpus:
         at = 1_700_000_000_000_000 + number
         metadata = encode_metadata({"category": f"c{number % 7}", "rank": number % 10, "tags": ["a", "b"]})
         return {
-            "k": str(UUID(int=number)), "u": f"user-{number % USERS}", "a": "", "r": "",
-            "t0": at, "t1": FOREVER, "c": at, "d": at, "h": at, "e": number // 50, "p": number,
+            "u": f"user-{number % USERS}", "a": "", "r": "",
+            "t0": at, "t1": FOREVER, "c": at, "h": at, "e": number // 50, "p": number,
             "s": ["caroline"], "m": metadata,
         }  # fmt: skip
 

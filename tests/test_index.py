@@ -25,6 +25,7 @@ from retain.errors import ClosedError, StorageError, StoreLockedError
 from retain.index import FOREVER, Candidate, IndexQuery, Point, encode_metadata
 from retain.index.client import ClientIndex
 from retain.index.edge import EdgeIndex
+from retain.index.facets import facets
 from retain.index.lock import FolderLock
 from retain.lexical import document_vector, query_vector
 from retain.types import Scope
@@ -70,14 +71,12 @@ def point(
     number: int, text: str, scope: Scope, metadata: dict[str, Any] | None = None, **given: Any
 ) -> Point:
     payload = {
-        "k": f"memory-{number}",
         "u": scope.user_id or "",
         "a": scope.agent_id or "",
         "r": scope.run_id or "",
         "t0": micros(MAY),
         "t1": FOREVER,
         "c": micros(MAY),
-        "d": micros(MAY),
         "s": ["caroline"],
         "m": encode_metadata(metadata or {}),
         **given,
@@ -140,23 +139,23 @@ def expected_candidates(asked: IndexQuery, points: list[Point]) -> dict[str, tup
     return {name: scores[name] for name in {*by_vector, *by_terms}}
 
 
-def test_the_payload_comes_without_metadata(index: AnyIndex, run: Run[Any]) -> None:
+def test_candidates_carry_their_facets(index: AnyIndex, run: Run[Any]) -> None:
     stored = point(1, "I play tennis", ALICE, {"category": "hobbies"}, e=3, p=4)
     run(lambda io: index.upsert(io, [stored]))
     (found,) = ask(run, index, query("tennis", ALICE))
-    assert found.payload == {key: value for key, value in stored.payload.items() if key != "m"}
+    assert found.facets == facets(stored.payload)
 
 
-def test_a_replaced_point_shows_its_new_payload(index: AnyIndex, run: Run[Any]) -> None:
+def test_a_replaced_point_shows_its_new_facets(index: AnyIndex, run: Run[Any]) -> None:
     for episode in (1, 2, 3):
         stored = [point(1, "tennis", ALICE, e=episode)]
         run(partial(index.upsert, points=stored))
         (found,) = ask(run, index, query("tennis", ALICE))
-        assert found.payload["e"] == episode
+        assert found.facets == facets(stored[0].payload)
     run(lambda io: index.upsert(io, [point(1, "tennis", ALICE, t1=micros(MAY) + 1)]))
     assert ask(run, index, query("tennis", ALICE)) == []
     (found,) = ask(run, index, query("tennis", ALICE, as_of=micros(MAY)))
-    assert "w" not in found.payload
+    assert found.facets == facets(point(1, "tennis", ALICE).payload)
 
 
 def test_several_queries_are_answered_in_order(index: AnyIndex, run: Run[Any]) -> None:
@@ -271,7 +270,11 @@ def test_filters_mean_what_they_mean_elsewhere(index: AnyIndex, run: Run[Any]) -
         moments = [MAY + timedelta(microseconds=rng.choice([0, 1, -1, 86_400_000_000])) for _ in range(3)]
         times = dict(zip(filters.TIMES, [*moments[:2], rng.choice([None, moments[2]])], strict=True))
         rows.append((data, times))
-        given = {key: micros(at) for key, at in zip("cdh", times.values(), strict=True) if at is not None}
+        given = {
+            key: micros(at)
+            for key, at in zip(("c", "t0", "h"), times.values(), strict=True)
+            if at is not None
+        }
         points.append(point(n, f"text {n}", ALICE, data, **given))
     run(lambda io: index.upsert(io, points))
     matched = 0

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retain.index.base import Candidate
+from retain.index.facets import facets
 from retain.ranking import (
     RankQuery,
     indexed_text,
@@ -25,7 +26,7 @@ NOW = datetime(2024, 3, 1, tzinfo=UTC)
 
 
 def candidate(name: str, dense: float = 0.3, sparse: float = 1.0, **payload: Any) -> Candidate:
-    return Candidate(name, dense, sparse, {"u": "alice", "a": "", "r": "", **payload})
+    return Candidate(name, dense, sparse, facets({"u": "alice", "a": "", "r": "", **payload}))
 
 
 def microseconds(at: datetime) -> int:

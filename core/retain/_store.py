@@ -27,7 +27,7 @@ from .index import Index, Point
 from .index.payload import encode_metadata
 from .ledger import Ledger
 from .ledger.erasure import ERASING
-from .lexical import document_vector
+from .lexical import terms, vector_of_terms
 from .ports import Embedder
 from .ranking import indexed_text, said_by, traits
 from .types import Scope
@@ -328,21 +328,20 @@ async def finish_erasing(store: Store, io: IO) -> None:
 def point_of(row: Row[Any], vector: npt.NDArray[np.float32]) -> Point:
     """The point of a version: `row` is of the ledger's versions."""
     text = indexed_text(row.text, row.speakers)
+    found = terms(text)
     payload: dict[str, Any] = {
-        "k": row.memory_id,
         "u": row.user_id,
         "a": row.agent_id,
         "r": row.run_id,
         "t0": row.valid_from,
         "t1": row.valid_to,
         "c": row.created_at,
-        "d": row.valid_from,
         "s": said_by(row.text, row.speakers),
-        **traits(row.text),
+        **traits(row.text, len(found) if text == row.text else None),
         **_given(h=row.happened_at, e=row.episode, p=row.position),
         "m": encode_metadata(row.metadata),
     }
-    return Point(row.id, vector, document_vector(text), payload)
+    return Point(row.id, vector, vector_of_terms(found), payload)
 
 
 def _given(**values: int | None) -> Mapping[str, int]:

@@ -83,7 +83,11 @@ def content_terms(text: str) -> list[str]:
 
 def document_vector(text: str) -> SparseVector:
     """What the index keeps of a text: each term's saturated frequency."""
-    found = terms(text)
+    return vector_of_terms(terms(text))
+
+
+def vector_of_terms(found: list[str]) -> SparseVector:
+    """`document_vector` of a text whose `terms` are known already."""
     frequencies = Counter(found)
     for character in _paired_characters(found):
         frequencies[character] += 1

@@ -2,11 +2,9 @@
 
 Dense and keyword scores are each brought to [0, 1] and summed; then the conversation around a candidate
 counts (the turns next to it, its episode), who said it, when, and what kind of sentence it is. Nothing is
-asked of the ledger: the few traits of a text that matter lie in the payload (`traits`).
+asked of the ledger: the few traits of a text that matter lie in the index (`traits`), and candidates carry them
+packed (`index.facets`): a search looks at hundreds of candidates, so they are worked on in columns.
 
-A candidate's payload, as far as it is read here: `u a r` scope, `e p` episode and position, `s` speakers,
-`h` happened and `c` created (microseconds), and the traits `w` (terms), `q` (a question), `t` (tells a time),
-`i` (speaks of oneself), `y` (is talk).
 Whatever is absent counts as nothing: a store without speakers, times or positions ranks by the rest.
 """
 
@@ -16,16 +14,17 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .dates import mentioned
 from .index.base import Candidate
+from .index.facets import MARKS, UNKNOWN, table
 from .lexical import terms
 
 Floats = npt.NDArray[np.float64]
+Table = npt.NDArray[np.void]  # of `index.facets.TABLE`
 
 _DAY = 86_400 * 1_000_000  # microseconds
 
@@ -139,11 +138,11 @@ def said_by(text: str, speakers: Sequence[str]) -> list[str]:
     return [name.casefold() for name in speakers]
 
 
-def traits(text: str) -> dict[str, int]:
+def traits(text: str, words: int | None = None) -> dict[str, int]:
     """What ranking wants to know of a text, for its payload: `w` its number of terms; where it holds, as 1:
     `q` a question, `t` tells a time, `i` speaks of oneself, `y` is talk: somebody speaks of oneself, to somebody,
-    asks or exclaims, as turns of a conversation do and facts do not."""
-    found = {"w": len(terms(text))}
+    asks or exclaims, as turns of a conversation do and facts do not. words: how many terms, where that is known."""
+    found = {"w": len(terms(text)) if words is None else words}
     if is_question(text):
         found["q"] = 1
     if _TIME.search(text):
@@ -194,7 +193,7 @@ def _microseconds(at: datetime) -> int:
 
 def known_speakers(candidates: Iterable[Candidate]) -> set[str]:
     """Everyone who is a speaker of some candidate, lower-cased."""
-    return {name for candidate in candidates for name in candidate.payload.get("s") or ()}
+    return {name for candidate in candidates for name in candidate.facets.speakers}
 
 
 def _names(folded: str, name: str) -> bool:
@@ -231,12 +230,21 @@ def rank(
     most = sum(_reach(query, weights).values())
     parts = {name: found[name] * (weight / most) for name, weight in _weights(weights).items()}
     scores = np.clip(sum(parts.values()), 0.0, 1.0)
-    order = sorted(range(len(candidates)), key=lambda at: (-scores[at], candidates[at].id))[:limit]
+    order = _best(scores, limit)
+    order.sort(key=lambda at: (-scores[at], candidates[at].id))
     return [
         Ranked(candidates[at].id, float(scores[at]), {name: float(part[at]) for name, part in parts.items()})
-        for at in order
+        for at in order[:limit]
         if threshold is None or scores[at] >= threshold
     ]
+
+
+def _best(scores: Floats, limit: int) -> list[int]:
+    """Where the best `limit` scores are, and whatever equals the last of them; in any order."""
+    if len(scores) <= limit:
+        return list(range(len(scores)))
+    least = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+    return [int(at) for at in np.flatnonzero(scores >= least)]
 
 
 def signals(
@@ -245,29 +253,30 @@ def signals(
     """What is weighed, per candidate: "dense" and the names of `Weights`. All lie in [0, 1] but those that look
     at other candidates: they go up to 1 + `keyword` (nearby to twice that), the weight by which keywords count
     for the score of a candidate alone."""
-    payloads = [candidate.payload for candidate in candidates]
+    seen = table(candidate.facets for candidate in candidates)
     dense = _normalised_dense(np.array([candidate.dense for candidate in candidates], dtype=np.float64))
     words = _share(np.array([candidate.sparse for candidate in candidates], dtype=np.float64))
     alone = dense + keyword * words
-    asking = _column(payloads, "q")
-    speaker = _spoken_by(query.speakers, payloads)
-    around = _Surroundings(payloads)
-    context = _FACTS_CONTEXT + (1.0 - _FACTS_CONTEXT) * float(_column(payloads, "y").mean())
+    asking = _marked(seen, "q")
+    speaker = _spoken_by(query.speakers, candidates)
+    around = _Surroundings(seen)
+    best = around.best(alone)
+    context = _FACTS_CONTEXT + (1.0 - _FACTS_CONTEXT) * float(_marked(seen, "y").mean())
     return {
         "dense": dense,
         "keyword": words,
-        "answer": context * around.at(-1, alone * asking),
-        "before": context * around.at(-1, alone),
-        "after": context * around.at(1, alone),
-        "nearby": context * (around.at(-2, alone) + around.at(2, alone)),
+        "answer": context * around.at(-1, around.best(alone * asking)),
+        "before": context * around.at(-1, best),
+        "after": context * around.at(1, best),
+        "nearby": context * (around.at(-2, best) + around.at(2, best)),
         "episode": around.episode(alone) * float(alone.max()) / (1.0 + keyword),
         "speaker": speaker,
-        "oneself": speaker * _column(payloads, "i"),
-        "period": _within(query.periods, payloads),
-        "when": query.asks_when * _column(payloads, "t"),
+        "oneself": speaker * _marked(seen, "i"),
+        "period": _within(query.periods, seen["happened"]),
+        "when": query.asks_when * _marked(seen, "t"),
         "statement": 1.0 - asking,
-        "length": _substance(_column(payloads, "w")),
-        "recency": _recency(payloads, now),
+        "length": _substance(seen["words"].astype(np.float64)),
+        "recency": _recency(seen, now),
     }
 
 
@@ -298,28 +307,30 @@ def _share(scores: Floats) -> Floats:
     return np.maximum(scores, 0.0) / best if best > 0 else np.zeros(len(scores))
 
 
-def _column(payloads: Sequence[Mapping[str, Any]], key: str) -> Floats:
-    return np.array([payload.get(key) or 0 for payload in payloads], dtype=np.float64)
+def _marked(seen: Table, key: str) -> Floats:
+    """1 where the trait holds."""
+    return ((seen["marks"] >> MARKS.index(key)) & 1).astype(np.float64)
 
 
-def _spoken_by(named: frozenset[str], payloads: Sequence[Mapping[str, Any]]) -> Floats:
+def _spoken_by(named: frozenset[str], candidates: Sequence[Candidate]) -> Floats:
     """1 for what was said by the one speaker that the query names; several names tell nothing."""
     if len(named) != 1:
-        return np.zeros(len(payloads))
+        return np.zeros(len(candidates))
     (name,) = named
-    return np.array([float(name in (payload.get("s") or ())) for payload in payloads])
+    return np.array([float(name in candidate.facets.speakers) for candidate in candidates])
 
 
-def _within(periods: Sequence[tuple[int, int]], payloads: Sequence[Mapping[str, Any]]) -> Floats:
+def _within(periods: Sequence[tuple[int, int]], moments: npt.NDArray[np.int64]) -> Floats:
     """1 for what happened in a period asked about, less the further away."""
-    best = np.zeros(len(payloads))
-    known = np.array([payload.get("h") is not None for payload in payloads])
-    happened = np.array([payload.get("h") or 0 for payload in payloads], dtype=np.float64)
+    best = np.zeros(len(moments))
+    if not periods:
+        return best
+    happened = moments.astype(np.float64)
     for start, end in periods:
         gap = np.maximum(happened - end, 0.0) / (_DAYS_AFTER * _DAY)
         gap += np.maximum(start - happened, 0.0) / (_DAYS_BEFORE * _DAY)
         best = np.maximum(best, np.exp(-gap))
-    return np.asarray(best * known)
+    return np.asarray(best * (moments != UNKNOWN))
 
 
 def _substance(words: Floats) -> Floats:
@@ -327,8 +338,9 @@ def _substance(words: Floats) -> Floats:
     return np.asarray(np.minimum(np.log1p(words) / np.log1p(_LONG), 1.0))
 
 
-def _recency(payloads: Sequence[Mapping[str, Any]], now: datetime) -> Floats:
-    said = np.array([payload.get("h") or payload.get("c") or 0 for payload in payloads], dtype=np.float64)
+def _recency(seen: Table, now: datetime) -> Floats:
+    happened = seen["happened"]
+    said = np.where(happened == UNKNOWN, seen["created"], happened).astype(np.float64)
     days = np.maximum(now.timestamp() * 1_000_000 - said, 0.0) / _DAY
     return np.asarray(np.exp2(-days / _RECENCY_HALF_LIFE))
 
@@ -338,22 +350,27 @@ class _Surroundings:
 
     _SPAN = 1 << 40  # more than any position, so that keys of two episodes never touch
 
-    def __init__(self, payloads: Sequence[Mapping[str, Any]]) -> None:
-        codes: dict[object, int] = {}
-        keys = (_episode_of(payload, at) for at, payload in enumerate(payloads))
-        self._episodes = np.array([codes.setdefault(key, len(codes)) for key in keys])
-        positions = np.array([payload.get("p") or 0 for payload in payloads], dtype=np.int64)
-        self._keys = self._episodes * self._SPAN + positions + 2
+    def __init__(self, seen: Table) -> None:
+        known, self._episodes = np.unique(seen["episode"], return_inverse=True)
+        alone = np.flatnonzero(seen["episode"] == UNKNOWN)
+        # Of whom nothing is known, each is alone in an episode of its own.
+        self._episodes[alone] = len(known) + np.arange(len(alone))
+        self._keys = self._episodes * self._SPAN + seen["position"] + 2
         self._known, self._places = np.unique(self._keys, return_inverse=True)
 
-    def at(self, offset: int, scores: Floats) -> Floats:
+    def best(self, scores: Floats) -> Floats:
+        """The best score at each place, and at last that of a weak candidate."""
+        best = np.zeros(len(self._known) + 1)
+        np.maximum.at(best, self._places, scores)
+        best[-1] = _weak(scores)
+        return best
+
+    def at(self, offset: int, best: Floats) -> Floats:
         """The best score that many positions away; that of a weak candidate where there is none, so that the
         first and the last of an episode, and who has no neighbour among the candidates, do not lose by it."""
-        best = np.zeros(len(self._known))
-        np.maximum.at(best, self._places, scores)
         wanted = self._keys + offset
-        found = np.minimum(np.searchsorted(self._known, wanted), len(self._known) - 1)
-        return np.where(self._known[found] == wanted, best[found], _weak(scores))
+        found = np.searchsorted(self._known[:-1], wanted)
+        return best[np.where(self._known[found] == wanted, found, -1)]
 
     def episode(self, scores: Floats) -> Floats:
         """How well each one's episode does by its best members, as a share of the best episode."""
@@ -368,9 +385,3 @@ class _Surroundings:
 def _weak(scores: Floats) -> float:
     at = int(_WEAK * (len(scores) - 1))
     return float(np.partition(scores, at)[at])
-
-
-def _episode_of(payload: Mapping[str, Any], at: int) -> object:
-    if payload.get("e") is None:
-        return at  # nothing is known about it: alone in an episode of its own
-    return (payload.get("u"), payload.get("a"), payload.get("r"), payload["e"])

@@ -12,6 +12,7 @@ from typing import Any
 from retain import Memory
 from retain._io import Inline, run_inline
 from retain.index import FOREVER
+from retain.index._qdrant_filters import stored_payload
 from tests.reliability._killed import MARKER, USERS, open_store
 
 
@@ -129,10 +130,10 @@ def _check_points(memory: Memory) -> None:
     shard = store.index._shard  # type: ignore[attr-defined]
     records, _ = shard.scroll(q.ScrollRequest(limit=100_000, with_payload=True, with_vector=False))
     for record in records:
-        payload = wanted[str((record.payload or {}).get("id", record.id))].payload
-        for key, value in payload.items():
-            if (record.payload or {}).get(key) != value:
-                raise Broken(f"a point says {key} {record.payload}, its version {value!r}")
+        payload = dict(record.payload or {})
+        version = wanted[str(payload.pop("id", record.id))]
+        if payload != stored_payload(version):
+            raise Broken(f"a point says {payload}, its version {version.payload}")
 
 
 def _check_chains(memory: Memory) -> None:

@@ -10,13 +10,13 @@ from qdrant_client import models as m
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from ._qdrant_filters import CURRENT_USER, UNSEEN, population, selection, stored_payload
+from ._qdrant_filters import CURRENT_USER, FACETS, population, selection, stored_payload
 from .base import IndexQuery, Point
 
 if TYPE_CHECKING:
     from .client import ServerOptions
 
-_SEEN = m.PayloadSelectorExclude(exclude=UNSEEN)
+_SEEN = m.PayloadSelectorInclude(include=FACETS)
 _BUSY_STATUS = {408, 429, 500, 502, 503, 504}
 _BUSY_CODES = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"}
 
@@ -41,7 +41,7 @@ def payload_indexes() -> Iterator[tuple[str, Any]]:
     yield "u", m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD, is_tenant=True)
     for name in (CURRENT_USER, "a", "r"):
         yield name, m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD)
-    for name in ("t0", "t1", "c", "d", "h"):
+    for name in ("t0", "t1", "c", "h"):
         yield name, m.IntegerIndexParams(type=m.IntegerIndexType.INTEGER, lookup=True, range=True)
 
 
@@ -142,6 +142,9 @@ class _ClientWords:
 
     def equals(self, key: str, value: str | int) -> m.FieldCondition:
         return m.FieldCondition(key=key, match=m.MatchValue(value=value))
+
+    def absent(self, key: str) -> m.IsEmptyCondition:
+        return m.IsEmptyCondition(is_empty=m.PayloadField(key=key))
 
     def among(self, key: str, values: Sequence[str]) -> m.FieldCondition:
         return m.FieldCondition(key=key, match=m.MatchAny(any=list(values)))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import qdrant_edge as q
 
-from ._qdrant_filters import UNSEEN, population, selection
+from ._qdrant_filters import FACETS, population, selection
 from .base import IndexQuery, SparseVector
+from .facets import Facets, facets
 
-_SEEN = q.PayloadSelector.Exclude(UNSEEN)
 NAME = "id"  # where a point's payload keeps the UUID that its number stands for
+_SEEN = q.PayloadSelector.Include([NAME, *FACETS])
 
 
 def number_of(name: str) -> int:
@@ -36,12 +36,12 @@ def fill_requests(query: IndexQuery, gap: Sequence[Sequence[int]]) -> Iterator[q
             yield request(query, WORDS.has_id(ids), len(ids))
 
 
-def retrieve(shard: q.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str, Mapping[str, Any]]]:
-    """Names and payloads by number: one read for both rankings, which is cheaper than a payload with each hit."""
-    found: dict[int, tuple[str, Mapping[str, Any]]] = {}
+def retrieve(shard: q.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str, Facets]]:
+    """Names and facets by number: one read for both rankings, which is cheaper than a payload with each hit."""
+    found: dict[int, tuple[str, Facets]] = {}
     for record in shard.retrieve(list(numbers), _SEEN, False) if numbers else []:
         payload = record.payload or {}
-        found[int(record.id)] = (payload.pop(NAME), MappingProxyType(payload))
+        found[int(record.id)] = (payload[NAME], facets(payload))
     return found
 
 
@@ -74,6 +74,9 @@ class _EdgeWords:
 
     def equals(self, key: str, value: str | int) -> q.FieldCondition:
         return q.FieldCondition(key, match=q.MatchValue(value))
+
+    def absent(self, key: str) -> q.IsEmptyCondition:
+        return q.IsEmptyCondition(key)
 
     def among(self, key: str, values: Sequence[str]) -> q.FieldCondition:
         return q.FieldCondition(key, match=q.MatchAny(list(values)))

@@ -8,22 +8,27 @@ from typing import Any, Protocol
 
 from ..filters import TIMES, All, AnyOf, Condition, Filter, Not
 from .base import FOREVER, IndexQuery, Point
+from .facets import MARKS
 from .payload import encode_key, equality_token
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
-_TIME_KEYS = {"created_at": "c", "updated_at": "d", "happened_at": "h"}
+_TIME_KEYS = {"created_at": "c", "updated_at": "t0", "happened_at": "h"}
 _SCOPE_KEYS = {"user_id": "u", "agent_id": "a", "run_id": "r"}
 
-# What we add to a point: the user of a current version. One condition on it replaces two, on the user and on
-# the time: the engine then intersects one index less per ranking.
+# A current version has no end, and what we add to it instead: its user. One condition on that replaces two, on user
+# and time: the engine then intersects one index less per ranking.
+END = "t1"
 CURRENT_USER = "cu"
-UNSEEN = ["m", CURRENT_USER]  # what candidates' payloads leave out
+FACETS = ["u", "a", "r", "c", "h", "e", "p", "s", "w", *MARKS]  # what candidates' facets are made of
 
 
 def stored_payload(point: Point) -> dict[str, Any]:
-    payload = dict(point.payload)
+    """The payload as it lies in the index: keys cost time whenever a point is written or read, so what is empty
+    or follows from the rest is left out."""
+    payload = {key: value for key, value in point.payload.items() if key not in ("s", "m") or value}
     assert CURRENT_USER not in payload, "a key of the payload is taken"
-    if payload["t1"] == FOREVER:
+    if payload[END] == FOREVER:
+        del payload[END]
         payload[CURRENT_USER] = payload["u"]
     return payload
 
@@ -38,6 +43,8 @@ class Vocabulary(Protocol):
     def none_of(self, conditions: Sequence[Any]) -> Any: ...
 
     def equals(self, key: str, value: str | int) -> Any: ...
+
+    def absent(self, key: str) -> Any: ...
 
     def among(self, key: str, values: Sequence[str]) -> Any: ...
 
@@ -70,8 +77,9 @@ def _scope_and_time(words: Vocabulary, query: IndexQuery) -> list[Any]:
     if CURRENT_USER in wanted:
         return conditions
     if query.as_of is None:
-        return [*conditions, words.equals("t1", FOREVER)]
-    return [*conditions, words.ordered("t0", "lte", query.as_of), words.ordered("t1", "gt", query.as_of)]
+        return [*conditions, words.absent(END)]
+    open_then = words.any_of([words.absent(END), words.ordered(END, "gt", query.as_of)])
+    return [*conditions, words.ordered("t0", "lte", query.as_of), open_then]
 
 
 def condition(words: Vocabulary, wanted: Filter) -> Any:

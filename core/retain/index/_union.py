@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
 from .base import Candidate, IndexQuery
+from .facets import Facets
 
 
 class Scored(Protocol):
@@ -40,12 +41,12 @@ def missing(
 def candidates(
     cosine: Mapping[Id, float],
     shared: Mapping[Id, float],
-    payloads: Mapping[Id, tuple[str, Mapping[str, Any]]],
+    known: Mapping[Id, tuple[str, Facets]],
 ) -> list[Candidate]:
-    """Both scores of the points whose names and payloads are given."""
+    """Both scores of the points whose names and facets are given."""
     return [
         # A point deleted between the two searches of a server has no cosine any more, and is left out.
-        Candidate(name, cosine[at], shared.get(at, 0.0), payload)
-        for at, (name, payload) in payloads.items()
+        Candidate(name, cosine[at], shared.get(at, 0.0), seen)
+        for at, (name, seen) in known.items()
         if at in cosine
     ]

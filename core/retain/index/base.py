@@ -2,9 +2,9 @@
 
 A point is one version of one memory. Its payload holds what filters and ranking need and no text:
 
-    k  memory id            u a r  scope ids ("" where absent)
+    u a r  scope ids ("" where absent)
     t0 t1  valid from / until, microseconds since the epoch (`FOREVER` while current)
-    c d h  created, updated, happened (microseconds; `h` absent where unknown)
+    c h    created, happened (microseconds; `h` absent where unknown); `t0` says when it was updated
     e p  episode and position of its first message within the scope (absent where there is no message)
     s  speakers, lower-cased
     w q t i y  what ranking wants to know of the text (`ranking.traits`)
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from .._io import IO
 from ..filters import Filter
 from ..types import Scope
+from .facets import Facets
 
 FOREVER = 2**53 - 1  # the largest integer that every JSON number and float64 range holds exactly
 
@@ -63,12 +64,12 @@ class IndexQuery:
 
 class Candidate(NamedTuple):
     """dense: cosine with the query, always present. sparse: BM25 score with per-scope IDF, 0.0 where no term
-    is shared. payload: as in the point, without `m`. (A tuple: hundreds are made per search.)"""
+    is shared. facets: what ranking wants to know of the payload. (A tuple: hundreds are made per search.)"""
 
     id: str
     dense: float
     sparse: float
-    payload: Mapping[str, Any]
+    facets: Facets
 
 
 class Index(Protocol):

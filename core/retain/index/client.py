@@ -20,6 +20,7 @@ from .._io import IO, Inline, PerLoop, run_inline
 from ..errors import ClosedError, StorageError, StoreLockedError
 from ._union import candidates, missing
 from .base import Candidate, IndexQuery, Point
+from .facets import facets
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -126,8 +127,8 @@ class ClientIndex:
         found = []
         for (dense, terms), (cosine, shared), gap in zip(ranked, scores, gaps, strict=True):
             more_cosine, more_shared = (_scores(next(second)) if ids else {} for ids in gap)
-            payloads = {str(hit.id): (str(hit.id), hit.payload or {}) for hit in (*dense, *terms)}
-            found.append(candidates(cosine | more_cosine, shared | more_shared, payloads))
+            known = {str(hit.id): (str(hit.id), facets(hit.payload or {})) for hit in (*dense, *terms)}
+            found.append(candidates(cosine | more_cosine, shared | more_shared, known))
         return found
 
     async def count(self, io: IO) -> int:

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .._io import IO
 from ..errors import ClosedError, StorageError, StoreLockedError
-from ._qdrant_filters import CURRENT_USER, stored_payload
+from ._qdrant_filters import CURRENT_USER, END, stored_payload
 from ._union import candidates, missing
 from .base import Candidate, IndexQuery, Point
+from .facets import Facets
 
 if TYPE_CHECKING:
     import qdrant_edge
@@ -31,20 +32,21 @@ _log = logging.getLogger("retain")
 
 SLICE = 256  # points per update: the engine holds the interpreter for the length of a call
 PAGE = 2_000  # ids per scroll
-KNOWN = 20_000  # payloads kept in memory; of the order of 1 KB each
-INDEXED = (CURRENT_USER, "a", "r")  # keyword fields beside the tenant's, "u"
-TIMES = ("t0", "t1", "c", "d", "h")
+KNOWN = 50_000  # names and facets kept in memory, some 400 bytes each
+# The indexed fields. Each costs memory, and time on opening, with every point (an integer field 15 MB per 100,000
+# points), so other times than the end, which few points have, are looked up in the payloads of the scope's points.
+TENANT, KEYWORDS = "u", (CURRENT_USER, "a", "r")
 
 
 class _Known:
-    """The names and payloads that were read last: two halves, of which the older one is dropped when the newer is
+    """The names and facets that were read last: two halves, of which the older one is dropped when the newer is
     full. (A dictionary that is emptied from its front gets slow.)"""
 
     def __init__(self) -> None:
-        self._newer: dict[int, tuple[str, Mapping[str, Any]]] = {}
-        self._older: dict[int, tuple[str, Mapping[str, Any]]] = {}
+        self._newer: dict[int, tuple[str, Facets]] = {}
+        self._older: dict[int, tuple[str, Facets]] = {}
 
-    def get(self, number: int) -> tuple[str, Mapping[str, Any]] | None:
+    def get(self, number: int) -> tuple[str, Facets] | None:
         found = self._newer.get(number)
         if found is None:
             found = self._older.get(number)
@@ -52,7 +54,7 @@ class _Known:
                 self._newer[number] = found
         return found
 
-    def keep(self, read: Mapping[int, tuple[str, Mapping[str, Any]]]) -> None:
+    def keep(self, read: Mapping[int, tuple[str, Facets]]) -> None:
         if len(self._newer) + len(read) > KNOWN // 2:
             self._older, self._newer = self._newer, {}
         self._newer.update(read)
@@ -80,8 +82,8 @@ class EdgeIndex:
     def open(cls, path: str | os.PathLike[str], dimensions: int) -> tuple[Self, bool]:
         """The index in a folder, and whether it is new and has to be filled.
 
-        A shard that does not load, or is of other dimensions, is moved to `<name>.damaged-<n>` beside it.
-        Raises StorageError where the folder cannot be written.
+        A shard that does not load, or is of other dimensions, is moved to `<name>.damaged-<n>` beside it; one that
+        an earlier version laid out is removed. Raises StorageError where the folder cannot be written.
         """
         folder = Path(path)
         try:
@@ -90,9 +92,14 @@ class EdgeIndex:
                 shutil.rmtree(left_over, ignore_errors=True)
             if folder.exists() and any(folder.iterdir()):
                 shard = _load(folder, dimensions)
-                if shard is not None:
+                if shard is None:
+                    _set_aside(folder)
+                elif set(shard.info().payload_schema) == {name for name, _ in _fields()}:
                     return cls(folder, dimensions, shard), False
-                _set_aside(folder)
+                else:
+                    _log.warning("the index in %s is of an earlier version", folder)
+                    shard.close()
+                    shutil.rmtree(folder)
         except OSError as error:
             raise StorageError(f"the index folder {folder} cannot be used: {error}") from error
         return cls(folder, dimensions, _create(folder, dimensions)), True
@@ -207,12 +214,10 @@ class EdgeIndex:
             fills = iter([_scores(shard.query(request)) for request in fill_requests(query, gap)])
             more_cosine, more_shared = (next(fills) if numbers else {} for numbers in gap)
             cosine, shared = cosine | more_cosine, shared | more_shared
-            payloads = self._payloads(shard, list(cosine))
-        return candidates(cosine, shared, payloads)
+            known = self._facets(shard, list(cosine))
+        return candidates(cosine, shared, known)
 
-    def _payloads(
-        self, shard: qdrant_edge.EdgeShard, numbers: Sequence[int]
-    ) -> dict[int, tuple[str, Mapping[str, Any]]]:
+    def _facets(self, shard: qdrant_edge.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str, Facets]]:
         """Reading payloads is the larger part of a search, so the last ones read are kept."""
         from ._edge_requests import retrieve
 
@@ -319,19 +324,29 @@ def _create(folder: Path, dimensions: int) -> qdrant_edge.EdgeShard:
 
     with _translated(f"creating the index in {folder}"):
         shard = q.EdgeShard.create(str(folder), _config(dimensions))
-        fields: list[tuple[str, Any]] = [("u", q.KeywordIndexParams(is_tenant=True))]
-        fields += [(name, q.KeywordIndexParams()) for name in INDEXED]
-        fields += [(name, q.IntegerIndexParams(lookup=True, range=True)) for name in TIMES]
-        for name, kind in fields:
+        for name, kind in _fields():
             shard.update(q.UpdateOperation.create_field_index(name, kind))
         return shard
+
+
+def _fields() -> list[tuple[str, Any]]:
+    """The payload's indexed fields."""
+    import qdrant_edge as q
+
+    keywords = [(name, q.KeywordIndexParams()) for name in KEYWORDS]
+    return [
+        (TENANT, q.KeywordIndexParams(is_tenant=True)),
+        *keywords,
+        (END, q.IntegerIndexParams(lookup=False, range=True)),
+    ]
 
 
 def _config(dimensions: int) -> qdrant_edge.EdgeConfig:
     import qdrant_edge as q
 
     return q.EdgeConfig(
-        vectors={"dense": q.EdgeVectorParams(dimensions, q.Distance.Cosine)},
+        # Cold: mapped and read when they are searched; else opening reads all of them first.
+        vectors={"dense": q.EdgeVectorParams(dimensions, q.Distance.Cosine, memory=q.Memory.Cold)},
         sparse_vectors={"terms": q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)},
         # A graph per tenant and none over all: nobody searches across tenants.
         hnsw_config=q.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000, payload_m=16),

@@ -18,6 +18,9 @@ from ..types import Scope
 from . import migrations
 from .schema import scopes
 
+CACHE_MB = (
+    32  # at most, per connection; SQLite's own 2 MB do not hold the upper pages of a large file's indexes
+)
 BUSY_SECONDS = 30  # how long SQLite waits for a reader of another program (a backup, say) before it gives up
 
 
@@ -111,6 +114,7 @@ def _sqlite(url: str, shared: bool) -> Engine:
             "synchronous=FULL",  # a journaled message survives a power cut as far as the disk is honest
             "foreign_keys=ON",
             "secure_delete=ON",  # erased text leaves no bytes in freed pages
+            f"cache_size={-1024 * CACHE_MB}",
             f"busy_timeout={BUSY_SECONDS * 1000}",
         ):
             connection.execute(f"PRAGMA {pragma}")

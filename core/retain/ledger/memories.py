@@ -13,7 +13,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Row, Select, and_, func, insert, select, tuple_, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from ..errors import InputError, NotFoundError, UndoError
 from ..filters import Filter
@@ -31,6 +43,16 @@ ORDINAL_BITS = (
 )
 CHUNK = 500  # bound parameters per statement stay far below SQLite's limit
 
+
+# What every search asks, built once: to build a statement takes longer than SQLite takes to answer it.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_BY_VERSION = select(versions).where(versions.c.id.in_(_IDS))
+_SOURCES = (
+    select(evidence.c.memory_id, changes.c.at, evidence.c.message_id)
+    .join(changes, changes.c.id == evidence.c.change_id)
+    .where(evidence.c.memory_id.in_(_IDS))
+    .order_by(changes.c.seq, evidence.c.position)
+)
 
 LISTED = (versions.c.ordinal, versions.c.memory_id)  # the order of `get_all`, total even across processes
 
@@ -159,8 +181,7 @@ class Memories:
     def by_version(self, ids: Sequence[str]) -> dict[str, MemoryItem]:
         """version id -> item, for those that exist."""
         with self._database.reading() as db:
-            chosen = (select(versions).where(versions.c.id.in_(chunk)) for chunk in _chunks(ids))
-            rows = [row for query in chosen for row in db.execute(query)]
+            rows = [row for chunk in _chunks(ids) for row in db.execute(_BY_VERSION, {"ids": chunk})]
             return _items(db, rows)
 
     def page(
@@ -486,13 +507,7 @@ def _items(db: Connection, rows: Sequence[Row[Any]]) -> dict[str, MemoryItem]:
 def _sources(db: Connection, memory_ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     found: dict[str, list[tuple[int, str]]] = {}
     for chunk in _chunks(list(memory_ids)):
-        query = (
-            select(evidence.c.memory_id, changes.c.at, evidence.c.message_id)
-            .join(changes, changes.c.id == evidence.c.change_id)
-            .where(evidence.c.memory_id.in_(chunk))
-            .order_by(changes.c.seq, evidence.c.position)
-        )
-        for memory_id, at, message_id in db.execute(query):
+        for memory_id, at, message_id in db.execute(_SOURCES, {"ids": chunk}):
             found.setdefault(memory_id, []).append((at, message_id))
     return found
 

@@ -1,0 +1,257 @@
+"""How one embedded store grows: adding, searching, opening, disk, memory and rebuilding at each size.
+
+    python bench/scale.py [--sizes 10000 100000 1000000] [--folder DIR] [--peer 10000 20000] [--json FILE]
+    python bench/scale_plot.py
+
+One store of memories of 12 words, with the embedder and the model taken out as in `bench/overhead.py`. Users come
+in blocks of 10,000 memories: 90 users with 100 each and one with 1,000; all of them share an agent, so that a
+search by agent alone is one without a user. Every size is measured through the public face, opening and memory in
+fresh processes. A `--folder` is kept, and a later run goes on from what lies there. A million needs 8 GB of disk
+(twice the index while it is rebuilt).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from overhead import DIMENSIONS, Pool, Words, milliseconds
+
+from retain import Memory
+
+AGENT = "agent"
+BLOCK, LIGHT, LIGHT_USERS, HEAVY = 10_000, 100, 90, 1_000  # memories, memories per user, users, memories
+SEARCHES, UNFILTERED, ADDS = 300, 40, 100
+COLD = 3  # fresh processes; the best counts
+PEER_SECONDS = 600  # a peer that takes longer than this to fill is not measured at that size
+
+
+def users_of(block: int) -> list[tuple[str, int]]:
+    """The users of a block and how many memories each has."""
+    light = [(f"light-{block}-{n}", LIGHT) for n in range(LIGHT_USERS)]
+    return [*light, (f"heavy-{block}", HEAVY)]
+
+
+def opened(folder: Path) -> Memory:
+    return Memory(folder, llm=None, embedder=Pool())
+
+
+def fill(memory: Memory, blocks: int, words: Words) -> float | None:
+    """Memories per second; None where all of them are there already."""
+    started = bisect_left(range(blocks), 1, key=lambda block: not memory.count(user_id=f"light-{block}-0"))
+    done, start = 0, time.perf_counter()
+    for block in range(max(started - 1, 0), blocks):  # the last one may have been cut short
+        for user, count in users_of(block):
+            if block < started and memory.count(user_id=user):
+                continue
+            memory.add([words.text(12) for _ in range(count)], user_id=user, agent_id=AGENT, infer=False)
+            done += count
+        rate = done / (time.perf_counter() - start)
+        print(f"\r  {(block + 1) * BLOCK:>9,} memories, {rate:,.0f}/s ", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    return done / (time.perf_counter() - start) if done else None
+
+
+def asked(memory: Memory, blocks: int, words: Words) -> dict[str, Any]:
+    """Searches and single adds, milliseconds."""
+
+    def search(kind: str) -> Callable[[], object]:
+        def light() -> object:
+            user = f"light-{random.randrange(blocks)}-{random.randrange(LIGHT_USERS)}"
+            return memory.search(words.text(6), user_id=user)
+
+        def heavy() -> object:
+            return memory.search(words.text(6), user_id=f"heavy-{random.randrange(blocks)}")
+
+        def everyone() -> object:
+            return memory.search(words.text(6), agent_id=AGENT)
+
+        return {"light": light, "heavy": heavy, "everyone": everyone}[kind]
+
+    def add(infer: Any) -> Callable[[], object]:
+        def one() -> object:
+            user = f"heavy-{random.randrange(blocks)}"
+            return memory.add(words.text(12), user_id=user, agent_id=AGENT, infer=infer)
+
+        return one
+
+    milliseconds(search("light"), 20)
+    return {
+        "search_user_of_100_ms": milliseconds(search("light"), SEARCHES),
+        "search_user_of_1000_ms": milliseconds(search("heavy"), SEARCHES),
+        "search_without_user_ms": milliseconds(search("everyone"), UNFILTERED),
+        "add_kept_ms": milliseconds(add(False), ADDS),
+        "add_merged_ms": milliseconds(add("merge"), ADDS),
+    }
+
+
+def in_fresh_process(folder: Path, *, dropped: bool) -> dict[str, float]:
+    """Opening, a first search and closing. dropped: the files are not in the system's cache."""
+    if dropped:
+        os.sync()
+        for path in folder.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    command = [sys.executable, __file__, "--open", str(folder)]
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return found
+
+
+def open_and_tell(folder: Path) -> dict[str, float]:
+    """What a fresh process sees, for `in_fresh_process`."""
+    words, pool = Words(), Pool()
+    before, times = resident_mb(), [time.perf_counter()]
+    memory = Memory(folder, llm=None, embedder=pool)
+    times.append(time.perf_counter())
+    after = resident_mb()
+    memory.search(words.text(6), user_id="heavy-0")
+    times.append(time.perf_counter())
+    for block in range(200):
+        memory.search(words.text(6), user_id=f"light-{block}-0")
+    searched = resident_mb()
+    closing = time.perf_counter()
+    memory.close()
+    return {
+        "open_s": times[1] - times[0],
+        "first_search_s": times[2] - times[1],
+        "close_s": time.perf_counter() - closing,
+        "own_mb": after[0] - before[0],
+        "mapped_mb": after[1] - before[1],
+        "own_after_searches_mb": searched[0] - before[0],
+        "mapped_after_searches_mb": searched[1] - before[1],
+    }
+
+
+def resident_mb() -> tuple[float, float]:
+    """Of this process: memory of its own, and pages of files that the system may take back."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    found = {name: value for name, _, value in (line.partition(":") for line in lines)}
+    return int(found["RssAnon"].split()[0]) / 1024, int(found["RssFile"].split()[0]) / 1024
+
+
+def disk_mb(folder: Path) -> dict[str, float]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    used = {path: path.stat().st_blocks * 512 / 1e6 for path in files}
+    ledger = sum(size for path, size in used.items() if path.name.startswith("ledger.db"))
+    return {"ledger_mb": ledger, "index_mb": sum(used.values()) - ledger}
+
+
+def measure(folder: Path, size: int, words: Words) -> dict[str, Any]:
+    row: dict[str, Any] = {"memories": size}
+    with opened(folder) as memory:
+        row["bulk_per_second"] = fill(memory, size // BLOCK, words)
+    row["disk"] = disk_mb(folder)
+    row["opening"] = min((in_fresh_process(folder, dropped=False) for _ in range(COLD)), key=_opening)
+    row["opening_uncached"] = in_fresh_process(folder, dropped=True)
+    with opened(folder) as memory:
+        row |= asked(memory, size // BLOCK, words)
+        start = time.perf_counter()
+        count = memory.reindex()
+        row["rebuild_s"] = time.perf_counter() - start
+        print(f"  rebuilt {count:,} points in {row['rebuild_s']:.0f} s", file=sys.stderr)
+        row["search_user_of_1000_rebuilt_ms"] = asked(memory, size // BLOCK, words)["search_user_of_1000_ms"]
+    return row
+
+
+def _opening(found: dict[str, float]) -> float:
+    return found["open_s"]
+
+
+def peer(size: int) -> dict[str, Any] | None:
+    """qdrant-client's local mode in memory: dense only, with a user filter and without."""
+    from qdrant_client import QdrantClient, models
+
+    client = QdrantClient(":memory:")
+    vectors = models.VectorParams(size=DIMENSIONS, distance=models.Distance.COSINE)
+    client.create_collection("peer", vectors_config=vectors)
+    pool, start = Pool(), time.perf_counter()
+    for first in range(0, size, 1000):
+        if time.perf_counter() - start > PEER_SECONDS:
+            return None
+        points = [
+            models.PointStruct(id=n, vector=pool.embed_query(str(n)).tolist(), payload={"user": n // HEAVY})
+            for n in range(first, min(size, first + 1000))
+        ]
+        client.upload_points("peer", points)
+    filled = time.perf_counter() - start
+
+    def search(user: int | None) -> None:
+        condition = models.FieldCondition(key="user", match=models.MatchValue(value=user or 0))
+        client.query_points(
+            "peer",
+            query=pool.embed_query(str(random.random())).tolist(),
+            query_filter=None if user is None else models.Filter(must=[condition]),
+            limit=10,
+        )
+
+    return {
+        "memories": size,
+        "bulk_per_second": size / filled,
+        "search_user_of_1000_ms": milliseconds(lambda: search(random.randrange(size // HEAVY)), 20),
+        "search_without_user_ms": milliseconds(lambda: search(None), 20),
+    }
+
+
+def show(row: dict[str, Any]) -> None:
+    print(f"{row['memories']:>9,} memories")
+    for name, value in row.items():
+        if name != "memories":
+            shown = value if isinstance(value, dict) else {"": value}
+            print(f"    {name:<32}", "  ".join(f"{k} {v:,.2f}" for k, v in shown.items() if v is not None))
+
+
+def run(folder: Path, sizes: Sequence[int], results: dict[str, Any], save: Callable[[], None]) -> None:
+    words = Words()
+    for size in sorted(sizes):
+        row = measure(folder, size, words)
+        results["retain"] = [old for old in results["retain"] if old["memories"] != size] + [row]
+        show(row)
+        save()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--folder", type=Path, help="where the store lies; kept")
+    parser.add_argument("--peer", type=int, nargs="*", default=[10_000, 20_000], help="sizes for local mode")
+    parser.add_argument("--json", type=Path, default=Path("bench/results/scale.json"))
+    parser.add_argument("--open", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.open:
+        print(json.dumps(open_and_tell(options.open)))
+        return
+    if any(size % BLOCK for size in options.sizes):
+        parser.error(f"sizes are multiples of {BLOCK:,}")
+    results: dict[str, Any] = {"python": platform.python_version(), "retain": [], "local_mode": []}
+
+    def save() -> None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+    for size in options.peer:
+        if row := peer(size):
+            results["local_mode"].append(row)
+            show(row)
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
+    with nullcontext(options.folder) if options.folder else tempfile.TemporaryDirectory() as folder:
+        run(Path(folder), options.sizes, results, save)
+
+
+if __name__ == "__main__":
+    main()

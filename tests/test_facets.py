@@ -1,0 +1,55 @@
+"""Facets: what ranking sees of a payload."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retain.index.facets import MARKS, UNKNOWN, facets, table
+from retain.ledger.ids import new_id
+
+micros = st.integers(-(2**55), 2**55)
+payloads = st.fixed_dictionaries(
+    {"u": st.sampled_from(["alice", ""]), "a": st.just(""), "r": st.just(""), "c": micros},
+    optional={
+        "h": micros,
+        "e": st.integers(0, 2**40),
+        "p": st.integers(0, 2**40),
+        "w": st.integers(0, 10**6),
+        "s": st.lists(st.text(), max_size=3),
+        **dict.fromkeys(MARKS, st.just(1)),
+    },
+)
+
+
+@given(st.lists(payloads, min_size=1, max_size=5))
+def test_packing_keeps_what_a_payload_says(given_: list[dict[str, Any]]) -> None:
+    packed = [facets(payload) for payload in given_]
+    for row, found, payload in zip(table(packed), packed, given_, strict=True):
+        assert row["happened"] == payload.get("h", UNKNOWN)
+        assert row["created"] == payload["c"]
+        assert row["position"] == payload.get("p", 0)
+        assert row["words"] == payload.get("w", 0)
+        assert found.speakers == tuple(payload.get("s", ()))
+        assert {key for bit, key in enumerate(MARKS) if row["marks"] >> bit & 1} == payload.keys() & set(
+            MARKS
+        )
+
+
+def test_an_episode_is_one_of_its_scope() -> None:
+    scopes = [{"u": "alice"}, {"u": "alice", "a": "x"}, {"u": "alice", "r": "x"}, {"u": "bob"}]
+    rows = table(facets({**scope, "e": e}) for scope in scopes for e in (0, 1, 0))
+    assert len(np.unique(rows["episode"])) == 2 * len(scopes)
+    assert table([facets({"u": "alice"})])["episode"] == UNKNOWN
+
+
+def test_ids_are_uuids_in_the_order_of_time() -> None:
+    made = [new_id() for _ in range(5_000)]
+    assert len(set(made)) == len(made)
+    assert [name[:13] for name in made] == sorted(name[:13] for name in made)
+    assert {(UUID(name).version, UUID(name).variant) for name in made} == {(7, "specified in RFC 4122")}
+    assert all(str(UUID(name)) == name for name in made)
