@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 from . import lexicon
-from .evidence import missing, normalised, read
+from .evidence import CJK as _CJK
+from .evidence import dated, missing, normalised, read
 
 _CLAUSES = re.compile(
     r"\s*([;；，。]|,(?!\d)|\.(?:\s|$)|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b))\s*"
@@ -25,7 +27,125 @@ def extended(old: str, new: str) -> str:
     return _joined(new, [old])
 
 
+# "X, not Y", "not Y but X", "是X，不是Y", "不是Y，是X": the value that holds, and the one that is denied.
+_INSTEAD_OF = (
+    re.compile(r"^(?P<holds>.+?),? (?:and )?(?:not|instead of|rather than) (?P<denied>[^,;.]+)\.?$"),
+    re.compile(r"(?:\bnot|n't) (?P<denied>[^,;.]+?),? (?:but|it's|it is) (?P<holds>[^,;.]+)\.?$"),
+    re.compile(r"是(?P<holds>[^，,。是]+)[，,]\s*(?:而)?不是(?P<denied>[^，,。]+)"),
+    re.compile(r"不是(?P<denied>[^，,。]+?)[，,]?\s*(?:而)?是(?P<holds>[^，,。]+)"),
+)
+_PIECE = re.compile(r"\d+(?:[.,:/-]\d+)*|\s+|[^\W\d_]+(?:['’-][^\W\d_]+)*|.", re.DOTALL)
+_LINKS = "is|are|was|were|has|have|called|named|spelled|in|at|on|for|with|to"
+LONGEST_WORD = 12
+LONGEST_VALUE = 4  # words, or Chinese characters, that stand for one value
+_LASTING = frozenset({"home", "work", "partner", "vehicle", "studies", "baby"})
+
+
 def replaced(old: str, new: str) -> str:
+    """The new statement, with all that the old one says besides what it changes."""
+    text = _denied_in_place(old, new) or _value_in_place(old, new) or _by_clauses(old, new)
+    return _joined(text, _times_left(old, new, text))
+
+
+# Days and times of day: whoever moves the day says nothing of the hour, and the other way round.
+_TIMES = (
+    re.compile(
+        r"(?:at |from )?\b\d{1,2}(?::\d{2}|(?= ?[ap]\.?m\b))(?: ?[ap]\.?m\b\.?)?"
+        r"|(?:早上|上午|中午|下午|傍晚|晚上)?(?:\d{1,2}|[一二三四五六七八九十两]{1,2})点(?:半|钟|\d{1,2}分)?|\d{1,2}[:：]\d{2}",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"(?:(?:on|every) )?(?:the )?(?:(?:first|second|third|last) )?\b"
+        r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?\b"
+        r"|每?(?:周|星期|礼拜)[一二三四五六日天末]",
+        re.IGNORECASE,
+    ),
+)
+
+
+def _times_left(old: str, new: str, text: str) -> list[str]:
+    """The days or hours of the old statement that the new one, which names only the other, leaves as they were."""
+    if read(new).ended or not any(form.search(new) for form in _TIMES):
+        return []
+    left = [found[0] for form in _TIMES if (found := form.search(old)) and not form.search(new)]
+    return [phrase for phrase in left if phrase.casefold() not in text.casefold()]
+
+
+def _denied_in_place(old: str, new: str) -> str | None:
+    """The old statement with the value that holds in the place of the one that is denied, where both are named."""
+    bare = _without_preface(new)
+    for form in _INSTEAD_OF:
+        found = form.search(bare)
+        if not found:
+            continue
+        holds, denied = found["holds"].strip(), found["denied"].strip()
+        place = re.search(rf"(?<![^\W{_CJK}]){re.escape(denied)}(?![^\W{_CJK}])", old, re.IGNORECASE)
+        if not place or not missing(_without(denied, old), holds):
+            return None  # the fact says all the rest as well
+        before, after = old[: place.start()], old[place.end() :]
+        value = _value(holds, before, after)
+        if value:
+            text = before + value + after
+            return text if not missing(holds, text) else _joined(holds, [text])
+    return None
+
+
+def _value(holds: str, before: str, after: str) -> str | None:
+    """What of "The wedding is in June" takes the place between "The wedding at the Riverside is in" and "."."""
+    word = re.search(r"(\w+) $", before)
+    found = word and re.search(rf"\b{re.escape(word[1])} (?!.*\b{re.escape(word[1])} )(.+)$", holds)
+    found = found or re.search(rf"(?:{_LINKS})\s+(?!.*\b(?:{_LINKS})\b)(.+)$", holds)
+    value = found[1] if found else holds if len(holds.split()) == 1 and len(holds) <= LONGEST_WORD else None
+    if value is None:
+        return None
+    value = value.strip()
+    ends = (n for n in range(len(value), 0, -1) if after.strip().startswith(value[-n:]))
+    value = value[: len(value) - next(ends, 0)]
+    starts = (n for n in range(len(value), 0, -1) if before.strip().endswith(value[:n]))
+    return value[next(starts, 0) :].strip() or None
+
+
+def _without(phrase: str, text: str) -> str:
+    return re.sub(re.escape(phrase), " ", text, flags=re.IGNORECASE)
+
+
+def _value_in_place(old: str, new: str) -> str | None:
+    """The old statement with one value exchanged, where the new one says the same but for it, and less.
+
+    "The wedding is at the Riverside in May", "The wedding is in June". Of a correction, a date or a number all
+    the rest is kept; otherwise only if nothing follows the value, for that would describe what is replaced.
+    """
+    said = _without_preface(new)
+    told, known = read(new), read(old)
+    a, b = _PIECE.findall(old), _PIECE.findall(said)
+    steps = SequenceMatcher(
+        None, [x.casefold() for x in a], [x.casefold() for x in b], autojunk=False
+    ).get_opcodes()
+    changed = [
+        (a[i:j], b[k:m], j)
+        for tag, i, j, k, m in steps
+        if tag == "replace" and _content(a[i:j]) + _content(b[k:m])
+    ]
+    if len(changed) != 1 or told.negated != known.negated or told.ended:
+        return None
+    (gone, value, end), rest = changed[0], [a[i:j] for tag, i, j, _, _ in steps if tag == "delete"]
+    if not any(map(_content, rest)) or max(len(_content(gone)), len(_content(value))) > LONGEST_VALUE:
+        return None
+    exact = dated(_content(gone)) and dated(_content(value))
+    follows = any(_content(a[i:j]) for tag, i, j, _, _ in steps if tag == "delete" and i >= end)
+    lasting = told.one & known.one & _LASTING
+    if not _content(gone) or not (told.corrected or exact or not (follows or lasting)):
+        return None
+    text = "".join("".join(a[i:j] if tag in ("equal", "delete") else b[k:m]) for tag, i, j, k, m in steps)
+    return " ".join(text.split()) if not missing(said, text) else None
+
+
+def _content(pieces: Sequence[str]) -> list[str]:
+    """The content words among the pieces; of Chinese, the characters."""
+    return list(read("".join(pieces)).sequence)
+
+
+def _by_clauses(old: str, new: str) -> str:
     """The new statement, followed by those clauses of the old one that it does not touch."""
     parts = _CLAUSES.split(old)
     clauses = [
@@ -51,7 +171,7 @@ def replaced(old: str, new: str) -> str:
 
 def without_denials(old: str, new: str) -> str:
     """`new` without remarks about the correction ("Actually …", ", not 4 May"), where something else is left."""
-    bare = lexicon.PREFACED.sub("", lexicon.PREFACE.sub("", new.strip()))
+    bare = _without_preface(new)
     positive = _NOT.sub("", bare).strip()
     kept = read(positive)
     denied = read(new).denied & read(old).words
@@ -60,6 +180,10 @@ def without_denials(old: str, new: str) -> str:
     if bare != new.strip() and normalised(bare):
         return bare[0].upper() + bare[1:]
     return new.strip()
+
+
+def _without_preface(text: str) -> str:
+    return lexicon.PREFACED.sub("", lexicon.PREFACE.sub("", text.strip()))
 
 
 def _joined(first: str, others: Sequence[str]) -> str:

@@ -44,6 +44,7 @@ class Evidence:
     objects: the content words that are no concept and no remark: what it says of those concepts.
     numbers / names: numbers in digits; names lower-cased; within Chinese, Latin words count as names.
     others: whom it is about besides the speaker ("sister", "dog"), not who takes part ("with her sister").
+    persons: the same, wherever in the statement.
     status: the value of a concept whose words are its values ("married").
     directed: word order matters ("tabs over spaces").
     subject: the words before its first verb ("Max is nine": "max"); empty for "Likes tea", and for Chinese,
@@ -68,6 +69,7 @@ class Evidence:
     numbers: frozenset[str]
     names: frozenset[str]
     others: frozenset[str]
+    persons: frozenset[str]
     status: frozenset[str]
     directed: bool
     subject: frozenset[str]
@@ -137,6 +139,7 @@ def read(text: str) -> Evidence:
         numbers=frozenset(word for word in _words(plain) if _NUMBER.search(word)),
         names=frozenset(_names(text)),
         others=frozenset(_others(plain)),
+        persons=frozenset(_persons(plain)),
         status=frozenset(_mentioned(plain, lexicon.STATUS)),
         directed=bool(lexicon.DIRECTED.search(plain)),
         subject=_subject(plain),
@@ -150,7 +153,7 @@ def read(text: str) -> Evidence:
         denied=frozenset(w for d in lexicon.DENIED.findall(full) for w in _words(" ".join(d))),
         turned=frozenset(_words(" ".join(_turned(text)))),
         negated=_negated(plain),
-        past=bool(lexicon.PAST.search(plain)),
+        past=_past(text, plain),
         ended=bool(lexicon.ENDING.search(plain)),
         changed=bool(lexicon.CHANGE.search(plain)),
         replaced=bool(lexicon.REPLACED.search(plain)),
@@ -219,6 +222,23 @@ def _others(plain: str) -> Iterator[str]:
     for word, other in lexicon.OTHERS.items():
         if {word, word + "s"} & begins if word.isascii() else word in start:
             yield other
+
+
+def _persons(plain: str) -> Iterator[str]:
+    words = set(plain.split())
+    for word, other in lexicon.OTHERS.items():
+        if {word, word + "s"} & words if word.isascii() else word in plain:
+            yield other
+
+
+def _past(text: str, plain: str) -> bool:
+    """Whether it tells an event, also of someone named: "Caroline went", "Alice's brother bought"."""
+    if lexicon.PAST.search(plain):
+        return True
+    words = plain.split()
+    named = text[:1].isupper() and bool(words) and not _VERB.match(words[0])
+    possessed = 2 if len(words) > 2 and words[0].endswith("s") and words[1] in lexicon.OTHERS else 1
+    return (named or possessed == 2) and bool(lexicon.PAST.match(" ".join(words[possessed:])))
 
 
 _PREPOSITIONS = frozenset("在从把对和跟与给向由被不没到去")

@@ -52,7 +52,7 @@ ENDING = re.compile(
     r"recovered|cured|died|dead|"
     r"gave(?= (?:\w+ ){1,4}away)|threw(?= (?:\w+ ){1,4}(?:away|out))|paid(?= (?:\w+ ){1,3}back)|paid off|"
     r"rehomed|broke down|dropped out|moved out|out of business|discontinued)\b"
-    r"|不再|戒|已经不|已经没|取消|停止|停了|放弃|卖了|卖掉|分手|离婚|去世|不用了|退订|退出|辞职|辞去|"
+    r"|不再|戒|已经不|已经没|取消|停止|停了|放弃|卖了|卖掉|分手|离婚|去世|不用了|退订|退出|弃|辞职|辞去|"
     r"离职|退休|没有了|裁员|裁掉|被裁|开除|卸载|删了|删除|删掉|注销|关闭|痊愈|康复|治好|病好|死了|过世|"
     r"送人|辍学|搬走|停产|倒闭|还清|"
     r"不.{1,12}了$"
@@ -60,9 +60,10 @@ ENDING = re.compile(
 CHANGE = re.compile(
     r"\b(?:moved|moving|switched|changed|now|nowadays|these days|instead|replaced|became|becomes|has become|"
     r"started|promoted|relocated|upgraded|migrated|postponed|rescheduled|pushed back|brought forward|renamed|"
-    r"new job|re(?:written|built|designed)|currently|recently|just|transferred|converted|got (?:married|"
+    r"new job|(?:went|go|gone) (?:up|down)|raised|lowered|increased|reduced|rose|fell|dropped to|grew to|"
+    r"re(?:written|built|designed)|currently|recently|just|transferred|converted|got (?:married|"
     r"engaged|divorced))\b"
-    r"|搬|换|改|转|现在|如今|变成|成为|升职|晋升|推迟|提前|调整|跳槽|迁|目前|开始|刚|最近|升级"
+    r"|搬|换|改|转|现在|如今|变成|成为|升职|晋升|推迟|提前|调整|涨|[降升增减]到|跳槽|迁|目前|开始|刚|最近|升级"
 )
 REPLACED = re.compile(
     r"\b(?:switched|changed|replaced|relocated|migrated|rescheduled|renamed|converted|re(?:written|"
@@ -105,7 +106,8 @@ DENIED = re.compile(
 )
 # Said about the statement, not part of it.
 PREFACE = re.compile(
-    r"^(?:correction|actually|in fact|sorry|i was wrong|i misspoke|my mistake|my bad|no|well|oh|"
+    r"^(?:correction|actually|in fact|sorry|i was wrong|i misspoke|my mistake|my bad|"
+    r"(?:no|well|oh)(?=[,，:：;；.。!！])|"
     r"更正(?:一下)?|纠正一下|其实|实际上|"
     r"说错了|记错了|写错了|不对|抱歉|对了)"
     r"[\s,，:：;；.。!！]+",

@@ -11,7 +11,7 @@ import re
 
 from .data import Relation, Verdict
 from .evidence import Evidence, dated, normalised, read
-from .rules import ANY_LENGTH, OF_SHORT, apart, covered, in_order, shared_objects, told_apart
+from .rules import ANY_LENGTH, OF_SHORT, apart, covered, in_order, shared_objects, side_by_side, told_apart
 
 
 def near_duplicate(a: str, b: str) -> bool:
@@ -37,7 +37,12 @@ def judged(fact: str, memory: str) -> Verdict | None:
     verdict = next((verdict for verdict in verdicts if verdict is not None), None)
     if verdict is None or verdict.relation != "contradicts":
         return verdict
-    doubtful = _drops_much(new, old, verdict) or _narrows(fact, new, old) or _may_be_both(new, old)
+    doubtful = (
+        _drops_much(new, old, verdict)
+        or _narrows(fact, new, old)
+        or _may_be_both(new, old)
+        or side_by_side(new, old)
+    )
     return None if doubtful else verdict
 
 

@@ -7,10 +7,13 @@ only containment and difference are certain.
 from __future__ import annotations
 
 import re
+from difflib import SequenceMatcher
 
 from . import lexicon
 from .data import Verdict
 from .evidence import Evidence, dated, is_concept
+
+NOTHING = "nothing in common"
 
 
 def in_order(a: Evidence, b: Evidence) -> bool:
@@ -47,6 +50,31 @@ def covered(shared: frozenset[str], old: Evidence, share: float = 0.4) -> bool:
     return len(shared) >= share * len(old.objects)
 
 
+def places(new: Evidence, old: Evidence) -> int:
+    """In how many places they have other words: "aisle … short" for "window … long" are two."""
+    matched = SequenceMatcher(None, old.sequence, new.sequence, autojunk=False)
+    return sum(1 for tag, *_ in matched.get_opcodes() if tag == "replace")
+
+
+def speaks_of_change(new: Evidence, old: Evidence) -> bool:
+    """Whether the fact itself says that something is other than it was or was thought to be."""
+    told = new.changed or new.replaced or new.ended or new.corrected or bool(new.denied & old.words)
+    return told or new.negated != old.negated or (old.intended and new.achieved)
+
+
+def side_by_side(new: Evidence, old: Evidence) -> bool:
+    """Whether two statements that are alike may both hold: of two people, two events, two of many, of a series."""
+    if new.others and old.others and not new.others & old.others and "partner" not in new.one & old.one:
+        return True
+    if speaks_of_change(new, old):
+        return False
+    if old.past or (new.many & old.many and not shared_objects(new, old)):
+        return True
+    if new.persons and old.persons and not new.persons & old.persons:
+        return True
+    return places(new, old) > 1 and not new.one & old.one
+
+
 def _denied(new: Evidence, old: Evidence) -> Verdict | None:
     """ "not Austria", "from Slack to Teams": what is denied is what was known."""
     if new.others and old.others and not new.others & old.others:
@@ -68,7 +96,7 @@ def _elsewhere(new: Evidence, old: Evidence) -> Verdict | None:
     someone_else = Verdict("different", "about someone or something else")
     if (new.denied & old.words and (new.corrected or not new.others | new.subject)) or introduced(new, old):
         return None
-    if new.names and new.names == old.names and len(new.names) > 1:
+    if new.subject and old.subject and new.subject <= old.words and old.subject <= new.words:
         return None  # "Melanie is married to Josh", "Josh is Melanie's husband"
     if new.owner and old.owner and new.owner not in old.owner and old.owner not in new.owner:
         return someone_else
@@ -261,7 +289,12 @@ def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
 
 def _substituted(new: Evidence, old: Evidence) -> Verdict | None:
     """The same thing, said with the same words but for one: "The API is hosted on …"."""
-    if new.many & old.many or new.others != old.others:
+    if new.others != old.others:
+        return None
+    stem, _, _ = new.plain.partition("是")
+    if len(stem) > 2 and old.plain.startswith(f"{stem}是") and not new.negated:
+        return Verdict("contradicts", "another value of the same", 1)
+    if new.many & old.many:
         return None
     units = (list(new.plain), list(old.plain)) if new.chinese else (new.plain.split(), old.plain.split())
     same = next((i for i, (a, b) in enumerate(zip(*units, strict=False)) if a != b), min(map(len, units)))
@@ -281,7 +314,7 @@ def _about(new: Evidence, old: Evidence) -> Verdict | None:
 
 def apart(new: Evidence, old: Evidence) -> Verdict | None:
     if not new.words & old.words and not new.concepts & old.concepts and not new.corrected:
-        return Verdict("different", "nothing in common")
+        return Verdict("different", NOTHING)
     return None
 
 

@@ -93,7 +93,7 @@ class PairByPair(_Strategy):
             if isinstance(answer, ModelReplyError):
                 decided |= _unread({i: facts[i]}, answer)
             else:
-                verdict = weighed(answer, facts[i].text, neighbour.memory.text)
+                verdict = weighed(answer, facts[i].text, neighbour.memory.text, neighbour.similarity)
                 decided[i] = conclude(facts[i], [Judgement(neighbour, verdict)])
         return decided
 
