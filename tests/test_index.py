@@ -18,6 +18,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+import qdrant_edge
 
 from retain import filters
 from retain._io import IO, Asyncio, Inline, run_inline
@@ -360,6 +361,18 @@ def test_a_shard_of_other_dimensions_is_replaced(tmp_path: Path) -> None:
     EdgeIndex.open(tmp_path / "index", DIMENSIONS)[0].close()
     index, fresh = EdgeIndex.open(tmp_path / "index", DIMENSIONS + 1)
     assert fresh
+    index.close()
+
+
+def test_a_shard_of_an_earlier_layout_is_replaced(tmp_path: Path) -> None:
+    index, _ = EdgeIndex.open(tmp_path / "index", DIMENSIONS)
+    put(index, point(1, "tennis", ALICE))
+    index._shard.update(qdrant_edge.UpdateOperation.delete_field_index("ca"))  # type: ignore[union-attr]
+    index.close()
+    index, fresh = EdgeIndex.open(tmp_path / "index", DIMENSIONS)
+    assert fresh
+    assert size(index) == 0
+    assert not (tmp_path / "index.damaged-1").exists()
     index.close()
 
 

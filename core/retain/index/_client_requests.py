@@ -10,7 +10,7 @@ from qdrant_client import models as m
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from ._qdrant_filters import CURRENT_USER, FACETS, population, selection, stored_payload
+from ._qdrant_filters import CURRENT, FACETS, population, selection, stored_payload
 from .base import IndexQuery, Point
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def collection(dimensions: int, options: ServerOptions) -> dict[str, Any]:
 
 def payload_indexes() -> Iterator[tuple[str, Any]]:
     yield "u", m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD, is_tenant=True)
-    for name in (CURRENT_USER, "a", "r"):
+    for name in ("a", "r", *CURRENT.values()):
         yield name, m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD)
     for name in ("t0", "t1", "c", "h"):
         yield name, m.IntegerIndexParams(type=m.IntegerIndexType.INTEGER, lookup=True, range=True)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .._io import IO
 from ..errors import ClosedError, StorageError, StoreLockedError
-from ._qdrant_filters import CURRENT_USER, END, stored_payload
+from ._qdrant_filters import CURRENT, stored_payload
 from ._union import candidates, missing
 from .base import Candidate, IndexQuery, Point
 from .facets import Facets
@@ -34,8 +34,8 @@ SLICE = 256  # points per update: the engine holds the interpreter for the lengt
 PAGE = 2_000  # ids per scroll
 KNOWN = 50_000  # names and facets kept in memory, some 400 bytes each
 # The indexed fields. Each costs memory, and time on opening, with every point (an integer field 15 MB per 100,000
-# points), so other times than the end, which few points have, are looked up in the payloads of the scope's points.
-TENANT, KEYWORDS = "u", (CURRENT_USER, "a", "r")
+# points), so times are looked up in the payloads of the scope's points.
+TENANT, KEYWORDS = "u", ("a", "r", *CURRENT.values())
 
 
 class _Known:
@@ -334,11 +334,8 @@ def _fields() -> list[tuple[str, Any]]:
     import qdrant_edge as q
 
     keywords = [(name, q.KeywordIndexParams()) for name in KEYWORDS]
-    return [
-        (TENANT, q.KeywordIndexParams(is_tenant=True)),
-        *keywords,
-        (END, q.IntegerIndexParams(lookup=False, range=True)),
-    ]
+    keywords = [(name, q.KeywordIndexParams()) for name in KEYWORDS]
+    return [(TENANT, q.KeywordIndexParams(is_tenant=True)), *keywords]
 
 
 def _config(dimensions: int) -> qdrant_edge.EdgeConfig:
