@@ -6,7 +6,8 @@
 One store of memories of 12 words, with the embedder and the model taken out as in `bench/overhead.py`. Users come
 in blocks of 10,000 memories: 90 users with 100 each and one with 1,000; all of them share an agent, so that a
 search by agent alone is one without a user. Every size is measured through the public face, opening and memory in
-fresh processes. Beside p50 and p95 stands p10: where other work shares the machine, it says most.
+fresh processes. Beside p50 and p95 stand p10 and the processor time: where other work shares the machine, those say
+most.
 
 A `--folder` is kept, and a later run goes on from what lies there; sizes that stand in the JSON already are replaced.
 A million needs 8 GB of disk (twice the index while it is rebuilt).

@@ -16,6 +16,7 @@ import numpy.typing as npt
 UNKNOWN = -(2**63)  # a time that is not known; an episode that there is none of
 MARKS = ("q", "t", "i", "y")  # the traits that hold or do not: bit 0, bit 1 ...
 
+_BITS = [(key, 1 << bit) for bit, key in enumerate(MARKS)]
 _ROW = Struct("<qqqqIB")
 TABLE = np.dtype(
     [
@@ -41,13 +42,17 @@ def facets(payload: Mapping[str, Any]) -> Facets:
     """The facets of a point (the keys stand in `base`). What is absent counts as nothing."""
     get = payload.get
     happened, episode = get("h"), get("e")
+    marks = 0
+    for key, bit in _BITS:
+        if get(key):
+            marks |= bit
     row = _ROW.pack(
         UNKNOWN if happened is None else happened,
         get("c") or 0,
         UNKNOWN if episode is None else hash((get("u"), get("a"), get("r"), episode)),
         get("p") or 0,
         get("w") or 0,
-        sum(1 << bit for bit, key in enumerate(MARKS) if get(key)),
+        marks,
     )
     return Facets(row, tuple(get("s") or ()))
 
