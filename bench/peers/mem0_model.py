@@ -1,0 +1,139 @@
+"""What mem0 and Retain make of the same messages with the same model: parts of mem0_beside.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import extraction
+import locomo
+import merging
+import numpy as np
+from locomo import Conversation
+from mem0_peer import FILTER, USER, MiniLMVectors, Recorded, opened
+from minilm import MiniLM
+
+from retain.extraction import Fact
+from retain.models.openai import OpenAIModel
+from retain.types import Usage
+from retain.windowing import WINDOW_TOKENS, Window
+
+RAW = extraction.RESULTS / "raw"
+
+
+# --- extraction -------------------------------------------------------------------------------------------
+
+
+def extract(args: Namespace) -> dict[str, Any]:
+    """Both from the same pairs of messages. mem0 does not name the message behind a fact: the nearest of its
+    pair is taken, which can only flatter."""
+    conversation = next(c for c in locomo.load(args.path) if c.name == args.conversation)
+    embedder = MiniLM()
+    mem0_run, more = _mem0_extracts(conversation, args.messages, embedder)
+    model = extraction.Remembered(OpenAIModel(os.environ["OPENAI_MODEL"], timeout=900), RAW, offline=False)
+    options = Namespace(messages=args.messages, window=WINDOW_TOKENS, show=False)
+    runs = {"mem0": mem0_run, "Retain": extraction._extracted(conversation, "sessions", options, model)}
+    figures: dict[str, Any] = {}
+    for name, run in runs.items():
+        figures[name] = extraction._measured(conversation, run, embedder) | {
+            "calls": run.usage.calls,
+            "input_tokens_per_call": round(run.usage.input_tokens / max(run.usage.calls, 1)),
+            "output_tokens_per_call": round(run.usage.output_tokens / max(run.usage.calls, 1)),
+        }
+        print(name, *(fact.text for fact, _ in run.facts), sep="\n    ")  # the data set's words: never stored
+    figures["mem0"] |= more
+    return {"extraction": figures | {"conversation": conversation.name}}
+
+
+def _mem0_extracts(c: Conversation, count: int, embedder: MiniLM) -> tuple[extraction.Run, dict[str, float]]:
+    run, attributed = extraction.Run(), []
+    turns = c.turns[:count]
+    roles = {c.speakers[0]: "user", c.speakers[1]: "assistant"}
+    vectors, model = MiniLMVectors(), Recorded(RAW)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        opened("with extras", vectors, vectors.dimensions, Path(folder), model) as memory,
+    ):
+        for at in range(0, len(turns), 2):
+            pair = turns[at : at + 2]
+            messages = [{"role": roles[turn.speaker], "content": turn.spoken} for turn in pair]
+            kept = memory.add(messages, user_id=USER)["results"]
+            window = Window(tuple(extraction._message(turn) for turn in pair), at, ())
+            for one in kept:
+                fact = _fact(one["memory"], window, embedder)
+                run.facts.append((fact, window))
+                told = memory.get(one["id"]).get("attributed_to")
+                attributed.append(told == roles[pair[fact.sources[0]].speaker])
+            run.windows += 1
+            run.messages += len(pair)
+            print(f"  mem0, messages {at} and {at + 1}: {model.calls[-1]}", flush=True)
+    run.usage = Usage(
+        len(model.calls),
+        sum(call["input_tokens"] for call in model.calls),
+        sum(call["output_tokens"] for call in model.calls),
+    )
+    more = {
+        "attributed_to the right speaker": float(np.mean(attributed)) if attributed else 0.0,
+        "replies cut off": sum(call["finish"] == "length" for call in model.calls),
+    }
+    return run, more
+
+
+def _fact(text: str, window: Window, embedder: MiniLM) -> Fact:
+    said = [f"{message.name}: {message.content}" for message in window.messages]
+    near = embedder.embed(said) @ embedder.embed([text])[0]
+    return Fact(text, tuple(int(at) for at in np.argsort(-near)), None)
+
+
+# --- merging ----------------------------------------------------------------------------------------------
+
+
+def merge(args: Namespace) -> dict[str, Any]:
+    cases = {}
+    for case in json.loads(args.cases.read_text(encoding="utf-8")):
+        if case["language"] == "en":
+            cases.setdefault(case["kind"], merging.Case(**case))
+    chosen = list(cases.values())[: args.count]
+    mine, theirs = merging.Model(RAW), Recorded(RAW)
+    embed, strategy = merging.embedder(), merging.merging.Together()
+    # One after the other: where a server keeps one prompt at hand, turns would have it read mem0's anew each time.
+    decided = [merging.decide(strategy, [merging.fact_of(case, embed)], mine)[0] for case in chosen]
+    outcomes = {
+        "Retain": [merging.outcome(case, one) for case, one in zip(chosen, decided, strict=True)],
+        "mem0": [_mem0_merges(case, theirs) for case in chosen],
+    }
+    for name, those in outcomes.items():
+        for one in those:
+            print(f"  {one.case.kind} {name}: {one.operation} right={one.right} -> {one.store}", flush=True)
+    figures = {name: merging.summary(those) for name, those in outcomes.items()}
+    figures["Retain"] |= {"calls": mine.calls, "input tokens": mine.input_tokens}
+    figures["mem0"] |= {
+        "calls": len(theirs.calls),
+        "input tokens": sum(call["input_tokens"] for call in theirs.calls),
+    }
+    for name, those in outcomes.items():
+        figures[name]["stores"] = {one.case.kind: [one.right, one.operation, one.store] for one in those}
+    return {"merging": figures | {"file": args.cases.name}}
+
+
+def _mem0_merges(case: merging.Case, model: Recorded) -> merging.Outcome:
+    vectors = MiniLMVectors()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        opened("with extras", vectors, vectors.dimensions, Path(folder), model) as memory,
+    ):
+        for text in case.memories:
+            memory.add(text, user_id=USER, infer=False)
+        events = [one["event"] for one in memory.add(case.fact, user_id=USER)["results"]]
+        listed = memory.get_all(filters=FILTER, top_k=100)["results"]
+    store = [one["memory"] for one in listed]
+    operation = events[0] if events else "NOOP"
+    target = case.target if operation == "NOOP" else None
+    said = ";\n".join(store).casefold() + ";"
+    lost = [k for k in case.keep if not any(d.casefold() in said for d in ([k] if isinstance(k, str) else k))]
+    stale = [g for g in case.gone if g.casefold() in said]
+    return merging.Outcome(case, operation, target, store, "", lost, stale)
