@@ -21,6 +21,7 @@ from retain.merging import (
     NewFact,
     OneByOne,
     Operations,
+    PairByPair,
     Together,
     WithoutModel,
     near_duplicate,
@@ -438,3 +439,130 @@ def test_code_alone_replaces_what_is_plainly_denied(known: str, said: str) -> No
     verdict = judged(said, known)
     assert verdict is not None
     assert verdict.relation == "contradicts"
+
+
+# Asked pair by pair
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "answer", "operation", "after"),
+    [  # text, known, answer, operation, text afterwards
+        ("Commutes on the 7:15 train", "Takes the 7:15 train to work", "same", "NOOP", None),
+        ("Rides a bike to school these days", "Walks to school", "changes", "UPDATE", None),
+        ("Owns a blue kayak", "Paddles a kayak on weekends", "different", "ADD", "Owns a blue kayak"),
+        ("班主任换成了吴老师", "班主任是周老师", "changes", "UPDATE", "班主任换成了吴老师"),
+    ],
+)  # fmt: skip
+def test_the_answer_to_a_pair_decides_where_the_words_do_not(
+    text: str, known: str, answer: str, operation: str, after: str | None
+) -> None:
+    ((decision,),), asked = run(PairByPair(), [fact(text, known)], {"relation": answer})
+    assert len(asked) <= 1
+    assert decision.operation == operation
+    assert after is None or decision.text == after
+
+
+@pytest.mark.parametrize("answer", ["same", "adds", "changes"])
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("Is a good listener", "Broke an arm in 2015"),
+        ("希望回答简短", "坐公交上班"),
+        ("Prefers aisle seats on short flights", "Prefers window seats on long flights"),
+        ("Caroline went to a parade on 11 August", "Caroline went to a parade on 3 July"),
+        ("欠表弟两千块", "借给同事两千块"),
+    ],
+)
+def test_no_answer_makes_a_fact_take_the_place_of_what_may_hold_beside_it(
+    text: str, known: str, answer: str
+) -> None:
+    ((decision,),), _ = run(PairByPair(), [fact(text, known, similarity=0.5)], {"relation": answer})
+    kept = "; ".join([decision.text, known] if decision.operation == "ADD" else [decision.text])
+    assert decision.operation in ("ADD", "UPDATE")
+    assert not missing(known, kept)
+    assert not missing(text, kept)
+
+
+@pytest.mark.parametrize("answer", ["same", "adds", "changes", "different"])
+def test_long_statements_are_not_joined_because_they_are_about_one_person(answer: str) -> None:
+    known = "Melanie painted a lake sunrise last year which holds special meaning to her"
+    text = "Painting is a fun way for Melanie to express her feelings, helping her relax after a long day"
+    ((decision,),), _ = run(PairByPair(), [fact(text, known)], {"relation": answer})
+    assert decision.operation == "ADD"
+
+
+def test_an_answer_that_cannot_be_read_keeps_the_fact_and_leaves_the_others() -> None:
+    facts = [fact("Rides a bike to school now", "Walks to school"), fact("Has a boat", "Has a fast boat")]
+    decisions, _ = run(PairByPair(), facts, ModelReplyError("half a reply"))
+    assert [d.operation for (d,) in decisions] == ["ADD", "NOOP"]
+    assert "half a reply" in decisions[0][0].reason
+
+
+@pytest.mark.parametrize("reply", [{}, {"relation": "contradicts"}, {"relation": 1}])
+def test_an_answer_of_another_form_is_asked_for_again(reply: dict[str, Any]) -> None:
+    (question,) = next(PairByPair().merge([fact("Rides a bike to school now", "Walks to school")]))
+    with pytest.raises(Unreadable):
+        question.read(reply)
+
+
+@pytest.mark.parametrize(
+    ("text", "known"), [("Cycles to school", "Walks to school"), ("觉得中医挺有效", "觉得中医没有用")]
+)
+def test_what_never_changes_of_a_pair_comes_first_and_stays_under_a_thousand_tokens(
+    text: str, known: str
+) -> None:
+    first, second = (
+        next(PairByPair().merge([fact(one, known, similarity=0.9)]))[0] for one in (text, f"{text} 2")
+    )
+    assert first.messages[:-1] == second.messages[:-1]
+    said = "".join(m.content for m in first.messages[:-1]) + json.dumps(first.schema.json)
+    chinese = sum("\u4e00" <= character <= "\u9fff" for character in said)
+    assert chinese + (len(said) - chinese) / 4 < 1000
+
+
+@pytest.mark.parametrize(
+    ("known", "text", "after"),
+    [
+        (
+            "The wedding is at the Riverside Hotel in October",
+            "The wedding is in September, not October",
+            "The wedding is at the Riverside Hotel in September",
+        ),
+        (
+            "Melanie ran a charity race on Saturday for cancer research",
+            "Correction: the charity race was for mental health, not cancer research",
+            "Melanie ran a charity race on Saturday for mental health",
+        ),
+        (
+            "Has three nieces who live in Oslo",
+            "Has four nieces, not three",
+            "Has four nieces who live in Oslo",
+        ),
+        ("航班是下周二早上八点从虹桥起飞", "航班从浦东起飞，不是虹桥", "航班是下周二早上八点从浦东起飞"),
+        ("李娜在上海读的大学", "李娜大学是在南京读的，不是上海", "李娜在南京读的大学"),
+        ("每周四下午三点在二楼会议室开例会", "例会改到周五了", "每周五下午三点在二楼会议室开例会"),
+        ("Standup is at 9:30 on Mondays", "Standup is at 10:00 now", "Standup is at 10:00 on Mondays"),
+        ("Rent is 850 euros including heating", "Rent is 920 euros", "Rent is 920 euros including heating"),
+        ("Eats meat", "No longer eats meat", "No longer eats meat"),
+        ("Works at Google as an engineer in Zurich", "Works at Meta", "Works at Meta"),
+    ],
+)
+def test_a_replacement_says_all_that_the_change_does_not_touch(known: str, text: str, after: str) -> None:
+    assert replaced(known, text) == after
+
+
+PAIR_REPLIES = st.sampled_from(["same", "adds", "changes", "different", ModelReplyError("no")])
+
+
+@given(BATCHES, st.lists(PAIR_REPLIES, min_size=4, max_size=4))
+def test_whatever_is_answered_to_pairs_every_fact_is_decided(
+    batch: list[tuple[str, list[str]]], replies: list[Any]
+) -> None:
+    facts = [fact(text, *known) for text, known in batch]
+    answers = [{"relation": one} if isinstance(one, str) else one for one in replies]
+    decisions, asked = run(PairByPair(), facts, *answers)
+    assert len(asked) <= len(facts) == len(decisions)
+    changed = [d.target.id for ds in decisions for d in ds if d.target and d.operation == "UPDATE"]
+    assert len(changed) == len(set(changed))
+    for one, (first, *_) in zip(facts, decisions, strict=True):
+        assert first.text.strip() or not one.text.strip()

@@ -29,7 +29,7 @@ from .events import Event, Listeners
 from .filters import parse
 from .index import Index
 from .ledger.times import now_utc, to_micros
-from .merging import MergeStrategy, Together, WithoutModel
+from .merging import MergeStrategy, PairByPair, WithoutModel
 from .models import default_embedder, default_model
 from .ports import Embedder, LanguageModel, Redactor, Reranker
 from .tokens import count_tokens
@@ -95,7 +95,7 @@ class Operations:
         self.remembering = Remembering(
             self.store,
             llm=self.llm,
-            merger=merger or (Together() if self.llm is not None else WithoutModel()),
+            merger=merger or (PairByPair() if self.llm is not None else WithoutModel()),
             listeners=self.events,
             window_tokens=window_tokens,
         )

@@ -31,6 +31,7 @@ def extended(old: str, new: str) -> str:
 _INSTEAD_OF = (
     re.compile(r"^(?P<holds>.+?),? (?:and )?(?:not|instead of|rather than) (?P<denied>[^,;.]+)\.?$"),
     re.compile(r"(?:\bnot|n't) (?P<denied>[^,;.]+?),? (?:but|it's|it is) (?P<holds>[^,;.]+)\.?$"),
+    re.compile(r"^(?P<holds>[^，,。是]+)[，,]\s*(?:而)?不是(?P<denied>[^，,。]+)$"),
     re.compile(r"是(?P<holds>[^，,。是]+)[，,]\s*(?:而)?不是(?P<denied>[^，,。]+)"),
     re.compile(r"不是(?P<denied>[^，,。]+?)[，,]?\s*(?:而)?是(?P<holds>[^，,。]+)"),
 )
@@ -43,32 +44,56 @@ _LASTING = frozenset({"home", "work", "partner", "vehicle", "studies", "baby"})
 
 def replaced(old: str, new: str) -> str:
     """The new statement, with all that the old one says besides what it changes."""
-    text = _denied_in_place(old, new) or _value_in_place(old, new) or _by_clauses(old, new)
+    places = (_denied_in_place, _times_in_place, _value_in_place)
+    text = next((text for place in places if (text := place(old, new))), None) or _by_clauses(old, new)
     return _joined(text, _times_left(old, new, text))
 
 
 # Days and times of day: whoever moves the day says nothing of the hour, and the other way round.
 _TIMES = (
     re.compile(
-        r"(?:at |from )?\b\d{1,2}(?::\d{2}|(?= ?[ap]\.?m\b))(?: ?[ap]\.?m\b\.?)?"
-        r"|(?:早上|上午|中午|下午|傍晚|晚上)?(?:\d{1,2}|[一二三四五六七八九十两]{1,2})点(?:半|钟|\d{1,2}分)?|\d{1,2}[:：]\d{2}",
+        r"\b\d{1,2}(?::\d{2}|(?= ?[ap]\.?m\b))(?: ?[ap]\.?m\b\.?)?|\d{1,2}[:：]\d{2}"
+        r"|(?:早上|上午|中午|下午|傍晚|晚上)?(?:\d{1,2}|[一二三四五六七八九十两]{1,2})点(?:半|钟|\d{1,2}分)?",
         re.IGNORECASE,
     ),
     re.compile(
-        r"(?:(?:on|every) )?(?:the )?(?:(?:first|second|third|last) )?\b"
-        r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?\b"
-        r"|每?(?:周|星期|礼拜)[一二三四五六日天末]",
+        r"\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?\b|(?:周|星期|礼拜)[一二三四五六日天末]",
         re.IGNORECASE,
     ),
 )
+_LEAD = r"(?:\b(?:at|on|every|from|the|first|second|third|last) )*"
+
+
+def _times_in_place(old: str, new: str) -> str | None:
+    """The old statement with another day or hour, where the new one says nothing else."""
+    told, text = read(new), old
+    if told.ended or told.negated or not read(old).short:
+        return None
+    for form in _TIMES:
+        now, then = list(form.finditer(new)), list(form.finditer(text))
+        if now and (len(now), len(then)) != (1, 1):
+            return None
+        if now:
+            text = text[: then[0].start()] + now[0][0] + text[then[0].end() :]
+    return text if text != old and told.objects <= read(text).words else None
 
 
 def _times_left(old: str, new: str, text: str) -> list[str]:
-    """The days or hours of the old statement that the new one, which names only the other, leaves as they were."""
-    if read(new).ended or not any(form.search(new) for form in _TIMES):
+    """The days and hours of the old statement that the new one, about the same thing, leaves as they were."""
+    told, known = read(new), read(old)
+    if (
+        told.ended
+        or told.negated != known.negated
+        or told.one & known.one
+        or not told.objects & known.objects
+    ):
         return []
-    left = [found[0] for form in _TIMES if (found := form.search(old)) and not form.search(new)]
-    return [phrase for phrase in left if phrase.casefold() not in text.casefold()]
+    left = []
+    for form in _TIMES:
+        found = re.search(_LEAD + f"(?:{form.pattern})", old, re.IGNORECASE)
+        if found and not form.search(new) and found[0].casefold() not in text.casefold():
+            left.append(found[0])
+    return left
 
 
 def _denied_in_place(old: str, new: str) -> str | None:
@@ -92,8 +117,9 @@ def _denied_in_place(old: str, new: str) -> str | None:
 
 def _value(holds: str, before: str, after: str) -> str | None:
     """What of "The wedding is in June" takes the place between "The wedding at the Riverside is in" and "."."""
-    word = re.search(r"(\w+) $", before)
-    found = word and re.search(rf"\b{re.escape(word[1])} (?!.*\b{re.escape(word[1])} )(.+)$", holds)
+    word = re.search(r"(\w+) $", before) or re.search(rf"([{_CJK}])$", before)
+    lead = re.escape(word[0]) if word else ""
+    found = word and re.search(rf"(?:\b|(?<=[{_CJK}])){lead}(?!.*{lead})(.+)$", holds)
     found = found or re.search(rf"(?:{_LINKS})\s+(?!.*\b(?:{_LINKS})\b)(.+)$", holds)
     value = found[1] if found else holds if len(holds.split()) == 1 and len(holds) <= LONGEST_WORD else None
     if value is None:

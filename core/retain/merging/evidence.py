@@ -198,11 +198,12 @@ def _words(plain: str) -> Iterator[str]:
     plain = lexicon.INDEFINITE_CJK.sub(" ", plain)
     for same, word in lexicon.SAME_CJK:
         plain = plain.replace(same, word)
+    chinese = bool(IS_CJK.search(plain))
     for token in _TOKEN.findall(plain):
         if IS_CJK.match(token):
             if token not in lexicon.CJK_STOP:
                 yield token
-        elif token not in lexicon.STOP:
+        elif chinese or token not in lexicon.STOP:  # among Chinese words even "Go" is a name
             stem = _stem(token)
             yield lexicon.SAME.get(stem, stem)
 

@@ -75,9 +75,10 @@ def nearest(fact: NewFact, among: Sequence[Neighbour]) -> Neighbour | None:
         return neighbour.similarity + len(new.objects & old.objects) / smaller
 
     found = max(among, key=closeness, default=None)
-    if found is None or (found.similarity < REMOTE_COSINE and not is_near(fact.text, found)):
-        return None
-    return found
+    if found is None or is_near(fact.text, found):
+        return found
+    both_short = read(fact.text).short and read(found.memory.text).short
+    return found if both_short and found.similarity >= REMOTE_COSINE else None
 
 
 def shortcut(fact: NewFact) -> tuple[Decision, ...] | None:

@@ -51,9 +51,10 @@ def covered(shared: frozenset[str], old: Evidence, share: float = 0.4) -> bool:
 
 
 def places(new: Evidence, old: Evidence) -> int:
-    """In how many places they have other words: "aisle … short" for "window … long" are two."""
-    matched = SequenceMatcher(None, old.sequence, new.sequence, autojunk=False)
-    return sum(1 for tag, *_ in matched.get_opcodes() if tag == "replace")
+    """In how many places they have other words: "aisle … short" for "window … long" are two. Day and hour are one."""
+    matched = SequenceMatcher(None, old.sequence, new.sequence, autojunk=False).get_opcodes()
+    words = [old.sequence[i:j] + new.sequence[k:m] for tag, i, j, k, m in matched if tag == "replace"]
+    return len(words) if not all(map(dated, words)) else min(len(words), 1)
 
 
 def speaks_of_change(new: Evidence, old: Evidence) -> bool:
@@ -68,7 +69,9 @@ def side_by_side(new: Evidence, old: Evidence) -> bool:
         return True
     if speaks_of_change(new, old):
         return False
-    if old.past or (new.many & old.many and not shared_objects(new, old)):
+    if (old.past and not old.copular and not new.one & old.one) or (
+        new.many & old.many and not shared_objects(new, old)
+    ):
         return True
     if new.persons and old.persons and not new.persons & old.persons:
         return True
@@ -307,7 +310,7 @@ def _substituted(new: Evidence, old: Evidence) -> Verdict | None:
 def _about(new: Evidence, old: Evidence) -> Verdict | None:
     """It begins with what the memory introduces or ends with, or with "the" thing that it speaks of."""
     known = new.definite and new.subject and new.subject <= old.words - old.subject
-    if known or (introduced(new, old) and not new.one & old.one):
+    if not new.keyed & old.keyed and (known or (introduced(new, old) and not new.one & old.one)):
         return Verdict("extends", "says more of what was known", 1)
     return None
 
