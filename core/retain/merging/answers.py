@@ -71,8 +71,11 @@ def _says_more(new: Evidence, old: Evidence) -> bool:
     """Whether a statement that is said to change another tells more of it instead."""
     if new.ended or new.corrected or new.negated != old.negated or (old.intended and not new.intended):
         return False
-    about = introduced(new, old) and not new.keyed & old.keyed and not speaks_of_change(new, old)
-    return _covers(new, old) or about
+    begins = (
+        old.subject < new.subject <= old.words
+    )  # "Joanna's screenplay is …" after "Joanna wrote a screenplay"
+    about = (begins or introduced(new, old)) and not new.keyed & old.keyed
+    return _covers(new, old) or (about and not speaks_of_change(new, old))
 
 
 def _in_common(new: Evidence, old: Evidence) -> bool:
@@ -80,11 +83,13 @@ def _in_common(new: Evidence, old: Evidence) -> bool:
 
     Of long statements, which share words by chance, half of what the shorter says.
     """
-    words = new.words & old.words
+    subject = frozenset[str]() if new.copular and old.copular else new.subject & old.subject
+    named = new.names | old.names | subject
+    words = (new.words & old.words) - named
     if new.short and old.short:
-        return not dated(words) or bool((new.one | new.keyed) & (old.one | old.keyed))
-    named = new.names | old.names | new.subject | old.subject
-    return len(words - named) >= 0.5 * min(len(new.words - named), len(old.words - named))
+        concept = (new.one | new.keyed) & (old.one | old.keyed)
+        return not dated(words) or bool(concept) or (new.replaced and bool(new.words & old.words))
+    return len(words) >= 0.5 * min(len(new.words - named), len(old.words - named))
 
 
 def _covers(new: Evidence, old: Evidence) -> bool:

@@ -152,7 +152,8 @@ def _value_in_place(old: str, new: str) -> str | None:
         for tag, i, j, k, m in steps
         if tag == "replace" and _content(a[i:j]) + _content(b[k:m])
     ]
-    if len(changed) != 1 or told.negated != known.negated or told.ended:
+    added = any(tag == "insert" and any(map(str.isalnum, "".join(b[k:m]))) for tag, _, _, k, m in steps)
+    if len(changed) != 1 or added or told.negated != known.negated or told.ended:
         return None
     (gone, value, end), rest = changed[0], [a[i:j] for tag, i, j, _, _ in steps if tag == "delete"]
     if not any(map(_content, rest)) or max(len(_content(gone)), len(_content(value))) > LONGEST_VALUE:

@@ -31,7 +31,9 @@ NEGATION = _words("""
     wouldnt hasnt havent hadnt neither nor
 """)
 NEGATION_CJK = ("不", "没", "无", "未", "别", "非")
-INDEFINITE_CJK = re.compile("平时|通常|一般|经常|常常|总是|往往|一[个只条位辆台名本匹头家间份]")
+INDEFINITE_CJK = re.compile(
+    "平时|通常|一般|经常|常常|总是|往往|一[个只条位辆台名本匹头家间份缸盆棵株套栋所座艘架把张双项部款群]"
+)
 # Words in which those characters deny nothing.
 NEGATION_CJK_NOT = _words("""
     不过 不错 不久 不但 不仅 特别 别人 分别 别墅 非常 非洲 未来 无论 无锡 差不多 不断 南非 没准 级别 性别 区别
@@ -54,7 +56,7 @@ ENDING = re.compile(
     r"rehomed|broke down|dropped out|moved out|out of business|discontinued)\b"
     r"|不再|戒|已经不|已经没|取消|停止|停了|放弃|卖了|卖掉|分手|离婚|去世|不用了|退订|退出|弃|辞职|辞去|"
     r"离职|退休|没有了|裁员|裁掉|被裁|开除|卸载|删了|删除|删掉|注销|关闭|痊愈|康复|治好|病好|死了|过世|"
-    r"送人|辍学|搬走|停产|倒闭|还清|"
+    r"送人|辍学|搬走|停产|倒闭|关门|还清|"
     r"不.{1,12}了$"
 )
 CHANGE = re.compile(
@@ -73,7 +75,7 @@ REPLACED = re.compile(
 CORRECTION = re.compile(
     r"\b(?:actually|correction|in fact|spell?ed|spelt|mistaken?|wrong|i meant|to be exact|rather than|"
     r"misspell?ed|"
-    r"misheard|correct(?:ed|ly)?)\b"
+    r"misheard|misspoke|correct(?:ed|ly)?)\b"
     r"|其实|更正|纠正|实际上|应该是|而是|说错|记错|写错|听错|准确地说|弄错|搞错|才对|正确"
 )
 ACHIEVED = re.compile(
@@ -106,7 +108,7 @@ DENIED = re.compile(
 )
 # Said about the statement, not part of it.
 PREFACE = re.compile(
-    r"^(?:correction|actually|in fact|sorry|i was wrong|i misspoke|my mistake|my bad|"
+    r"^(?:correction|actually|in fact|sorry|i was wrong|i misspoke(?: earlier)?|my mistake|my bad|"
     r"(?:no|well|oh)(?=[,，:：;；.。!！])|"
     r"更正(?:一下)?|纠正一下|其实|实际上|"
     r"说错了|记错了|写错了|不对|抱歉|对了)"
