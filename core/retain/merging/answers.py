@@ -23,6 +23,8 @@ def settled(verdict: Verdict | None, fact: str, memory: str) -> bool:
     if verdict is None:
         return False
     new, old = read(fact), read(memory)
+    if verdict.relation == "contradicts":
+        return verdict.weight >= 2 or bool((new.one | new.keyed) & (old.one | old.keyed))
     if verdict.relation == "extends":
         return not speaks_of_change(new, old) and new.intended == old.intended
     if verdict.relation == "different":
@@ -47,6 +49,8 @@ def weighed(answer: str, fact: str, memory: str, similarity: float) -> Verdict:
         return Verdict("contradicts", "says the opposite of what was known")
     if answer == "same":
         return _same(new, old)
+    if not (new.short and old.short) and not _covers(new, old):
+        return Verdict("different", "both may hold")
     if answer == "adds":
         return Verdict("extends", BY_MODEL)
     if _says_more(new, old):

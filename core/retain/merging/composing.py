@@ -8,10 +8,10 @@ from difflib import SequenceMatcher
 
 from . import lexicon
 from .evidence import CJK as _CJK
-from .evidence import dated, missing, normalised, read
+from .evidence import STOP, dated, missing, normalised, read
 
 _CLAUSES = re.compile(
-    r"\s*([;；，。]|,(?!\d)|\.(?:\s|$)|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b))\s*"
+    rf"\s*([;；，。]|,(?!\d)|{STOP}|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b))\s*"
 )
 _NOT = re.compile(
     r"[,，]?\s*(?:and )?\b(?:not|instead of|rather than)\b [^,;，；。]+|[,，]\s*(?:而)?不是[^,;，；。]+"
@@ -181,7 +181,7 @@ def _by_clauses(old: str, new: str) -> str:
     said = without_denials(old, new)
     if len(clauses) < 2:
         return said
-    shared = [len(read(c).words & read(new).words) + len(read(c).one & read(new).one) for _, c in clauses]
+    shared = [_touched(c, new) for _, c in clauses]
     touched = shared.index(max(shared))
     address = "home" in read(clauses[touched][1]).one
     kept = [
@@ -194,6 +194,12 @@ def _by_clauses(old: str, new: str) -> str:
         and not (address and i == touched + 1 and before.strip() == "," and not read(clause).concepts)
     ]
     return _joined(said, kept)
+
+
+def _touched(clause: str, new: str) -> float:
+    """What share of a clause a statement speaks of."""
+    part, told = read(clause), read(new)
+    return (len(part.words & told.words) + len(part.one & told.one)) / (len(part.words) or 1)
 
 
 def without_denials(old: str, new: str) -> str:

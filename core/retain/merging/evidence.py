@@ -18,13 +18,14 @@ _TOKEN = re.compile(rf"\d+(?:[.,:/-]\d+)*[年月日号点分岁个]?|[{CJK}]|[^\
 _NUMBER = re.compile(r"\d")
 _NAME = re.compile(r"(?<!^)\b[A-Z][\w'’-]*")
 _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9+#.'’-]*")
-_CLAUSES = re.compile(r"[;；，。]|,(?!\d)|\.(?:\s|$)|\band\b|\bbut\b")
+STOP = r"(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)(?<!\bProf)\.(?:\s|$)"  # "Dr. Huang" is one clause
+_CLAUSES = re.compile(rf"[;；，。]|,(?!\d)|{STOP}|\band\b|\bbut\b")
 _APOSTROPHES = frozenset("'’`ʼ")
 _KEPT = frozenset("#%@&*")  # C#, 50%, addresses: they tell things apart
 _DATED = re.compile(
     r"^[a-z]*\d.*$|^(?:jan|feb|mar|march|apr|april|may|jun|june|jul|juli|aug|august|sep|septemb|oct|octob|nov|novemb"
     r"|dec|decemb|monday|tuesday|wednesday|thursday|friday|saturday|sunday|januari|februari|am|pm|hour|minut|noon|hundr|thousand|million|last|next|ago|day|week|month|year)$"
-    r"|^[一二三四五六七八九十年月日号点分半周百千万亿]$"
+    r"|^[一二三四五六七八九十年月日号点分半周百千万亿块元]$"
 )
 
 # Content words (of Chinese, characters) of a statement short enough to be about one thing. Memories longer

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from difflib import SequenceMatcher
+from itertools import takewhile
 
 from . import lexicon
 from .data import Verdict
@@ -283,6 +284,10 @@ def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
         return None
     copular = new.copular and old.copular
     replaces = new.corrected or new.replaced or (new.changed and (copular or covered(shared, old, 0.6)))
+    if not keys and new.chinese and not old.copular:
+        shared -= frozenset(
+            a for a, _ in takewhile(lambda p: p[0] == p[1], zip(new.sequence, old.sequence, strict=False))
+        )
     if (keys or replaces) and new.others == old.others and shared:
         share = len(shared) / min(len(new.objects), len(old.objects))
         if share >= 0.5 and covered(shared, old, 0.5):
