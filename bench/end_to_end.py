@@ -263,9 +263,8 @@ class Answers:
 
 
 def sample(questions: Sequence[Asked], count: int | None) -> list[Asked]:
-    if count is None or count >= len(questions):
-        return list(questions)
-    return random.Random(0).sample(list(questions), count)
+    """A larger sample holds the smaller one, so that more questions can be asked later."""
+    return list(questions) if count is None else random.Random(0).sample(questions, len(questions))[:count]
 
 
 def ask(answers: Answers, questions: Sequence[Asked]) -> Iterator[tuple[int, dict[str, float]]]:
