@@ -1,14 +1,18 @@
 """How well facts merge: right operation, right target, and whether every detail that still holds survives.
 
     python bench/merging.py --strategy WithoutModel
-    OPENAI_BASE_URL=… OPENAI_MODEL=… python bench/merging.py --strategy Together --cache /tmp/replies
+    OPENAI_BASE_URL=… OPENAI_MODEL=… python bench/merging.py --strategy PairByPair --cache /tmp/replies --record
     python bench/merging.py --observations locomo_dev.json
 
 The last one adds every observation of LoCoMo's conversations, one by one, without a model. They are long, and
 few repeat or contradict each other: what is not added is shown, and most of it is wrong.
 
 Cases lie in `merging_cases.json` (see `Case`). Memories are ranked by cosine with the bundled embedder, as the
-engine does. Raw replies are cached by request, so that a second run asks nothing.
+engine does. Raw replies are cached by request, so that a second run asks nothing. `--record` keeps the answers to
+pairs in `results/merging_answers.json`, from which the guard replays them without a model.
+
+The letter of an id is its batch. Each batch was written before it was run, run once blind, and tuned on afterwards:
+what the blind runs gave lies under "blind" in `results/merging.json`.
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from retain.merging.strategies import KEPT_BESIDE
 from retain.types import MemoryItem
 
 HERE = Path(__file__).parent
+ANSWERS = HERE / "results" / "merging_answers.json"
 NEIGHBOURS = 5
 STRATEGIES = ("WithoutModel", "PairByPair", "Together", "OneByOne", "Operations")
 
@@ -86,13 +91,17 @@ class Model:
         self.cache = cache
         self.calls = self.input_tokens = self.output_tokens = 0
         self.seconds = 0.0
+        self.answers: dict[str, str] = {}
 
     def answer(self, question: Question) -> Any:
         """What the dialogue is to be sent: the answer, or the error in its place."""
         try:
-            return question.read(json.loads(self._reply(question)))
+            answer = question.read(json.loads(self._reply(question)))
         except (Unreadable, json.JSONDecodeError) as error:
             return ModelReplyError(str(error))
+        if isinstance(answer, str):
+            self.answers[question.messages[-1].content] = answer
+        return answer
 
     def _reply(self, question: Question) -> str:
         request = {
@@ -130,6 +139,18 @@ class Model:
         response.raise_for_status()
         self.seconds += time.perf_counter() - started
         return response.json()
+
+
+class Recorded(Model):
+    """The answers to pairs on record, in the place of a model."""
+
+    def __init__(self, path: Path = ANSWERS) -> None:
+        super().__init__(None)
+        self.answers = json.loads(path.read_text(encoding="utf-8"))
+
+    def answer(self, question: Question) -> Any:
+        self.calls += 1
+        return self.answers.get(question.messages[-1].content) or ModelReplyError("no answer on record")
 
 
 def embedder() -> Callable[[Sequence[str]], Any]:
@@ -239,6 +260,7 @@ def main() -> None:
     parser.add_argument("--split", choices=["dev", "held-out"])
     parser.add_argument("--only", default="", help="kinds or ids that contain this")
     parser.add_argument("--cache", type=Path, help="folder for raw replies")
+    parser.add_argument("--record", action="store_true", help="keep the answers to pairs for the guard")
     parser.add_argument("--wrong", action="store_true", help="print the cases that went wrong")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "merging.json")
     parser.add_argument("--observations", type=Path, help="LoCoMo's file: see above")
@@ -270,6 +292,8 @@ def main() -> None:
     }
     for name, figures in results.items():
         print(f"{name:22}", "  ".join(f"{key} {value}" for key, value in figures.items()))
+    if arguments.record:
+        ANSWERS.write_text(json.dumps(model.answers, indent=0, ensure_ascii=False, sort_keys=True) + "\n")
     if not arguments.only and not arguments.split:
         arguments.out.parent.mkdir(exist_ok=True)
         known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}

@@ -51,10 +51,14 @@ def weighed(answer: str, fact: str, memory: str, similarity: float) -> Verdict:
         return _same(new, old)
     if not (new.short and old.short) and not _covers(new, old):
         return Verdict("different", "both may hold")
-    if answer == "adds":
-        return Verdict("extends", BY_MODEL)
     if _says_more(new, old):
         return Verdict("extends", BY_MODEL)
+    if answer == "adds":
+        told = old.objects - old.names - old.subject
+        half = 2 * len(new.objects & told) >= len(told)
+        return Verdict("extends", BY_MODEL) if half else Verdict("different", "both may hold")
+    if old.one - new.one and not speaks_of_change(new, old):
+        return Verdict("different", "both may hold")  # it tells of what the fact does not touch
     if side_by_side(new, old) or not replaceable(fact, memory):
         return Verdict("different", "both may hold")
     return Verdict("contradicts", BY_MODEL)
@@ -68,6 +72,8 @@ def _same(new: Evidence, old: Evidence) -> Verdict:
     if exact and not dated(exact) and not _covers(new, old):
         return Verdict("different", "both may hold")
     mostly_new = 2 * len(new.objects - old.words) >= len(new.objects)
+    if mostly_new and not (new.short and old.short):
+        return Verdict("different", "both may hold")
     return Verdict("extends" if exact or mostly_new or _covers(new, old) else "same", BY_MODEL)
 
 
