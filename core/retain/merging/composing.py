@@ -152,7 +152,8 @@ def _value_in_place(old: str, new: str) -> str | None:
         for tag, i, j, k, m in steps
         if tag == "replace" and _content(a[i:j]) + _content(b[k:m])
     ]
-    added = any(tag == "insert" and any(map(str.isalnum, "".join(b[k:m]))) for tag, _, _, k, m in steps)
+    inserted = " ".join("".join(b[k:m]) for tag, _, _, k, m in steps if tag == "insert")
+    added = any(map(str.isalnum, lexicon.CHANGE.sub("", inserted)))
     if len(changed) != 1 or added or told.negated != known.negated or told.ended:
         return None
     (gone, value, end), rest = changed[0], [a[i:j] for tag, i, j, _, _ in steps if tag == "delete"]
