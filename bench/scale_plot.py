@@ -32,6 +32,7 @@ PANELS: dict[str, dict[str, Callable[[Row], float | None]]] = {
     "search, p50, ms": {
         "a user of 100": p50("search_user_of_100_ms"),
         "a user of 1,000": p50("search_user_of_1000_ms"),
+        "a user of 100, first time": p50("search_user_of_100_first_ms"),
         "without a user": p50("search_without_user_ms"),
     },
     "one add, p50, ms": {
@@ -39,7 +40,7 @@ PANELS: dict[str, dict[str, Callable[[Row], float | None]]] = {
         "merged with what is known": p50("add_merged_ms"),
     },
     "memories added per second": {
-        "in bulk": lambda row: row["bulk_per_second"],
+        "in bulk": lambda row: row["bulk_per_second"] and row["bulk_per_second"]["wall"],
         "rebuilding the index": lambda row: row["memories"] / row["rebuild_s"],
     },
     "opening, s": {
