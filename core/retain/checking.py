@@ -41,7 +41,7 @@ _META = re.compile(
     r"^(?:[\w'-]+ ){0,2}(?:is |was |are )?(?:"
     r"(?:ask|inquir|wonder)(?:e?s|ed|ing)? (?:\w+ )?(?:about|if|whether|how|what|why|when|where|who|which|assistant"
     r"|for (?:advice|help|tips|ideas|suggestions|recommendations|information|more))\b"
-    r"|agree(?:s|d)? with "
+    r"|agree(?:s|d)? with |(?:is )?(?:talking|chatting) (?:to|with) "
     r"|request(?:s|ed|ing)? |greet(?:s|ed|ing) |thank(?:s|ed|ing) |compliment(?:s|ed|ing) |congratulat(?:es|ed|ing) "
     r"|wants? to know |sa(?:ys|id) (?:hi|hello|goodbye|thanks))"
     r"|^(?:no|none|nothing|n/a)(?:\b.{0,30}\b(?:facts?|remember|information))?[.!]?$"
@@ -152,6 +152,10 @@ _CLAIMS = (
     (
         re.compile(r"\b(?:years?|months?)[ -]old\b", re.I),
         re.compile(r"\b(?:old|aged?|turn\w*|birthday|born|i['’]m \d+|i am \d+)\b", re.I),
+    ),
+    (
+        re.compile(r"\b(?:sister|brother)s?\b", re.I),
+        re.compile(r"\b(?:sister|brother|sibling|sis|bro)", re.I),
     ),
 )
 

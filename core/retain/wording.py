@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .statements import is_small_talk
+
 if TYPE_CHECKING:
     from .checking import Line
 
@@ -242,6 +244,10 @@ def _named(text: str, line: Line, lines: Sequence[Line], *, moved: bool) -> str 
         return f"{name}{match['own'] or ''}{'' if is_han(text) else ' '}{text[match.end() :]}"
     others = [other.name for other in lines if other.name and other.name != name]
     other = next((o for o in others if text.lower().startswith(o.lower())), None)
+    if other is not None and re.match(r"[,.!?;:，。！？]", text[len(other) :]):  # spoken to: "Bo, I moved"
+        text, other = _capital(text[len(other) :].lstrip(",.!?;:，。！？ ")), None
+        if not text or is_small_talk(text):
+            return None
     if other is not None and (moved or not _addresses(line.text, other)):
         rest = text[len(other) :]
         return None if _speaks_of(name, rest) else name + rest  # "Mel praises Bo" is not Bo's
@@ -285,7 +291,8 @@ _EMPTY = re.compile(
     r"^\[|\b(?:sounds?|looks?|seems?) (?:\w+ ){0,2}?(?:great|good|nice|cool|awesome|amazing|fun|lovely|wonderful|"
     r"beautiful|fantastic|gorgeous|perfect|incredible|interesting)$"
     r"|^(?:it|that|this|they|those|these)(?:['’]\w+| is| was| are| were)(?: \w+){1,2}$"
-    r"|^(?:(?:so|really|very) )?(?:glad|happy|nice|good|great) to\b.{0,20}$",
+    r"|^(?:(?:so|really|very) )?(?:glad|happy|nice|good|great) to\b.{0,20}$"
+    r"|^(?:(?:and|but|so|sure),? )*(?:check out|look at|take a look)\b",
     re.I,
 )
 
