@@ -34,8 +34,8 @@ SLICE = 256  # points per update: the engine holds the interpreter for the lengt
 PAGE = 2_000  # ids per scroll
 KNOWN = 50_000  # names and facets kept in memory, some 400 bytes each
 # The indexed fields. Each costs memory, and time on opening, with every point (a time some 8 MB per 100,000), so what
-# else is asked for is looked up in the payloads of the scope's points. Without these two times, `as_of` over a million
-# memories of one agent took 14 s.
+# else is asked for is looked up in the payloads of the scope's points. Without these two times, `as_of` over a
+# million memories of one agent took 14 s.
 TENANT, KEYWORDS, TIMES = "u", ("a", "r", *CURRENT.values()), ("t0", END)
 
 
