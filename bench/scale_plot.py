@@ -14,7 +14,10 @@ from typing import Any
 import matplotlib
 
 matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "scale"  # the same figures make the same file
+matplotlib.rcParams |= {
+    "svg.hashsalt": "scale",
+    "svg.fonttype": "none",
+}  # the same figures make the same file
 from matplotlib import pyplot  # noqa: E402
 
 Row = Mapping[str, Any]
@@ -66,12 +69,14 @@ def main(results: Path, picture: Path) -> None:
             draw(axis, found["local_mode"], p50("search_user_of_1000_ms"), PEER, linestyle="dashed")
         axis.set_title(title, fontsize=10)
         axis.set_xscale("log")
-        if "per second" in title:
+        if "add" in title:
             axis.set_ylim(bottom=0)
         else:
             axis.set_yscale("log")
+        if title.startswith("search"):
+            axis.set_ylim(1, 100_000)  # room for the legend
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=7)
     figure.supxlabel("memories in one embedded store", fontsize=10)
     figure.savefig(picture, metadata={"Date": None})
 
