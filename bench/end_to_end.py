@@ -110,7 +110,7 @@ def beginning(conversation: Conversation, sessions: int | None) -> Conversation:
 
 class Tally:
     """A model, and what was spent on it for each form of reply: calls, tokens, and how many of the input tokens
-    are a system message that never changes and that a provider can cache."""
+    never change, instructions and examples, so that a provider can cache them."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
@@ -123,7 +123,7 @@ class Tally:
     def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         reply = self._model.complete(messages, schema=schema)
         form = schema.name if schema else "text"
-        fixed = sum(count_tokens(prompt.content) for prompt in messages if prompt.role == "system")
+        fixed = sum(count_tokens(prompt.content) for prompt in messages[:-1])
         self.spent += Counter(
             {
                 f"{form} calls": 1,

@@ -32,9 +32,13 @@ class MiniLM:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(LONGEST)
         self._tokenizer.no_padding()
+        self._known: dict[str, Matrix] = {}
 
     def embed(self, texts: Sequence[str]) -> Matrix:
-        return np.stack([self._one(text) for text in texts]) if texts else np.zeros((0, 384), np.float32)
+        for text in texts:
+            if text not in self._known:
+                self._known[text] = self._one(text)
+        return np.stack([self._known[text] for text in texts]) if texts else np.zeros((0, 384), np.float32)
 
     def _one(self, text: str) -> Matrix:
         ids = self._tokenizer.encode(text).ids

@@ -99,7 +99,7 @@ def merge(args: Namespace) -> dict[str, Any]:
             cases.setdefault(case["kind"], merging.Case(**case))
     chosen = list(cases.values())[: args.count]
     mine, theirs = merging.Model(RAW), Recorded(RAW)
-    embed, strategy = merging.embedder(), merging.merging.Together()
+    embed, strategy = merging.embedder(), merging.merging.PairByPair()
     # One after the other: where a server keeps one prompt at hand, turns would have it read mem0's anew each time.
     decided = [merging.decide(strategy, [merging.fact_of(case, embed)], mine)[0] for case in chosen]
     outcomes = {
