@@ -9,6 +9,7 @@ today's figures.
     retrieval   recall@1, @5, @10 of the Chinese set and of its English twin, bundled embedder
     merging     the share of right decisions over all cases, by code alone and with the answers of a small model that
                 are on record; and lost details (as negative numbers), of which there may be none
+    extraction  what is found of 20 short conversations, from a small model's replies that are on record
     prompts     tokens of instructions and schema per request
 """
 
@@ -20,6 +21,7 @@ import sys
 from pathlib import Path
 
 import chinese
+import extraction_slice
 import merging as merging_bench
 
 from retain import merging
@@ -62,6 +64,10 @@ def decisions() -> dict[str, float]:
     return found
 
 
+def extracted() -> dict[str, float]:
+    return extraction_slice.measured(extraction_slice.Recorded())
+
+
 def prompts() -> dict[str, float]:
     """As shares of 1,000 tokens that are left, so that more is better, as with everything else."""
     schema = json.dumps(extraction.schema().json)
@@ -77,7 +83,7 @@ def main() -> int:
     )
     parser.add_argument("--accept", action="store_true", help="record today's figures")
     options = parser.parse_args()
-    figures = retrieval() | decisions() | prompts()
+    figures = retrieval() | decisions() | extracted() | prompts()
     if options.accept:
         RECORD.write_text(
             json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=1) + "\n"

@@ -273,6 +273,7 @@ def test_an_id_that_the_conversation_mentions_is_no_secret() -> None:
         ("Recommended the Pantheon", ["Assistant recommended the Pantheon"]),
         ("I recommend the Pantheon", ["Assistant recommends the Pantheon"]),
         ("The Pantheon is free", ["Assistant said: The Pantheon is free"]),
+        ("Plants turn light into sugar", []),
         ("User loves the Pantheon", []),
     ],
 )

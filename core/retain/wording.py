@@ -109,6 +109,8 @@ def third_person(text: str, subject: str = "") -> str:
     """A sentence in the first person told of `subject`, or of nobody: "I'm vegan" as "Is vegan"."""
     if text.startswith(("我", "俺")):
         return _third_chinese(text, subject)
+    if (day_first := _DAY_FIRST.match(text)) and day_first[1]:
+        return subject + day_first[1] + text[day_first.end() :]
     if match := re.match(r"(?:and |so |but )?(?:my|our) ", text, re.I):
         rest = text[match.end() :]
         return _pronouns(f"{subject}'s {rest}" if subject else _capital(rest))
@@ -174,6 +176,12 @@ _OTHER_PERSON = tuple(
 )
 
 
+# "3月11日我终于拿到驾照了": the subject stands behind the day
+_DAY_FIRST = re.compile(
+    r"^((?:\d{4}年)?(?:\d{1,2}月)?(?:\d{1,2}日)?(?:上午|下午|早上|中午|晚上)?(?:那周|周末)?[，,]?)(?:我们|我|俺)(?!的)"
+)
+
+
 def _third_chinese(text: str, subject: str) -> str:
     rest = re.sub(r"^(?:我们|我|俺)的?", "", text)
     rest = re.sub(r"我(?!们)", "自己", rest)
@@ -197,6 +205,10 @@ def _begins_with_assistant(text: str) -> bool:
     return bool(_ASSISTANT.match(text) or _ASSISTANT_CHINESE.match(text))
 
 
+# A name, a number or the listener: what an assistant said without any of them is general knowledge.
+_PARTICULAR = re.compile(r"\d|\b[A-Z]|\b(?:you|your|yours|user)\b")
+
+
 def _of_assistant(text: str, *, chinese: bool) -> str | None:
     if _begins_with_assistant(text):
         return _capital(text)
@@ -212,11 +224,12 @@ def _of_assistant(text: str, *, chinese: bool) -> str | None:
         return third_person(text, "Assistant")
     first = text.split(" ", 1)[0].lower()
     if re.fullmatch(
-        r"(?:recommend|suggest|promis|agre|offer|advis|propos|explain|mention|said|say|warn|remind|provid|note|will|is|has|plan)\w{0,4}",
+        r"(?:recommend|suggest|promis|agre|offer|advis|propos|explain|mention|said|say|warn|remind|provid|note|will"
+        r"|is|has)\w{0,4}|plan(?:s|ned)?",
         first,
     ):
         return f"Assistant {text[:1].lower()}{text[1:]}"
-    return f"Assistant said: {text}"
+    return f"Assistant said: {text}" if _PARTICULAR.search(text[1:]) else None
 
 
 # --- named speakers ---------------------------------------------------------------------------------------
