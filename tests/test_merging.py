@@ -566,3 +566,45 @@ def test_whatever_is_answered_to_pairs_every_fact_is_decided(
     assert len(changed) == len(set(changed))
     for one, (first, *_) in zip(facts, decisions, strict=True):
         assert first.text.strip() or not one.text.strip()
+
+
+# --- conversations between named people -------------------------------------------------------------------
+
+
+def told(text: str, *known: str, by: str = "Mel", before: str = "Mel") -> NewFact:
+    near = tuple(Neighbour(replace(memory(one), speakers=(before,)), 0.8) for one in known)
+    return NewFact(text, near, speakers=(by,))
+
+
+@pytest.mark.parametrize(
+    ("known", "new"),
+    [
+        ("Mel says he's been great", "Mel says the posters are great"),
+        ("Mel shared a photo of a beach", "Mel shared a photo of a stack of bowls"),
+        ("Mel loved it", "Mel would love to give kids a home"),
+        ("Mel is excited to give back", "Mel is going to keep Bo posted"),
+    ],
+)
+def test_facts_that_share_little_but_their_speaker_are_kept_apart_unasked(known: str, new: str) -> None:
+    decided, asked = run(PairByPair(), [told(new, known)])
+    assert not asked
+    assert decided[0][0].operation == "ADD"
+
+
+def test_what_one_says_never_changes_what_another_told() -> None:
+    of_bo = told("Mel shared a photo of a pottery bowl with Bo", "Bo shared a photo with Mel", before="Bo")
+    decided, asked = run(PairByPair(), [of_bo])
+    assert not asked
+    assert decided[0][0].operation == "ADD"
+
+
+def test_two_events_of_a_kind_are_two_whatever_the_model_says() -> None:
+    second = told("Mel's city held a pride parade in July", "Mel went to a city pride parade in June")
+    decided, _ = run(PairByPair(), [second], {"relation": "changes"})
+    assert decided[0][0].operation == "ADD"
+
+
+def test_a_change_that_named_people_speak_of_replaces() -> None:
+    moved = told("Mel moved to Lisbon", "Mel lives in Berlin")
+    decided, _ = run(PairByPair(), [moved], *[{"relation": "changes"}] * 1)
+    assert decided[0][0].operation == "UPDATE"

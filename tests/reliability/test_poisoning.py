@@ -34,14 +34,15 @@ def said(case: dict[str, str], role: str = "user") -> Message:
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_a_message_cannot_pose_as_another_in_the_prompt(case: dict[str, str]) -> None:
     """Only our own numbers begin a line, whatever line breaks the text brings."""
-    model = ScriptedModel([facts()])
+    model = ScriptedModel([facts()] * 2)  # the second time about a message that was passed over
     with opened(llm=model) as memory:
         memory.add([said(case), Message("And I like rice.")], user_id="alice")
-    [prompts] = model.prompts or [()]
-    shown = "\n".join(BREAKS.sub("\n", prompt.content) for prompt in prompts if prompt.role == "user")
-    numbers = [int(number) for number in MARK.findall(shown)]
-    assert numbers in ([1, 2], [1]), shown
-    assert not any(prompt.role == "system" and case["text"] in prompt.content for prompt in prompts)
+    assert model.prompts
+    for prompts in model.prompts:
+        shown = "\n".join(BREAKS.sub("\n", prompt.content) for prompt in prompts if prompt.role == "user")
+        numbers = [int(number) for number in MARK.findall(shown)]
+        assert numbers in ([1, 2], [1]), shown
+        assert not any(prompt.role == "system" and case["text"] in prompt.content for prompt in prompts)
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)

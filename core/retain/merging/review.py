@@ -9,6 +9,7 @@ from .composing import extended, replaced
 from .data import Decision, Decisions, Neighbour, NewFact, Relation, Verdict
 from .evidence import missing, normalised, read
 from .relations import judged, near_duplicate
+from .rules import speaks_of_change
 
 # Where code cannot tell, the memory that is meant shares at least 0.33 of its words in all of the cases, or a
 # concept with a change ("Uses VS Code", "Switched to Neovim"). Cosines differ between embedders: only what any
@@ -36,9 +37,7 @@ def judgements(fact: NewFact) -> tuple[list[Judgement], list[Neighbour]]:
     """What code can tell about a fact's neighbours, and the neighbours of which it cannot tell."""
     told, open_ = [], []
     for neighbour in fact.neighbours:
-        verdict = judged(fact.text, neighbour.memory.text)
-        if said_by_others(fact, neighbour) and not (verdict and verdict.relation == "same"):
-            verdict = Verdict("different", "said by someone else of themselves")
+        verdict = told_by_words(fact, neighbour)
         if verdict is None and is_near(fact.text, neighbour):
             open_.append(neighbour)
         else:
@@ -46,11 +45,57 @@ def judgements(fact: NewFact) -> tuple[list[Judgement], list[Neighbour]]:
     return told, open_
 
 
+def told_by_words(fact: NewFact, neighbour: Neighbour) -> Verdict | None:
+    """How a fact stands to a memory, as far as their words and speakers tell; None where a model is to be asked."""
+    verdict = judged(fact.text, neighbour.memory.text)
+    if verdict and verdict.relation == "same":
+        return verdict
+    if said_by_others(fact, neighbour):
+        return Verdict("different", "said by someone else")
+    if not akin(fact, neighbour):
+        return Verdict("different", "they share little but whom they are about")
+    return verdict
+
+
 def said_by_others(fact: NewFact, neighbour: Neighbour) -> bool:
-    """Whether two speakers each speak of "I": "I've moved" of one leaves where the other lives as it is."""
+    """Whether another speaker told the memory: what one says leaves another's word as it is."""
     mine, theirs = set(fact.speakers), set(neighbour.memory.speakers)
-    unnamed = not read(fact.text).owner and not read(neighbour.memory.text).owner
-    return bool(mine and theirs) and mine.isdisjoint(theirs) and unnamed
+    return bool(mine and theirs) and mine.isdisjoint(theirs)
+
+
+def akin(fact: NewFact, neighbour: Neighbour) -> bool:
+    """Whether two facts speak of one thing; of facts that were not told by named people that is not in doubt.
+
+    Such facts are alike before they tell anything: they name the same few people and report what was said. Only
+    what is left counts, half of what the shorter tells; a cosine counts for nothing. Of 520 facts of a LoCoMo
+    conversation the 1.5B model joined or replaced 120 that had little more than the name in common.
+    """
+    if not (fact.speakers and neighbour.memory.speakers):
+        return True
+    near = [neighbour.memory for neighbour in fact.neighbours]
+    people = read(" ".join({*fact.speakers, *(name for memory in near for name in memory.speakers)})).words
+    new, old = read(fact.text), read(neighbour.memory.text)
+    told, known = (one.words - people - _REPORTED for one in (new, old))
+    shared, least = told & known, min(len(told), len(known))
+    if (new.one | new.keyed) & (old.one | old.keyed):
+        return True
+    return 2 * len(shared) >= least and (len(shared) >= 2 or (bool(told) and told == known))
+
+
+def replaces(fact: NewFact, neighbour: Neighbour) -> bool:
+    """Whether a model may be believed that a fact replaces a memory. Of what named people told in passing only
+    what speaks of a change, denies, or tells what there is one of: two parades in a year are two."""
+    if not (fact.speakers and neighbour.memory.speakers):
+        return True
+    new, old = read(fact.text), read(neighbour.memory.text)
+    return (
+        bool((new.one | new.keyed) & (old.one | old.keyed))
+        or new.negated != old.negated
+        or speaks_of_change(new, old)
+    )
+
+
+_REPORTED = read("says said shares shared shows photo picture feels felt thinks really great good so").words
 
 
 def is_near(fact: str, neighbour: Neighbour) -> bool:

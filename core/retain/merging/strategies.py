@@ -21,14 +21,17 @@ from .relations import believable, judged, replaceable
 from .review import (
     Judgement,
     added,
+    akin,
     conclude,
     judgements,
     nearest,
     repeated,
     repeats,
+    replaces,
     reviewed,
     said_by_others,
     shortcut,
+    told_by_words,
     written,
 )
 
@@ -94,6 +97,8 @@ class PairByPair(_Strategy):
                 decided |= _unread({i: facts[i]}, answer)
             else:
                 verdict = weighed(answer, facts[i].text, neighbour.memory.text, neighbour.similarity)
+                if verdict.relation == "contradicts" and not replaces(facts[i], neighbour):
+                    verdict = Verdict("different", "both may hold")
                 decided[i] = conclude(facts[i], [Judgement(neighbour, verdict)])
         return decided
 
@@ -169,11 +174,8 @@ def _settled(fact: NewFact) -> list[Judgement]:
     """What the words are certain of."""
     told = []
     for neighbour in fact.neighbours:
-        text = neighbour.memory.text
-        verdict = judged(fact.text, text)
-        if verdict and verdict.relation != "same" and said_by_others(fact, neighbour):
-            verdict = Verdict("different", "said by someone else of themselves")
-        if verdict and settled(verdict, fact.text, text):
+        verdict = told_by_words(fact, neighbour)
+        if verdict and settled(verdict, fact.text, neighbour.memory.text):
             told.append(Judgement(neighbour, verdict))
     return told
 
@@ -181,9 +183,8 @@ def _settled(fact: NewFact) -> list[Judgement]:
 def _doubtful(fact: NewFact) -> Neighbour | None:
     """The memory that a fact is most likely to be about, where a model has to say how it stands to it."""
     certain = {judgement.neighbour.memory.id for judgement in _settled(fact)}
-    return nearest(
-        fact, [n for n in fact.neighbours if n.memory.id not in certain and not said_by_others(fact, n)]
-    )
+    apart = {n.memory.id for n in fact.neighbours if said_by_others(fact, n) or not akin(fact, n)}
+    return nearest(fact, [n for n in fact.neighbours if n.memory.id not in certain | apart])
 
 
 def _pair(fact: NewFact, neighbour: Neighbour) -> Question:
