@@ -581,6 +581,7 @@ def told(text: str, *known: str, by: str = "Mel", before: str = "Mel") -> NewFac
     [
         ("Mel says he's been great", "Mel says the posters are great"),
         ("Mel shared a photo of a beach", "Mel shared a photo of a stack of bowls"),
+        ("Mel took the kids camping in the week of 19 June 2023", "Mel just did it on 19 October 2023"),
         ("Mel loved it", "Mel would love to give kids a home"),
         ("Mel is excited to give back", "Mel is going to keep Bo posted"),
     ],
@@ -601,6 +602,12 @@ def test_what_one_says_never_changes_what_another_told() -> None:
 def test_two_events_of_a_kind_are_two_whatever_the_model_says() -> None:
     second = told("Mel's city held a pride parade in July", "Mel went to a city pride parade in June")
     decided, _ = run(PairByPair(), [second], {"relation": "changes"})
+    assert decided[0][0].operation == "ADD"
+
+
+def test_a_denial_of_something_else_replaces_nothing() -> None:
+    known, new = "Mel cherishes time with family", "Mel had a nice time with family, they'll never forget it"
+    decided, _ = run(PairByPair(), [told(new, known)], {"relation": "changes"})
     assert decided[0][0].operation == "ADD"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from .composing import extended, replaced
 from .data import Decision, Decisions, Neighbour, NewFact, Relation, Verdict
-from .evidence import missing, normalised, read
+from .evidence import dated, missing, normalised, read
 from .relations import judged, near_duplicate
 from .rules import speaks_of_change
 
@@ -72,14 +72,25 @@ def akin(fact: NewFact, neighbour: Neighbour) -> bool:
     """
     if not (fact.speakers and neighbour.memory.speakers):
         return True
-    near = [neighbour.memory for neighbour in fact.neighbours]
-    people = read(" ".join({*fact.speakers, *(name for memory in near for name in memory.speakers)})).words
     new, old = read(fact.text), read(neighbour.memory.text)
-    told, known = (one.words - people - _REPORTED for one in (new, old))
-    shared, least = told & known, min(len(told), len(known))
     if (new.one | new.keyed) & (old.one | old.keyed):
         return True
-    return 2 * len(shared) >= least and (len(shared) >= 2 or (bool(told) and told == known))
+    told, known = _told(fact, neighbour)
+    shared = told & known
+    return 2 * len(shared) >= min(len(told), len(known)) and (
+        len(shared) >= 2 or (bool(told) and told == known)
+    )
+
+
+def _told(fact: NewFact, neighbour: Neighbour) -> tuple[frozenset[str], frozenset[str]]:
+    """The words of a fact and of a memory, without the people, the days, and what only reports."""
+    near = [neighbour.memory for neighbour in fact.neighbours]
+    people = read(" ".join({*fact.speakers, *(name for memory in near for name in memory.speakers)})).words
+    new, old = (
+        frozenset(word for word in read(text).words - people - _REPORTED if not dated([word]))
+        for text in (fact.text, neighbour.memory.text)
+    )
+    return new, old
 
 
 def replaces(fact: NewFact, neighbour: Neighbour) -> bool:
@@ -88,11 +99,10 @@ def replaces(fact: NewFact, neighbour: Neighbour) -> bool:
     if not (fact.speakers and neighbour.memory.speakers):
         return True
     new, old = read(fact.text), read(neighbour.memory.text)
-    return (
-        bool((new.one | new.keyed) & (old.one | old.keyed))
-        or new.negated != old.negated
-        or speaks_of_change(new, old)
-    )
+    told, known = _told(fact, neighbour)
+    if (new.one | new.keyed) & (old.one | old.keyed):
+        return True
+    return speaks_of_change(new, old) and (new.negated == old.negated or known <= told)
 
 
 _REPORTED = read("says said shares shared shows photo picture feels felt thinks really great good so").words
