@@ -19,7 +19,7 @@ from .types import Role, Scope
 from .wording import is_han, spoken_by, tidy
 
 # The share of a fact's content words that its message must hold. Low, as a fact may paraphrase ("is into
-# photography" for "I take pictures all day"); what is made up shares none: `python bench/extraction.py`.
+# photography" for "I take pictures all day"); what is made up shares none: `python bench/extraction.py … --sweep`.
 SUPPORTED = 0.25
 # Another message takes over only when it supports the fact by this much more than the one that was named.
 CLEARLY_BETTER = 0.34
