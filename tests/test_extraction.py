@@ -610,3 +610,15 @@ def test_a_reply_filled_with_one_fact_over_and_over_is_not_asked_for_again() -> 
     (question,) = next(dialogue)
     with pytest.raises(StopIteration):
         dialogue.send([question.read(reply([(1, "Likes tea")] * 6))])
+
+
+def test_a_model_that_tells_the_context_again_is_asked_without_it() -> None:
+    made = window(said("我上个月搬到上海了。"), earlier=[said("我住在北京，我对花生过敏。")])
+    dialogue = extract(made, scope=ALICE)
+    (first,) = next(dialogue)
+    assert "花生" in first.messages[-1].content
+    (second,) = dialogue.send([first.read(reply([(1, "对花生过敏")]))])
+    assert "花生" not in second.messages[-1].content
+    with pytest.raises(StopIteration) as done:
+        dialogue.send([second.read(reply([(1, "上个月搬到上海")]))])
+    assert [fact.sources for fact in done.value.value] == [(0,)]

@@ -99,8 +99,10 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
     if texts is CHINESE and foreign(candidates, lines):
         candidates = _better(candidates, _answer((yield [_again(question)])), lines)
     kept = _checked(candidates, lines, window, scope)
-    overlooked = _overlooked(lines, kept)
+    overlooked = _overlooked(lines, kept, told_again=bool(context and candidates))
     if overlooked:
+        if not kept:
+            context = []
         more = _answer((yield [_question(overlooked, context, texts, instructions)]))
         kept = sorted([*kept, *_checked(more, overlooked, window, scope)], key=lambda one: one.sources)
     return tuple(_fact(candidate, window) for candidate in kept)
@@ -119,9 +121,10 @@ def _checked(
     )
 
 
-def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate]) -> list[Line]:
+def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate], *, told_again: bool) -> list[Line]:
     """The messages of users that tell of themselves and brought no fact, alone and numbered anew: beside a long
-    answer or a livelier message, small models pass over the quieter one. None where nothing else was asked about.
+    answer or a livelier message, small models pass over the quieter one. None where nothing else was asked about,
+    unless the model told what the earlier messages say in its place (`told_again`): then they are not shown again.
     """
     spoken = {position for candidate in kept for position in candidate.sources}
     own = [
@@ -129,7 +132,7 @@ def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate]) -> list[Line]:
         for line in lines
         if line.number and line.role == "user" and line.position not in spoken and _tells_of_speaker(line)
     ]
-    if len(own) == sum(line.number > 0 for line in lines):
+    if len(own) == sum(line.number > 0 for line in lines) and not told_again:
         return []
     return [replace(line, number=number) for number, line in enumerate(own, 1)]
 
