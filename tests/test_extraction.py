@@ -622,3 +622,18 @@ def test_a_model_that_tells_the_context_again_is_asked_without_it() -> None:
     with pytest.raises(StopIteration) as done:
         dialogue.send([second.read(reply([(1, "上个月搬到上海")]))])
     assert [fact.sources for fact in done.value.value] == [(0,)]
+
+
+def test_a_model_that_never_comes_to_an_end_is_asked_a_bounded_number_of_times() -> None:
+    made = window(said("I like tea."))
+    dialogue = extract(made, scope=ALICE)
+    (question,) = next(dialogue)
+    asked = 1
+    try:
+        while asked < 9:
+            most = question.schema.json["properties"]["facts"]["maxItems"] if question.schema else 0
+            (question,) = dialogue.send([question.read(reply([(1, f"Likes tea {n}") for n in range(most)]))])
+            asked += 1
+    except StopIteration:
+        pass
+    assert asked == 2

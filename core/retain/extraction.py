@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ._dialogue import Dialogue, Question, Unreadable
-from .checking import YOU, Candidate, Line, checked, foreign, is_own
+from .checking import MOST_PER_MESSAGE, YOU, Candidate, Line, checked, foreign, is_own
 from .dates import mentioned, resolve, written
 from .errors import ModelReplyError
 from .lexical import content_terms
@@ -93,7 +93,7 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
     context = _context(window, texts)
     question = _question(lines, context, texts, instructions)
     candidates = _answer((yield [question]))
-    while _is_full(candidates, question):
+    while _is_full(candidates, question) and len(candidates) < MOST_PER_MESSAGE * len(lines):
         question = replace(question, schema=schema(2 * len(candidates)))
         candidates = _answer((yield [question]))
     if texts is CHINESE and foreign(candidates, lines):
