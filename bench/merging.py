@@ -2,17 +2,20 @@
 
     python bench/merging.py --strategy WithoutModel
     OPENAI_BASE_URL=… OPENAI_MODEL=… python bench/merging.py --strategy PairByPair --cache /tmp/replies --record
+    python bench/merging.py --strategy PairByPair --recorded
     python bench/merging.py --observations locomo_dev.json
 
-The last one adds every observation of LoCoMo's conversations, one by one, without a model. They are long, and
-few repeat or contradict each other: what is not added is shown, and most of it is wrong.
+The third takes the answers on record in the place of a model. The last one adds every observation of LoCoMo's
+conversations, one by one, without a model. They are long, and few repeat or contradict each other: what is not added
+is shown, and most of it is wrong.
 
 Cases lie in `merging_cases.json` (see `Case`). Memories are ranked by cosine with the bundled embedder, as the
 engine does. Raw replies are cached by request, so that a second run asks nothing. `--record` keeps the answers to
 pairs in `results/merging_answers.json`, from which the guard replays them without a model.
 
 The letter of an id is its batch. Each batch was written before it was run, run once blind, and tuned on afterwards:
-what the blind runs gave lies under "blind" in `results/merging.json`.
+what the blind runs gave lies under "blind" in `results/merging.json`. The batches m to u are each of an author who
+knew neither the code nor the other cases (ids "m-001" …); all others are of one author, who did.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +53,7 @@ STRATEGIES = ("WithoutModel", "PairByPair", "Together", "OneByOne", "Operations"
 class Case:
     """operations: those that are right. target: the position of the memory they are about; None for ADD.
     keep / gone: what the memories must say, and must not say, afterwards; a list means any of its members.
+    fact_speaker / memory_speakers: who told them, in a conversation between named people.
     """
 
     id: str
@@ -62,6 +66,8 @@ class Case:
     target: int | None
     keep: list[str | list[str]]
     gone: list[str]
+    fact_speaker: str = ""
+    memory_speakers: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -160,17 +166,19 @@ def embedder() -> Callable[[Sequence[str]], Any]:
     return BundledEmbedder().embed_documents
 
 
-def memory(text: str, position: int) -> MemoryItem:
+def memory(text: str, position: int, speaker: str = "") -> MemoryItem:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    return MemoryItem(str(position), text, "user", None, None, {}, at, at, None, at, None)
+    speakers = (speaker,) if speaker else ()
+    return MemoryItem(str(position), text, "user", None, None, {}, at, at, None, at, None, speakers=speakers)
 
 
 def fact_of(case: Case, embed: Callable[[Sequence[str]], Any]) -> NewFact:
     vectors = np.asarray(embed([case.fact, *case.memories]))
     cosines = vectors[1:] @ vectors[0]
-    order = np.argsort(-cosines)[:NEIGHBOURS]
-    near = [Neighbour(memory(case.memories[i], int(i)), float(cosines[i])) for i in order]
-    return NewFact(case.fact, tuple(near))
+    order = [int(i) for i in np.argsort(-cosines)[:NEIGHBOURS]]
+    told_by = case.memory_speakers or [""] * len(case.memories)
+    near = [Neighbour(memory(case.memories[i], i, told_by[i]), float(cosines[i])) for i in order]
+    return NewFact(case.fact, tuple(near), speakers=(case.fact_speaker,) if case.fact_speaker else ())
 
 
 def decide(strategy: MergeStrategy, facts: Sequence[NewFact], model: Model) -> Sequence[tuple[Decision, ...]]:
@@ -260,6 +268,7 @@ def main() -> None:
     parser.add_argument("--split", choices=["dev", "held-out"])
     parser.add_argument("--only", default="", help="kinds or ids that contain this")
     parser.add_argument("--cache", type=Path, help="folder for raw replies")
+    parser.add_argument("--recorded", action="store_true", help="take the answers on record, ask no model")
     parser.add_argument("--record", action="store_true", help="keep the answers to pairs for the guard")
     parser.add_argument("--wrong", action="store_true", help="print the cases that went wrong")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "merging.json")
@@ -273,7 +282,8 @@ def main() -> None:
     cases = [c for c in cases if arguments.split in (None, c.split) and arguments.only in f"{c.kind} {c.id}"]
     if arguments.cache:
         arguments.cache.mkdir(parents=True, exist_ok=True)
-    model, embed, strategy = Model(arguments.cache), embedder(), getattr(merging, arguments.strategy)()
+    model = Recorded() if arguments.recorded else Model(arguments.cache)
+    embed, strategy = embedder(), getattr(merging, arguments.strategy)()
     outcomes = []
     for case in cases:
         (decisions,) = decide(strategy, [fact_of(case, embed)], model)
@@ -288,7 +298,7 @@ def main() -> None:
         "calls per case": round(model.calls / max(len(cases), 1), 3),
         "input tokens per case": round(model.input_tokens / max(len(cases), 1), 1),
         "output tokens per case": round(model.output_tokens / max(len(cases), 1), 1),
-        "model": os.environ.get("OPENAI_MODEL", "none") if model.calls else "none",
+        "model": "answers on record" if arguments.recorded else os.environ.get("OPENAI_MODEL", "none"),
     }
     for name, figures in results.items():
         print(f"{name:22}", "  ".join(f"{key} {value}" for key, value in figures.items()))

@@ -571,12 +571,12 @@ def test_whatever_is_answered_to_pairs_every_fact_is_decided(
 # --- conversations between named people -------------------------------------------------------------------
 
 
-def told(text: str, *known: str, by: str = "Mel", before: str = "Mel") -> NewFact:
-    near = tuple(Neighbour(replace(memory(one), speakers=(before,)), 0.8) for one in known)
+def told(text: str, *known: str, by: str = "Mel", before: str = "Mel", similarity: float = 0.8) -> NewFact:
+    near = tuple(Neighbour(replace(memory(one), speakers=(before,)), similarity) for one in known)
     return NewFact(text, near, speakers=(by,))
 
 
-@pytest.mark.parametrize(
+APART = pytest.mark.parametrize(
     ("known", "new"),
     [
         ("Mel says he's been great", "Mel says the posters are great"),
@@ -586,9 +586,20 @@ def told(text: str, *known: str, by: str = "Mel", before: str = "Mel") -> NewFac
         ("Mel is excited to give back", "Mel is going to keep Bo posted"),
     ],
 )
+
+
+@APART
 def test_facts_that_share_little_but_their_speaker_are_kept_apart_unasked(known: str, new: str) -> None:
-    decided, asked = run(PairByPair(), [told(new, known)])
+    decided, asked = run(PairByPair(), [told(new, known, similarity=0.4)])
     assert not asked
+    assert decided[0][0].operation == "ADD"
+
+
+@APART
+@pytest.mark.parametrize("answer", ["adds", "changes", "different"])
+def test_a_model_that_relates_them_all_the_same_is_not_believed(known: str, new: str, answer: str) -> None:
+    decided, asked = run(PairByPair(), [told(new, known)], {"relation": answer})
+    assert len(asked) == 1
     assert decided[0][0].operation == "ADD"
 
 

@@ -335,7 +335,6 @@ def _fields() -> list[tuple[str, Any]]:
     import qdrant_edge as q
 
     keywords = [(name, q.KeywordIndexParams()) for name in KEYWORDS]
-    keywords = [(name, q.KeywordIndexParams()) for name in KEYWORDS]
     times = [(name, q.IntegerIndexParams(lookup=False, range=True)) for name in TIMES]
     return [(TENANT, q.KeywordIndexParams(is_tenant=True)), *keywords, *times]
 

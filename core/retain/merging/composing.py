@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import takewhile
 
 from . import lexicon
 from .evidence import CJK as _CJK
 from .evidence import STOP, dated, missing, normalised, read
+from .values import with_values
 
 _CLAUSES = re.compile(
     rf"\s*([;；，。]|,(?!\d)|{STOP}|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b))\s*"
@@ -44,9 +46,38 @@ _LASTING = frozenset({"home", "work", "partner", "vehicle", "studies", "baby"})
 
 def replaced(old: str, new: str) -> str:
     """The new statement, with all that the old one says besides what it changes."""
-    places = (_denied_in_place, _times_in_place, _value_in_place)
+    if _ends_a_part(old, new):
+        return _joined(new, [old])
+    places = (_denied_in_place, _values_in_place, _times_in_place, _value_in_place)
     text = next((text for place in places if (text := place(old, new))), None) or _by_clauses(old, new)
     return _joined(text, _times_left(old, new, text))
+
+
+def revised(old: str, new: str) -> str:
+    """The new statement, and the old one with the values that are known to be others now: for pairs of which it is
+    not certain what the one leaves of the other, so that nothing is dropped."""
+    exchanged = with_values(old, new)
+    if exchanged is not None:
+        return _joined(new, [exchanged])
+    told, known = read(new), read(old)
+    over = told.ended or told.corrected or told.changed or told.negated != known.negated
+    return replaced(old, new) if over and len(clauses(old)) == 1 and known.short else _joined(new, [old])
+
+
+_LISTED = re.compile(r"\s*(?:[,，、;；]|\band\b|\bor\b|\bas well as\b|和|跟|以及|及|与)\s*", re.IGNORECASE)
+
+
+def _ends_a_part(old: str, new: str) -> bool:
+    """Whether a statement ends or denies only some of the things that the old one lists: the others still hold."""
+    told, known = read(new), read(old)
+    if not told.ended and told.negated == known.negated:
+        return False
+    items = [read(item).objects - told.concepts for item in _LISTED.split(old)]
+    items = [item for item in items if item]
+    if len(items) < 2 or not known.objects - told.words:
+        return False
+    touched = [bool(item & told.words) for item in items]
+    return any(touched) and not all(touched) and not told.one & known.one
 
 
 # Days and times of day: whoever moves the day says nothing of the hour, and the other way round.
@@ -62,6 +93,19 @@ _TIMES = (
     ),
 )
 _LEAD = r"(?:\b(?:at|on|every|from|the|first|second|third|last) )*"
+
+
+def _values_in_place(old: str, new: str) -> str | None:
+    """The old statement with the values that the new one gives; with the new one before it where that says more."""
+    text = None if read(new).ended else with_values(old, new)
+    if text is None:
+        return None
+    return text if _content_of(without_denials(old, new)) <= _content_of(text) else _joined(new, [text])
+
+
+def _content_of(text: str) -> frozenset[str]:
+    told = read(text)
+    return told.objects | told.numbers
 
 
 def _times_in_place(old: str, new: str) -> str | None:
@@ -105,7 +149,9 @@ def _denied_in_place(old: str, new: str) -> str | None:
             continue
         holds, denied = found["holds"].strip(), found["denied"].strip()
         place = re.search(rf"(?<![^\W{_CJK}]){re.escape(denied)}(?![^\W{_CJK}])", old, re.IGNORECASE)
-        if not place or not missing(_without(denied, old), holds):
+        if not place:
+            return _word_in_place(old, holds, denied)
+        if not missing(_without(denied, old), holds):
             return None  # the fact says all the rest as well
         before, after = old[: place.start()], old[place.end() :]
         value = _value(holds, before, after)
@@ -113,6 +159,16 @@ def _denied_in_place(old: str, new: str) -> str | None:
             text = before + value + after
             return text if not missing(holds, text) else _joined(holds, [text])
     return None
+
+
+def _word_in_place(old: str, holds: str, denied: str) -> str | None:
+    """Of "the right knee, not the left": the word before the noun that both have."""
+    word = re.sub(r"^(?:the|a|an) ", "", denied, flags=re.IGNORECASE)
+    then = re.search(rf"\b{re.escape(word)} (\w+)", old, re.IGNORECASE)
+    now = then and re.search(rf"\b(\w+) {re.escape(then[1])}\b", holds, re.IGNORECASE)
+    if not then or not now:
+        return None
+    return old[: then.start()] + now[1] + old[then.start() + len(word) :]
 
 
 def _value(holds: str, before: str, after: str) -> str | None:
@@ -173,34 +229,52 @@ def _content(pieces: Sequence[str]) -> list[str]:
     return list(read("".join(pieces)).sequence)
 
 
+def clauses(text: str) -> list[tuple[str, str]]:
+    """The clauses of a statement, each after what parts it from the one before."""
+    parts = _CLAUSES.split(text)
+    return [(before, clause) for before, clause in zip(["", *parts[1::2]], parts[::2], strict=True) if clause]
+
+
 def _by_clauses(old: str, new: str) -> str:
     """The new statement, followed by those clauses of the old one that it does not touch."""
-    parts = _CLAUSES.split(old)
-    clauses = [
-        (before, clause) for before, clause in zip(["", *parts[1::2]], parts[::2], strict=True) if clause
-    ]
+    parts = clauses(old)
     said = without_denials(old, new)
-    if len(clauses) < 2:
+    if len(parts) < 2:
         return said
-    shared = [_touched(c, new) for _, c in clauses]
+    topic = _topic(old, new)
+    shared = [_touched(clause, new, topic) for _, clause in parts]
     touched = shared.index(max(shared))
-    address = "home" in read(clauses[touched][1]).one
+    address = "home" in read(parts[touched][1]).one
     kept = [
         clause
-        for i, (before, clause) in enumerate(clauses)
+        for i, (before, clause) in enumerate(parts)
         if i != touched
         and not read(clause).one & read(new).one  # it too tells what there is only one of
         and missing(clause, new)
-        and not (before.strip() == "with" and read(clause).words & read(new).words)
+        and not (before.strip() == "with" and _other_company(clause, new))
         and not (address and i == touched + 1 and before.strip() == "," and not read(clause).concepts)
     ]
     return _joined(said, kept)
 
 
-def _touched(clause: str, new: str) -> float:
+def _other_company(clause: str, new: str) -> bool:
+    """Whether a statement, too, says with whom or what, and not just of the same."""
+    company = re.search(r"\bwith\b(.+)", new, re.IGNORECASE)
+    told, words = read(clause).words, read(new).words
+    return bool(told & words) and not (company and read(company[1]).objects <= told)
+
+
+def _topic(old: str, new: str) -> frozenset[str]:
+    """The words that both begin with: whom or what they are about, which tells no clause from another."""
+    a, b = read(old).sequence, read(new).sequence
+    return frozenset(x for x, _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+
+
+def _touched(clause: str, new: str, topic: frozenset[str]) -> float:
     """What share of a clause a statement speaks of."""
     part, told = read(clause), read(new)
-    return (len(part.words & told.words) + len(part.one & told.one)) / (len(part.words) or 1)
+    words = part.words - topic
+    return (len(words & told.words) + len(part.one & told.one)) / (len(words) or 1)
 
 
 def without_denials(old: str, new: str) -> str:

@@ -23,7 +23,7 @@ _CLAUSES = re.compile(rf"[;；，。]|,(?!\d)|{STOP}|\band\b|\bbut\b")
 _APOSTROPHES = frozenset("'’`ʼ")
 _KEPT = frozenset("#%@&*")  # C#, 50%, addresses: they tell things apart
 _DATED = re.compile(
-    r"^[a-z]*\d.*$|^(?:jan|feb|mar|march|apr|april|may|jun|june|jul|juli|aug|august|sep|septemb|oct|octob|nov|novemb"
+    r"^[a-z]*\d.*$|^(?:jan|feb|mar|march|apr|april|may|may_|jun|june|jul|juli|aug|august|sep|septemb|oct|octob|nov|novemb"
     r"|dec|decemb|monday|tuesday|wednesday|thursday|friday|saturday|sunday|januari|februari|am|pm|hour|minut|noon|hundr|thousand|million|last|next|ago|day|week|month|year)$"
     r"|^[一二三四五六七八九十年月日号点分半周百千万亿块元]$"
 )
@@ -104,10 +104,35 @@ class Evidence:
         return self.one | self.keyed | self.many
 
 
+# The month, which otherwise is taken for the verb.
+_IN_MAY = re.compile(
+    "|".join(
+        rf"(?<=\b{word} )may\b"
+        for word in [
+            "in",
+            "of",
+            "by",
+            "on",
+            "since",
+            "until",
+            "this",
+            "next",
+            "last",
+            "every",
+            "early",
+            "late",
+            "mid",
+        ]
+    )
+    + r"|(?<=\d )may\b|(?<=\dth )may\b|\bmay(?= \d)"
+)
+
+
 def normalised(text: str) -> str:
     """Case, width, punctuation and spacing removed: equal for texts that differ in nothing else."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     joined = " ".join("".join(_kept(folded, i) for i in range(len(folded))).split())
+    joined = _IN_MAY.sub("may_", joined)
     return re.sub(rf"(?<=[{CJK}]) | (?=[{CJK}])", "", joined)
 
 
@@ -133,7 +158,7 @@ def read(text: str) -> Evidence:
     return Evidence(
         sequence=tuple(_words(plain)),
         words=frozenset(_words(plain)),
-        one=_mentioned(plain, lexicon.ONE),
+        one=_mentioned(lexicon.UNCHANGED.sub(" ", plain), lexicon.ONE),
         keyed=_mentioned(plain, lexicon.KEYED),
         many=_mentioned(plain, lexicon.MANY),
         objects=frozenset(_words(_without_concepts(plain))),
@@ -221,6 +246,7 @@ def _others(plain: str) -> Iterator[str]:
     words = plain.split()
     begins = {w for i, w in enumerate(words[:4]) if i == 0 or words[i - 1] not in _TAKING_PART}
     start = re.sub(r"[和跟与给同陪带].{1,3}", "", plain[:8])
+    yield from lexicon.NUMBERED_CJK.findall(start)
     for word, other in lexicon.OTHERS.items():
         if {word, word + "s"} & begins if word.isascii() else word in start:
             yield other
@@ -228,6 +254,7 @@ def _others(plain: str) -> Iterator[str]:
 
 def _persons(plain: str) -> Iterator[str]:
     words = set(plain.split())
+    yield from lexicon.NUMBERED_CJK.findall(plain)
     for word, other in lexicon.OTHERS.items():
         if {word, word + "s"} & words if word.isascii() else word in plain:
             yield other
@@ -253,6 +280,27 @@ _KIN = "|".join(sorted((word for word in lexicon.OTHERS if word.isascii()), key=
 _INTRODUCED = re.compile(rf"\b(?:named|called|(?:{_KIN})(?: is| named| called)?) ([a-z]+)")
 _VERB = re.compile(r"^(?:is|was|are|were|has|had|will|can|does|did|[a-z]{2,}(?:s|ed))$")
 _ADVERBS = frozenset({"no", "longer", "now", "just", "still", "never", "recently", "currently", "also"})
+_LEADING = frozenset(
+    [
+        "since",
+        "after",
+        "before",
+        "from",
+        "until",
+        "till",
+        "when",
+        "while",
+        "as",
+        "on",
+        "in",
+        "at",
+        "by",
+        "for",
+        "with",
+        "because",
+        "during",
+    ]
+)
 _PRONOUNS = frozenset({"user", "i", "we", "it", "he", "she", "they", "there"})
 
 
@@ -263,9 +311,16 @@ def _subject(plain: str) -> frozenset[str]:
     ]
     while words and words[0] in _ADVERBS:
         words = words[1:]
-    if IS_CJK.search(plain) or not words or words[0] in _PRONOUNS or lexicon.PAST.search(" ".join(words)):
+    if (
+        IS_CJK.search(plain)
+        or not words
+        or words[0] in _PRONOUNS | _LEADING
+        or lexicon.PAST.search(" ".join(words))
+    ):
         return frozenset()
     for i, word in enumerate(words[:5]):
+        if i and words[i - 1] in lexicon.OTHERS:
+            continue  # "brother Luis" is a name, not a verb
         if _VERB.match(word) and not (i + 1 < len(words) and _VERB.match(words[i + 1]) and i == 0):
             return frozenset(_words(" ".join(words[:i])))
     return frozenset()

@@ -19,7 +19,7 @@ STOP = _words("""
     shall should can could may might must to of in on at by for with from as that this these those there
     here
     and or but so if then than also very really just quite too about into over up out per each every go goes going
-    away usually often always sometimes normally generally s t m re ve ll
+    away usually often always sometimes normally generally regularly frequently occasionally s t m re ve ll
     d im ive who which what when where how
 """)
 CJK_STOP = frozenset(
@@ -76,7 +76,8 @@ CORRECTION = re.compile(
     r"\b(?:actually|correction|in fact|spell?ed|spelt|mistaken?|wrong|i meant|to be exact|rather than|"
     r"misspell?ed|"
     r"misheard|misspoke|correct(?:ed|ly)?)\b"
-    r"|其实|更正|纠正|实际上|应该是|而是|说错|记错|写错|听错|准确地说|弄错|搞错|才对|正确"
+    r"|(?<!is)(?<!are)(?<!was)(?<!were)(?<!does)(?<!do)(?<!did)(?<!has)(?<!will) not (?:(?:the|on|in|at|a) )?\w+$"
+    r"|其实|更正|纠正|实际上|应该是|而是|说错|讲错|记错|写错|听错|准确地说|弄错|搞错|才对|正确"
 )
 ACHIEVED = re.compile(
     r"\b(?:approved|granted|arrived|delivered|confirmed|signed|bought|found|got|finished|completed|accepted|passed|submitted|graduated|published|launched|"
@@ -100,7 +101,8 @@ ROUGHLY = re.compile(
 DENIED = re.compile(
     r"\b(?:not|instead of|rather than|no longer|never|stopp?ed|quit|cancell?ed|without|dont|doesnt|"
     r"didnt|isnt|arent|"
-    r"cant|cannot|wont|sold|gave up|broke up with|switched from|moved from|changed from|from)\s+(.+?)"
+    r"cant|cannot|wont|sold|gave up|broke up with|switched from|moved from|changed from|"
+    r"(?<!away )(?<!different )from)\s+(.+?)"
     r"(?=\s+(?:but|to|any ?more|any longer|and|that)\b|$)"
     r"|(?:不是|而不是|不再|不去|不想|不|没有|没|戒掉|戒了|戒|取消了?|放弃了?|卖掉?了?|停止|从|由|把|"
     r"和(?=[^，,]{1,8}(?:分手|离婚)))"
@@ -111,9 +113,15 @@ PREFACE = re.compile(
     r"^(?:correction|actually|in fact|sorry|i was wrong|i misspoke(?: earlier)?|my mistake|my bad|"
     r"(?:no|well|oh)(?=[,，:：;；.。!！])|"
     r"更正(?:一下)?|纠正一下|其实|实际上|"
-    r"说错了|记错了|写错了|不对|抱歉|对了)"
-    r"[\s,，:：;；.。!！]+",
+    r"(?:之前|前面|刚才|上次)?(?:是?我)?(?:说|记|写|讲|搞|弄)错了|不对|抱歉|对了)"
+    r"[\s,，:：;；.。!！]+"
+    r"|^[^:：]{0,30}\b(?:wrong|mistake|mistaken|misspoke)\b[^:：]{0,20}[:：]\s*",
     re.IGNORECASE,
+)
+# A clause that says that something is as it was.
+UNCHANGED = re.compile(
+    r"\b(?:still|same)\b[^,;.]*\b(?:as before|unchanged|the same)\b|[^\s，,；;。]*(?:没有?变|没有?换|不变|照旧)"
+    r"|(?:人|还)+(?:是|住)?在[^\s，,；;。]*"
 )
 REMARKS_CJK = re.compile("现在|目前|如今|最近|刚刚?|已经|其实|开始|上个?[周月]|去年|今年")
 PREFACED = re.compile(r"^(?:其实|实际上|actually |in fact )", re.IGNORECASE)
@@ -163,12 +171,12 @@ ONE = {
     r"卖了?车|换了?车",
     "age": r"\b(?:years? old|year old|aged?|turn(?:ed|s))\b|岁",
     "birthday": r"\b(?:birthday|born on)\b|生日",
-    "baby": r"\b(?:pregnant|gave birth|expecting|newborn|baby)\b|怀孕|预产期|生了|生下|宝宝",
+    "baby": r"\b(?:pregnant|gave birth|expecting|newborn)\b|怀孕|预产期|生了|生下",
     "wakes": r"\b(?:wakes?|gets?|getting) up\b|起床",
     "earns": r"\b(?:earns?|salary|income|makes)\b|年薪|月薪|工资|收入",
     "studies": r"\b(?:major(?:s|ing)?|stud(?:y|ies|ying|ied)|degree|student|university|college|(?:high|"
     r"middle|primary|elementary) school|enrolled|graduated?|phd|dropped out)\b|学生|毕业|就读|高中|初中|"
-    r"大学|考上|专业|攻读|主修|读(?=.{1,6}(?:专业|系))",
+    r"大[一二三四](?!\w)|研[一二三](?!\w)|大学|考上|专业|攻读|主修|读(?=.{1,6}(?:专业|系))",
     "birthplace": r"\bborn(?! on)\b|出生(?!日|年)",
     "origin": r"\b(?:grew up|raised|comes from|hometown|native of|originally from)\b|老家在?|家乡|籍贯|长大",
     "smokes": r"\b(?:smok(?:es?|ing|er)|cigarettes?)\b|抽烟|吸烟|戒烟|烟",
@@ -215,10 +223,16 @@ OTHERS = {
     "老婆": "wife", "丈夫": "husband", "老公": "husband", "女友": "girlfriend", "女朋友": "girlfriend",
     "男友": "boyfriend", "男朋友": "boyfriend", "儿子": "son", "女儿": "daughter", "阿姨": "aunt",
     "姑姑": "aunt", "叔叔": "uncle", "舅舅": "uncle", "表哥": "cousin", "表弟": "cousin", "表姐": "cousin",
-    "表妹": "cousin", "奶奶": "grandmother", "外婆": "grandmother", "爷爷": "grandfather",
-    "外公": "grandfather", "老板": "boss", "同事": "colleague", "邻居": "neighbour", "朋友": "friend",
-    "室友": "roommate", "狗": "dog", "猫": "cat",
+    "表妹": "cousin", "奶奶": "father's mother", "外婆": "mother's mother", "姥姥": "mother's mother",
+    "爷爷": "father's father", "外公": "mother's father", "姥爷": "mother's father", "老板": "boss",
+    "同事": "colleague",
+    "邻居": "neighbour", "朋友": "friend", "室友": "roommate", "狗": "dog", "猫": "cat",
 }  # fmt: skip
+
+# One of several of a kind: the eldest brother, the second uncle.
+NUMBERED_CJK = re.compile(
+    r"[大二三四五小老]?[大二三四五小老表堂](?:舅|姨|姑|叔|伯|哥|姐|弟|妹|儿子|女儿|嫂|婶|爷)"
+)
 
 # Different words for one thing, by stem: what a paraphrase commonly swaps.
 # Of an allergy, this is no denial.

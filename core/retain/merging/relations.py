@@ -12,6 +12,9 @@ import re
 from .data import Relation, Verdict
 from .evidence import Evidence, dated, normalised, read
 from .rules import ANY_LENGTH, OF_SHORT, apart, covered, in_order, shared_objects, side_by_side, told_apart
+from .values import revalued
+
+REVALUED = "gives another value of the same"
 
 
 def near_duplicate(a: str, b: str) -> bool:
@@ -32,6 +35,8 @@ def judged(fact: str, memory: str) -> Verdict | None:
     if near_duplicate(fact, memory):
         return Verdict("same", "already known")
     new, old = read(fact), read(memory)
+    if revalued(memory, fact):
+        return Verdict("contradicts", REVALUED, 2.5 if new.short and old.short else 1.5)
     rules = (*ANY_LENGTH, *OF_SHORT) if new.short and old.short else (*ANY_LENGTH, apart)
     verdicts = (rule(new, old) for rule in rules)
     verdict = next((verdict for verdict in verdicts if verdict is not None), None)
@@ -47,7 +52,7 @@ def judged(fact: str, memory: str) -> Verdict | None:
 
 
 # Words that only deny. "Without" and "can't" are none: they say how, and what somebody is able to.
-_DENIALS = frozenset("不没无非别再并有") | {
+DENIALS = frozenset("不没无非别再并有") | {
     *("not", "never", "no", "dont", "doesnt", "didnt", "isnt", "arent", "wasnt", "longer", "anymore"),
 }
 
@@ -67,7 +72,7 @@ def _narrows(fact: str, new: Evidence, old: Evidence) -> bool:
         return False
     denying, denied = (new, old) if new.negated else (old, new)
     apart = denying.concepts and denied.concepts and not denying.concepts & denied.concepts
-    return bool(apart or denying.words - denied.words - _DENIALS)
+    return bool(apart or denying.words - denied.words - DENIALS)
 
 
 def _may_be_both(new: Evidence, old: Evidence) -> bool:

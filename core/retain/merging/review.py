@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .composing import extended, replaced
+from .answers import TAKEN_TOGETHER
+from .composing import extended, replaced, revised
 from .data import Decision, Decisions, Neighbour, NewFact, Relation, Verdict
 from .evidence import dated, missing, normalised, read
-from .relations import judged, near_duplicate
+from .relations import REVALUED, judged, near_duplicate
 from .rules import speaks_of_change
 
 # Where code cannot tell, the memory that is meant shares at least 0.33 of its words in all of the cases, or a
@@ -17,6 +19,8 @@ from .rules import speaks_of_change
 NEAR_WORDS = 0.3
 NEAR_WORDS_LONG = 0.5  # of long statements, which share words by chance
 NEAR_COSINE = 0.75
+# Of facts that one named person told: with a word in common, and without.
+ALIKE, VERY_ALIKE = 0.6, 0.7
 # Below it, statements without a word in common hardly ever have to do with each other (bundled embedder).
 REMOTE_COSINE = 0.2
 
@@ -47,14 +51,27 @@ def judgements(fact: NewFact) -> tuple[list[Judgement], list[Neighbour]]:
 
 def told_by_words(fact: NewFact, neighbour: Neighbour) -> Verdict | None:
     """How a fact stands to a memory, as far as their words and speakers tell; None where a model is to be asked."""
-    verdict = judged(fact.text, neighbour.memory.text)
+    verdict = judged(*bare(fact, neighbour))
     if verdict and verdict.relation == "same":
         return verdict
     if said_by_others(fact, neighbour):
         return Verdict("different", "said by someone else")
     if not akin(fact, neighbour):
-        return Verdict("different", "they share little but whom they are about")
+        if verdict and (verdict.relation == "less" or verdict.reason == REVALUED):
+            return verdict
+        return None if may_be_akin(fact, neighbour) else Verdict("different", "they share little but a name")
     return verdict
+
+
+def bare(fact: NewFact, neighbour: Neighbour) -> tuple[str, str]:
+    """The texts of a fact and of a memory. What one named person told of themselves begins with their name, which
+    tells nothing of whether two such statements belong together: it is left out."""
+    texts = fact.text, neighbour.memory.text
+    if len(fact.speakers) != 1 or fact.speakers != neighbour.memory.speakers:
+        return texts
+    name = re.compile(rf"{re.escape(fact.speakers[0])}(?:['’]s)?(?! and\b|[和跟与、])\s*", re.IGNORECASE)
+    told, known = (text[found.end() :] if (found := name.match(text)) else "" for text in texts)
+    return (told[:1].upper() + told[1:], known[:1].upper() + known[1:]) if told and known else texts
 
 
 def said_by_others(fact: NewFact, neighbour: Neighbour) -> bool:
@@ -72,7 +89,7 @@ def akin(fact: NewFact, neighbour: Neighbour) -> bool:
     """
     if not (fact.speakers and neighbour.memory.speakers):
         return True
-    new, old = read(fact.text), read(neighbour.memory.text)
+    new, old = map(read, bare(fact, neighbour))
     if (new.one | new.keyed) & (old.one | old.keyed):
         return True
     told, known = _told(fact, neighbour)
@@ -80,6 +97,12 @@ def akin(fact: NewFact, neighbour: Neighbour) -> bool:
     return 2 * len(shared) >= min(len(told), len(known)) and (
         len(shared) >= 2 or (bool(told) and told == known)
     )
+
+
+def may_be_akin(fact: NewFact, neighbour: Neighbour) -> bool:
+    """Whether a model is asked about two such facts all the same, and believed where it calls them the same."""
+    told, known = _told(fact, neighbour)
+    return neighbour.similarity >= (ALIKE if told & known else VERY_ALIKE)
 
 
 def _told(fact: NewFact, neighbour: Neighbour) -> tuple[frozenset[str], frozenset[str]]:
@@ -98,7 +121,7 @@ def replaces(fact: NewFact, neighbour: Neighbour) -> bool:
     what speaks of a change, denies, or tells what there is one of: two parades in a year are two."""
     if not (fact.speakers and neighbour.memory.speakers):
         return True
-    new, old = read(fact.text), read(neighbour.memory.text)
+    new, old = map(read, bare(fact, neighbour))
     told, known = _told(fact, neighbour)
     if (new.one | new.keyed) & (old.one | old.keyed):
         return True
@@ -125,7 +148,7 @@ def nearest(fact: NewFact, among: Sequence[Neighbour]) -> Neighbour | None:
     """The memory that a fact is most likely to be about: by cosine and by the share of words in common."""
 
     def closeness(neighbour: Neighbour) -> float:
-        new, old = read(fact.text), read(neighbour.memory.text)
+        new, old = map(read, bare(fact, neighbour))
         smaller = min(len(new.objects), len(old.objects)) or 1
         return neighbour.similarity + len(new.objects & old.objects) / smaller
 
@@ -155,6 +178,13 @@ def conclude(fact: NewFact, told: Iterable[Judgement]) -> tuple[Decision, ...]:
     return added(fact, "nothing known says this or contradicts it")
 
 
+def drops_more(fact: str, memory: str, text: str) -> bool:
+    """Whether a correction, which puts one value right, would cost a memory several names or numbers."""
+    told, known, after = read(fact), read(memory), read(text)
+    dropped = (known.names | known.numbers) - after.words - after.names - after.numbers - told.denied
+    return told.corrected and len(dropped) > 1
+
+
 def _strength(judgement: Judgement) -> tuple[float, float]:
     return judgement.verdict.weight, judgement.neighbour.similarity
 
@@ -164,7 +194,11 @@ def _decision(fact: NewFact, judgement: Judgement) -> Decision:
     if verdict.relation in ("same", "less"):
         return Decision("NOOP", fact.text, memory, verdict.reason)
     compose = replaced if verdict.relation == "contradicts" else extended
+    if verdict.reason == TAKEN_TOGETHER and compose is replaced:
+        compose = revised
     text = judgement.text or compose(memory.text, fact.text)
+    if verdict.relation == "contradicts" and drops_more(fact.text, memory.text, text):
+        text = extended(memory.text, fact.text)
     return Decision("UPDATE", text, memory, verdict.reason)
 
 

@@ -58,10 +58,31 @@ def places(new: Evidence, old: Evidence) -> int:
     return len(words) if not all(map(dated, words)) else min(len(words), 1)
 
 
+def another_inside(new: Evidence, old: Evidence) -> bool:
+    """Whether they say the same before and after other words: "the app for Acme is due" and "… for Orion is due"."""
+    steps = SequenceMatcher(None, old.sequence, new.sequence, autojunk=False).get_opcodes()
+    for (before, *_), (tag, i, j, k, m), (after, *_) in zip(steps, steps[1:], steps[2:], strict=False):
+        exchanged = not dated(old.sequence[i:j]) and not dated(new.sequence[k:m])
+        if (before, tag, after) == ("equal", "replace", "equal") and exchanged:
+            return True
+    return False
+
+
 def speaks_of_change(new: Evidence, old: Evidence) -> bool:
     """Whether the fact itself says that something is other than it was or was thought to be."""
-    told = new.changed or new.replaced or new.ended or new.corrected or bool(new.denied & old.words)
-    return told or new.negated != old.negated or (old.intended and new.achieved)
+    changed = (new.changed and not old.changed) or (new.replaced and not old.replaced)
+    denied = new.denied & old.words
+    told = (
+        changed
+        or new.ended
+        or new.corrected
+        or (bool(denied) and (not new.chinese or new.denied <= old.words))
+    )
+    turned = new.turned | old.turned
+    denies = new.negated != old.negated and (
+        not turned or bool(turned & new.words & old.words) or new.chinese
+    )
+    return told or denies or (old.intended and new.achieved)
 
 
 def side_by_side(new: Evidence, old: Evidence) -> bool:
@@ -102,9 +123,9 @@ def _elsewhere(new: Evidence, old: Evidence) -> Verdict | None:
         return None
     if new.subject and old.subject and new.subject <= old.words and old.subject <= new.words:
         return None  # "Melanie is married to Josh", "Josh is Melanie's husband"
-    if new.owner and old.owner and new.owner not in old.owner and old.owner not in new.owner:
+    if new.owner and old.owner and new.owner not in old.plain and old.owner not in new.plain:
         return someone_else
-    if new.subject - old.subject and old.subject - new.subject:
+    if new.subject - old.words and old.subject - new.subject:
         return someone_else
     if new.others == old.others or ("partner" in new.one and "partner" in old.one) or _names_in(new, old):
         return None
@@ -170,6 +191,10 @@ def _reversed(new: Evidence, old: Evidence) -> Verdict | None:
 def _contained(new: Evidence, old: Evidence) -> Verdict | None:
     if new.corrected or told_apart(new, old) or not in_order(new, old):
         return None
+    if new.words <= new.names:
+        return None  # it tells nothing but whom it is about
+    if new.words and new.words <= old.words and new.numbers <= old.numbers and new.status:
+        return Verdict("less", "already known in more detail")
     if (new.status and old.status and new.status != old.status) or (old.intended and not new.intended):
         return None
     if new.status & old.status and not new.objects:
@@ -282,6 +307,9 @@ def _keyed(new: Evidence, old: Evidence) -> Verdict | None:
         return Verdict("different", "one of another name")
     if not new.keyed & old.keyed and old.many - new.many:
         return None
+    only = new.objects - old.words, old.objects - new.words
+    if keys == {"date"} and not any(map(dated, only)) and not speaks_of_change(new, old):
+        return None  # two appointments
     copular = new.copular and old.copular
     replaces = new.corrected or new.replaced or (new.changed and (copular or covered(shared, old, 0.6)))
     if not keys and new.chinese and not old.copular:

@@ -22,8 +22,10 @@ from .review import (
     Judgement,
     added,
     akin,
+    bare,
     conclude,
     judgements,
+    may_be_akin,
     nearest,
     repeated,
     repeats,
@@ -96,7 +98,13 @@ class PairByPair(_Strategy):
             if isinstance(answer, ModelReplyError):
                 decided |= _unread({i: facts[i]}, answer)
             else:
-                verdict = weighed(answer, facts[i].text, neighbour.memory.text, neighbour.similarity)
+                verdict = weighed(
+                    answer,
+                    *bare(facts[i], neighbour),
+                    neighbour.similarity,
+                    named=bool(facts[i].speakers and neighbour.memory.speakers),
+                    akin=akin(facts[i], neighbour),
+                )
                 if verdict.relation == "contradicts" and not replaces(facts[i], neighbour):
                     verdict = Verdict("different", "both may hold")
                 decided[i] = conclude(facts[i], [Judgement(neighbour, verdict)])
@@ -175,7 +183,7 @@ def _settled(fact: NewFact) -> list[Judgement]:
     told = []
     for neighbour in fact.neighbours:
         verdict = told_by_words(fact, neighbour)
-        if verdict and settled(verdict, fact.text, neighbour.memory.text):
+        if verdict and settled(verdict, *bare(fact, neighbour)):
             told.append(Judgement(neighbour, verdict))
     return told
 
@@ -183,8 +191,12 @@ def _settled(fact: NewFact) -> list[Judgement]:
 def _doubtful(fact: NewFact) -> Neighbour | None:
     """The memory that a fact is most likely to be about, where a model has to say how it stands to it."""
     certain = {judgement.neighbour.memory.id for judgement in _settled(fact)}
-    apart = {n.memory.id for n in fact.neighbours if said_by_others(fact, n) or not akin(fact, n)}
+    apart = {n.memory.id for n in fact.neighbours if said_by_others(fact, n) or not _worth_asking(fact, n)}
     return nearest(fact, [n for n in fact.neighbours if n.memory.id not in certain | apart])
+
+
+def _worth_asking(fact: NewFact, neighbour: Neighbour) -> bool:
+    return akin(fact, neighbour) or may_be_akin(fact, neighbour)
 
 
 def _pair(fact: NewFact, neighbour: Neighbour) -> Question:

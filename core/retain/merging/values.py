@@ -1,0 +1,252 @@
+"""Values that a statement gives: times, days, dates, sums of money, numbers with what they count.
+
+Two statements that speak of one thing and differ in such a value contradict each other, however much else one of
+them tells, and the memory is brought up to date by exchanging just that value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..lexical import terms
+from . import lexicon
+from .evidence import CJK, IS_CJK, normalised, read
+from .rules import another_inside
+
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)"
+)
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+_HAN = "零一二三四五六七八九十两"
+_NUMBER = r"\d+(?:[.,]\d+)*"
+_WRITTEN = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+# The first that applies, from left to right. `count` is a number with the word for what it counts.
+_VALUE = re.compile(
+    rf"""
+      (?P<time>\b\d{{1,2}}[:：]\d{{2}}(?:\s?[ap]\.?m\b\.?)?|\b\d{{1,2}}\s?[ap]\.?m\b\.?|\b(?:noon|midnight)\b
+        |(?:凌晨|清晨|早上|上午|中午|下午|傍晚|晚上)?(?:\d{{1,2}}|[{_HAN}]{{1,3}})点(?:半|钟|(?:\d{{1,2}}|[{_HAN}]{{1,3}})分)?)
+    | (?P<money>[£$€¥￥]\s?{_NUMBER}(?:\s?(?:k|million|m)\b)?|\b{_NUMBER}\s?(?:dollars|euros?|pounds|yuan|bucks)\b
+        |(?:{_NUMBER}|[{_HAN}百千万]+)(?:万)?(?:元|块|美元|欧元|英镑))
+    | (?P<date>\b\d{{4}}-\d{{2}}(?:-\d{{2}})?\b
+        |\b{_DAY}\s(?:of\s)?{_MONTH}\b(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s{_DAY}\b(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s\d{{4}}\b
+        |\b(?:in|on|until|by|since|from|every)\s{_MONTH}\b(?!,?\s\d)
+        |(?:\d{{4}}年)?(?:\d{{1,2}}|[{_HAN}]{{1,2}})月(?:(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号])?|\d{{4}}年|\b(?:19|20)\d\d\b)
+    | (?P<monthday>(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号](?!楼|线|馆|店|院|桌|机))
+    | (?P<weekday>\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|(?:周|星期|礼拜)[一二三四五六日天])
+    | (?P<version>(?<=\s)(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)*\b(?![:%-]|\s(?:of\s)?{_MONTH}\b|\s?[ap]\.?m\b))
+    | (?P<count>(?<![\w.-])(?:{_NUMBER}|{_WRITTEN})(?:\s?%|[\s-]?(?:[a-zµ]+))|(?:{_NUMBER}|[{_HAN}百千]+)[%{CJK}])
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_LEAD = re.compile(r"^(?:in|on|until|by|since|from|every)\s", re.IGNORECASE)
+_COUNTED = re.compile(rf"^({_NUMBER}|{_WRITTEN}|[{_HAN}百千]+)[\s-]?(.+)$", re.IGNORECASE)
+_DIGITS = {word: str(n) for n, word in enumerate(_WRITTEN.split("|"), 1)} | {
+    **{c: str(n) for n, c in enumerate("零一二三四五六七八九十")},
+    "两": "2",
+}
+_NO_UNIT = frozenset(
+    [
+        "of",
+        "in",
+        "on",
+        "at",
+        "to",
+        "and",
+        "or",
+        "the",
+        "a",
+        "is",
+        "are",
+        "was",
+        "were",
+        "for",
+        "with",
+        "from",
+        "by",
+        "not",
+        "but",
+        "that",
+    ]
+)
+_ORDINAL_CJK = frozenset("第初")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """kind: what may take its place; start / end: where it stands in the text."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def plain(self) -> str:
+        if self.kind == "weekday":
+            return normalised(self.text).removesuffix("s")
+        return " ".join(_DIGITS.get(word, word) for word in normalised(self.text).split())
+
+
+@lru_cache(maxsize=4096)
+def values(text: str) -> tuple[Value, ...]:
+    """The values in `text`, in order."""
+    return tuple(_found(text))
+
+
+def _found(text: str) -> Iterator[Value]:
+    for match in _VALUE.finditer(text):
+        kind, start, found = str(match.lastgroup), match.start(), match[0]
+        lead = _LEAD.match(found) if kind == "date" else None
+        if lead:
+            start, found = start + lead.end(), found[lead.end() :]
+        if kind == "version":
+            name, _, found = found.rpartition(" ")
+            kind, start = f"version {name.casefold()}", match.end() - len(found)
+        if kind == "count":
+            counted = _COUNTED.match(found)
+            if (
+                counted is None
+                or found[0] == "一"
+                or counted[2].casefold() in _NO_UNIT
+                or text[start - 1 : start] in _ORDINAL_CJK
+            ):
+                continue
+            kind = f"count {_unit(counted[2])}"
+            found = counted[1] if not IS_CJK.search(counted[2]) else found
+        yield Value(kind, found, start, start + len(found))
+
+
+def _unit(word: str) -> str:
+    stems = terms(word) if word.isalpha() and word.isascii() else []
+    return stems[0] if stems else word
+
+
+def covers_dates(old: str, new: str) -> frozenset[str]:
+    """The words of those dates of `new` that `old` gives as exactly or more so: "January 2024" of 2024-01-12."""
+    known = [_calendar(value.text) for value in values(old) if value.kind == "date"]
+    words: set[str] = set()
+    for value in values(new):
+        if value.kind == "date" and any(_within(exact, _calendar(value.text)) for exact in known):
+            words |= read(value.text).words | read(value.text).numbers | set(normalised(value.text).split())
+    return frozenset(words)
+
+
+_Calendar = tuple[int | None, int | None, int | None]
+
+
+def _calendar(text: str) -> _Calendar:
+    """Year, month and day, as far as they are given."""
+    plain = text.casefold()
+    iso = re.fullmatch(r"(\d{4})-(\d{2})(?:-(\d{2}))?", plain)
+    if iso:
+        return int(iso[1]), int(iso[2]), int(iso[3]) if iso[3] else None
+    year = re.search(r"(\d{4})", plain)
+    named = next((n for n, name in enumerate(_MONTHS, 1) if re.search(rf"\b{name}", plain)), None)
+    month = re.search(r"(\d{1,2})月", plain)
+    day = re.search(r"(?<!\d)(\d{1,2})(?:[日号]|(?:st|nd|rd|th)?\b(?!月))", plain)
+    return (
+        int(year[1]) if year else None,
+        int(month[1]) if month else named,
+        int(day[1]) if day else None,
+    )
+
+
+def _within(exact: _Calendar, vague: _Calendar) -> bool:
+    pairs = list(zip(exact, vague, strict=True))
+    return any(b is not None for _, b in pairs) and all(b is None or a == b for a, b in pairs)
+
+
+def same_occasion(old: str, new: str) -> bool:
+    """Whether both name the same day, or the same month of a year."""
+    known = [_calendar(value.text) for value in values(old) if value.kind == "date"]
+    told = [_calendar(value.text) for value in values(new) if value.kind == "date"]
+    return any(
+        None not in (a[0] and b[0], a[1] and b[1]) and (_within(a, b) or _within(b, a))
+        for a in known
+        for b in told
+    )
+
+
+def on_other_days(old: str, new: str) -> bool:
+    """Whether both name days, and none the same."""
+    dated = all(any(value.kind == "date" for value in values(text)) for text in (old, new))
+    return dated and not same_occasion(old, new)
+
+
+def exchanged(old: str, new: str) -> list[tuple[Value, Value]]:
+    """The values of `old` in whose place `new` gives another one of the same kind; none where it is not clear
+    which is meant."""
+    pairs = []
+    for kind in dict.fromkeys(value.kind for value in values(new)):
+        now = [value for value in values(new) if value.kind == kind]
+        then = [value for value in values(old) if value.kind == kind]
+        if not then or {value.plain for value in now} <= {value.plain for value in then}:
+            continue
+        if len(now) != 1 or len(then) != 1:
+            return []
+        if _within(_calendar(then[0].text), _calendar(now[0].text)) and kind == "date":
+            continue
+        pairs.append((then[0], now[0]))
+    return pairs
+
+
+def revalued(old: str, new: str) -> bool:
+    """Whether `new` gives another value of what `old` is about, and says little else of something else."""
+    pairs = exchanged(old, new)
+    if not pairs:
+        return False
+    told, known = read(new), read(old)
+    if told.negated != known.negated or told.ended or told.others - known.persons:
+        return False
+    if known.past and not (told.corrected or told.changed):
+        return False  # of events there can be another
+    rest = read(_without_values(new))
+    about = rest.objects or rest.words
+    unknown = about - known.words
+    if not about - unknown or 3 * len(unknown) > len(about) or rest.names - known.words - known.names:
+        return False
+    if another_inside(told, known):
+        return False
+    return begins_with_known(_without_values(new), old)
+
+
+def _of_one_thing(old: str, new: str) -> bool:
+    told, known = read(_without_values(new)), read(_without_values(old))
+    shared = told.objects & known.objects
+    return bool(told.names & known.names) or len(shared) >= (3 if told.chinese else 2)
+
+
+def begins_with_known(new: str, old: str) -> bool:
+    """Whether what a statement begins with, its subject or its topic, is named in the other."""
+    told, known = read(new), read(old)
+    if not told.chinese:
+        return told.subject <= known.words | known.names
+    plain = lexicon.REMARKS_CJK.sub("", told.plain)
+    start = re.match(rf"[^{CJK}]*([{CJK}]{{2}}|[^\s{CJK}]+)", plain)
+    return start is not None and start[1] in known.plain
+
+
+def with_values(old: str, new: str) -> str | None:
+    """`old` with the values of `new` in the place of its own, where they are exchanged and it is clear that both
+    speak of one thing: a name or several words are in both, or the fact says nothing else."""
+    pairs = exchanged(old, new)
+    if not pairs or not (_of_one_thing(old, new) or revalued(old, new)):
+        return None
+    text = old
+    for then, now in sorted(pairs, key=lambda pair: -pair[0].start):
+        text = text[: then.start] + now.text + text[then.end :]
+    return text
+
+
+def _without_values(text: str) -> str:
+    bare = text
+    for value in reversed(values(text)):
+        bare = f"{bare[: value.start]} {bare[value.end :]}"
+    bare = bare.strip()
+    bare = bare[:1].lower() + bare[1:]
+    return lexicon.CHANGE.sub(" ", lexicon.CORRECTION.sub(" ", lexicon.PREFACE.sub("", bare)))

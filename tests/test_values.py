@@ -1,0 +1,100 @@
+"""Values in statements, and what is made of them when a memory meets a newer fact."""
+
+from __future__ import annotations
+
+import pytest
+
+from retain.merging.composing import replaced, revised
+from retain.merging.likelihood import likelihood
+from retain.merging.values import (
+    covers_dates,
+    exchanged,
+    on_other_days,
+    revalued,
+    same_occasion,
+    values,
+    with_values,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Nightly builds start at 04:30 on Mondays", [("time", "04:30"), ("weekday", "Mondays")]),
+        ("Rent is £1,015 a month", [("money", "£1,015")]),
+        ("Flies on 14 May and back in June", [("date", "14 May"), ("date", "June")]),
+        ("Born on 1987-05-12", [("date", "1987-05-12")]),
+        ("The admin panel uses React 17 with TypeScript", [("version react", "17")]),
+        ("Has two sons", [("count son", "two")]),
+        ("房贷每月20号扣款", [("monthday", "20号")]),
+        ("团队例会每周一上午十点开", [("weekday", "周一"), ("time", "上午十点")]),
+        ("密码每90天换一次", [("count 天", "90天")]),
+        ("Likes tea", []),
+    ],
+)
+def test_values_are_found_with_their_kinds(text: str, found: list[tuple[str, str]]) -> None:
+    assert [(value.kind, value.text) for value in values(text)] == found
+    assert all(text[value.start : value.end] == value.text for value in values(text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "after"),
+    [
+        (
+            "Nightly builds start at 02:00 on Jenkins and post to #build-status",
+            "Nightly builds start at 04:30",
+            "Nightly builds start at 04:30 on Jenkins and post to #build-status",
+        ),
+        (
+            "Rents a one-bedroom flat on Castle Street for £940 a month",
+            "Rent for the Castle Street flat is £1,015 a month",
+            "Rents a one-bedroom flat on Castle Street for £1,015 a month",
+        ),
+        ("建行房贷每月20号扣款，还剩11年", "房贷的扣款日是每月18号", "建行房贷每月18号扣款，还剩11年"),
+    ],
+)
+def test_a_value_is_exchanged_and_all_else_is_kept(old: str, new: str, after: str) -> None:
+    assert with_values(old, new) == after
+    assert after in replaced(old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("测试环境的数据库密码每30天换一次", "生产环境的数据库密码每90天换一次"),
+        ("给客户远航做的小程序5月底上线", "给客户晨光做的小程序7月初上线"),
+        ("Pays £20 for Netflix", "Pays £12 for parking"),
+        ("Ran a marathon in June 2018", "Ran a marathon in May 2021"),
+        ("John's sister got engaged in March 2023", "John's cousin got engaged in June 2023"),
+        ("Dentist appointment on 4 March at 8:15", "Appointment with the dermatologist on 6 March at 8:15"),
+    ],
+)
+def test_a_value_of_something_else_changes_none(old: str, new: str) -> None:
+    assert not revalued(old, new)
+
+
+def test_values_that_may_belong_to_either_of_two_are_not_exchanged() -> None:
+    assert exchanged("Works from 9:00 to 17:00", "Works from 10:00") == []
+
+
+def test_dates_are_compared_as_exactly_as_both_give_them() -> None:
+    assert covers_dates("Had surgery on 2024-01-12", "Had surgery in January 2024") == {
+        "januari",
+        "2024",
+        "january",
+    }
+    assert not covers_dates("Had surgery in January 2024", "Had surgery in March 2024")
+    assert same_occasion("Saw a band on 2023-07-08", "It rained on 8 July 2023")
+    assert not same_occasion("Saw a band in July", "It rained on 8 July 2023")
+    assert on_other_days("去年2019年3月去了大理", "2020年10月去了丽江")
+
+
+def test_where_it_is_not_clear_what_holds_both_are_kept() -> None:
+    old = "Lives with two cats, plays the tuba"
+    assert revised(old, "Gave a tuba concert") == f"Gave a tuba concert; {old}"
+
+
+def test_signals_are_weighed_together() -> None:
+    same = likelihood("changes", "The vet said Rex is fat", "Has a dog named Rex", 0.7)
+    apart = likelihood("changes", "Ran a race in May 2021", "Went to a fair in June 2018", 0.3)
+    assert 0 < apart < 0.5 < same < 1
