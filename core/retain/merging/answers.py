@@ -113,9 +113,12 @@ def _takes_its_place(fact: str, memory: str) -> bool:
     shared = len(shared_objects(new, old) - DENIALS)
     if new.others - old.persons and not (new.one & old.one):
         return False
-    if new.corrected or (new.turned | old.turned) & (new.words & old.words) - DENIALS:
-        return True
     if old.intended and (new.achieved or new.changed or new.past) and shared:
+        return True
+    gives_first = bool(values(fact)) and not {v.kind for v in values(fact)} & {v.kind for v in values(memory)}
+    if gives_first and not (new.corrected or new.ended or new.turned or old.negated):
+        return False  # a value where there was none: nothing has to go for it
+    if new.corrected or (new.turned | old.turned) & (new.words & old.words) - DENIALS:
         return True
     if speaks_of_change(new, old) and 3 * shared >= min(len(new.objects), len(old.objects)):
         return True
@@ -133,6 +136,7 @@ def _takes_its_place(fact: str, memory: str) -> bool:
 def _of_others(new: Evidence, old: Evidence) -> bool:
     """Whether two statements are about two people."""
     apart = bool(new.others and old.others) and new.others.isdisjoint(old.persons)
+    apart = apart and not (new.corrected and new.denied & old.words)
     return apart and "partner" not in new.one & old.one
 
 
@@ -274,6 +278,8 @@ def _same(new: Evidence, old: Evidence, known_dates: frozenset[str]) -> Verdict:
         return Verdict("different", "both may hold")
     told = new.objects - known_dates
     mostly_new = 2 * len(told - old.words) >= len(told) > 0
+    if 2 * len(new.words) <= len(old.words) and told & old.words and not exact:
+        mostly_new = False  # short and vague beside a memory that tells much
     if mostly_new and not (new.short and old.short):
         return Verdict("different", "both may hold")
     unknown = len(told - old.words) > (UNKNOWN_CHINESE if new.chinese else UNKNOWN)

@@ -48,6 +48,7 @@ def replaced(old: str, new: str) -> str:
     """The new statement, with all that the old one says besides what it changes."""
     if _ends_a_part(old, new):
         return _joined(new, [old])
+    new = _introduced_again(old, new)
     places = (_denied_in_place, _values_in_place, _times_in_place, _value_in_place)
     text = next((text for place in places if (text := place(old, new))), None) or _by_clauses(old, new)
     return _joined(text, _times_left(old, new, text))
@@ -67,16 +68,43 @@ def revised(old: str, new: str) -> str:
 _LISTED = re.compile(r"\s*(?:[,，、;；]|\band\b|\bor\b|\bas well as\b|和|跟|以及|及|与)\s*", re.IGNORECASE)
 
 
+_DENIED_CJK = re.compile(r"(?:不再|不|没有?|停|取消)(.{3,}?)了?$")
+_KIN_FIRST = re.compile(rf"^((?:{'|'.join(word for word in lexicon.OTHERS)}) ?)(.+)$", re.IGNORECASE)
+
+
+def _introduced_again(old: str, new: str) -> str:
+    """The new statement with whom it is about called what the old one calls them: "Sister Nadia", not "Nadia"."""
+    found = _KIN_FIRST.match(old)
+    name = found and re.match(r"[A-Z][\w'-]*|[\u4e00-\u9fff]{2}", found[2])
+    told = read(new)
+    if (
+        not found
+        or not name
+        or not new.startswith(name[0])
+        or told.corrected
+        or told.denied & read(found[1]).words
+    ):
+        return new
+    return found[1] + new
+
+
 def _ends_a_part(old: str, new: str) -> bool:
     """Whether a statement ends or denies only some of the things that the old one lists: the others still hold."""
     told, known = read(new), read(old)
-    if not told.ended and told.negated == known.negated:
+    if told.corrected or (not told.ended and told.negated == known.negated):
         return False
     items = [read(item).objects - told.concepts for item in _LISTED.split(old)]
     items = [item for item in items if item]
     if len(items) < 2 or not known.objects - told.words:
         return False
     touched = [bool(item & told.words) for item in items]
+    if told.chinese and (denied := _DENIED_CJK.search(new)):
+        about = read(denied[1]).pairs
+        touched = [
+            bool(read(item).pairs & about)
+            for item in _LISTED.split(old)
+            if read(item).objects - told.concepts
+        ]
     return any(touched) and not all(touched) and not told.one & known.one
 
 

@@ -123,7 +123,7 @@ UNCHANGED = re.compile(
     r"\b(?:still|same)\b[^,;.]*\b(?:as before|unchanged|the same)\b|[^\s，,；;。]*(?:没有?变|没有?换|不变|照旧)"
     r"|(?:人|还)+(?:是|住)?在[^\s，,；;。]*"
 )
-REMARKS_CJK = re.compile("现在|目前|如今|最近|刚刚?|已经|其实|开始|上个?[周月]|去年|今年")
+REMARKS_CJK = re.compile("现在|目前|如今|最近|刚刚?|已经|其实|开始|[上下]个?[周月]|明年|去年|今年")
 PREFACED = re.compile(r"^(?:其实|实际上|actually |in fact )", re.IGNORECASE)
 
 # Concepts whose words are their values: another word is another value.
@@ -228,6 +228,36 @@ OTHERS = {
     "同事": "colleague",
     "邻居": "neighbour", "朋友": "friend", "室友": "roommate", "狗": "dog", "猫": "cat",
 }  # fmt: skip
+
+# What a favourite is one of.
+FAVOURITE = re.compile(r"\bfavou?rite (\w+)|最(?:喜欢|爱)的?(\w{1,4}?)是|最(?:喜欢|爱)的(\w{2})$")
+
+# Whoever has none of a kind, and what shows that there is one now.
+NONE_OF = (
+    (
+        re.compile(r"\b(?:no|any) pets?\b|没有?(?:养)?宠物|不养宠物"),
+        re.compile(
+            r"\b(?:adopted|has|have|got|bought|keeps?|owns?)\b.*\b(?:dog|puppy|cat|kitten|hamster|rabbit|bird|parrot"
+            r"|budgie|fish|turtle|tortoise|snake|lizard|guinea pig|hens?|horse|pony|greyhound|labrador)s?\b"
+            r"|(?:养|领养|买)了?.*(?:狗|猫|鸟|鱼|兔|仓鼠|龟)"
+        ),
+    ),
+    (
+        re.compile(r"\b(?:no|any) (?:kids|children)\b|\bchildless\b|没有?(?:孩子|小孩|子女)|无子女"),
+        re.compile(
+            r"\b(?:became|is|are|was) (?:now )?(?:a |the )?(?:father|mother|dad|mum|mom|parent)s?\b"
+            r"|\b(?:son|daughter|twins|baby)\b.*\bborn\b|\bgave birth\b|"
+            r"\bhas (?:a|an|two|twin) (?:\w+ )?(?:son|daughter|baby|twins)"
+            r"|生了|当(?:爸|妈)|(?:儿子|女儿|宝宝)(?:出生|满月)"
+        ),
+    ),
+    (
+        re.compile(r"\bno (?:siblings|brothers or sisters)\b|\bonly child\b|独生[子女]|没有兄弟姐妹"),
+        re.compile(
+            r"\b(?:brother|sister)\b.*\bborn\b|\bhas (?:a|an) (?:\w+ )?(?:brother|sister)\b|有[了个]*.{0,3}[弟妹哥姐]"
+        ),
+    ),
+)
 
 # One of several of a kind: the eldest brother, the second uncle.
 NUMBERED_CJK = re.compile(

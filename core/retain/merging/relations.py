@@ -12,7 +12,7 @@ import re
 from .data import Relation, Verdict
 from .evidence import Evidence, dated, normalised, read
 from .rules import ANY_LENGTH, OF_SHORT, apart, covered, in_order, shared_objects, side_by_side, told_apart
-from .values import revalued
+from .values import exchanged, revalued
 
 REVALUED = "gives another value of the same"
 
@@ -40,6 +40,8 @@ def judged(fact: str, memory: str) -> Verdict | None:
     rules = (*ANY_LENGTH, *OF_SHORT) if new.short and old.short else (*ANY_LENGTH, apart)
     verdicts = (rule(new, old) for rule in rules)
     verdict = next((verdict for verdict in verdicts if verdict is not None), None)
+    if verdict is not None and verdict.relation == "extends" and exchanged(memory, fact):
+        return None  # another value beside more of the same: a model has to say
     if verdict is None or verdict.relation != "contradicts":
         return verdict
     doubtful = (

@@ -21,6 +21,8 @@ NEAR_WORDS_LONG = 0.5  # of long statements, which share words by chance
 NEAR_COSINE = 0.75
 # Of facts that one named person told: with a word in common, and without.
 ALIKE, VERY_ALIKE = 0.6, 0.7
+# Words that a correction may take the place of: one value.
+MOST_DROPPED, MOST_DROPPED_CHINESE = 1, 6
 # Below it, statements without a word in common hardly ever have to do with each other (bundled embedder).
 REMOTE_COSINE = 0.2
 
@@ -179,10 +181,13 @@ def conclude(fact: NewFact, told: Iterable[Judgement]) -> tuple[Decision, ...]:
 
 
 def drops_more(fact: str, memory: str, text: str) -> bool:
-    """Whether a correction, which puts one value right, would cost a memory several names or numbers."""
+    """Whether a correction, which puts one value right, would cost a memory several names, numbers or words."""
     told, known, after = read(fact), read(memory), read(text)
-    dropped = (known.names | known.numbers) - after.words - after.names - after.numbers - told.denied
-    return told.corrected and len(dropped) > 1
+    said = after.words | after.names | after.numbers | told.denied
+    words = MOST_DROPPED_CHINESE if known.chinese else MOST_DROPPED
+    return told.corrected and (
+        len((known.names | known.numbers) - said) > 1 or len(known.objects - said) > words
+    )
 
 
 def _strength(judgement: Judgement) -> tuple[float, float]:

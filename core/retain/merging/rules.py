@@ -116,6 +116,31 @@ def _denied(new: Evidence, old: Evidence) -> Verdict | None:
     return None
 
 
+def _favourite(new: Evidence, old: Evidence) -> Verdict | None:
+    """Another favourite of the same kind, in whichever order it is said."""
+    kinds = [
+        found and next(filter(None, found.groups()), None)
+        for found in map(_FAVOURITE, (new.plain, old.plain))
+    ]
+    if not kinds[0] or kinds[0] != kinds[1] or new.others != old.others or new.negated or old.negated:
+        return None
+    if new.words <= old.words or old.words <= new.words:
+        return None
+    return Verdict("contradicts", f"another favourite {kinds[0]}", 2)
+
+
+_FAVOURITE = lexicon.FAVOURITE.search
+
+
+def _none_of(new: Evidence, old: Evidence) -> Verdict | None:
+    """It tells of one where there was none: "Has no pets", "Adopted a kitten"."""
+    if new.others - {"dog", "cat", "son", "daughter", "brother", "sister"} or new.negated:
+        return None
+    if any(none.search(old.plain) and one.search(new.plain) for none, one in lexicon.NONE_OF):
+        return Verdict("contradicts", "tells of one where there was none", 2)
+    return None
+
+
 def _elsewhere(new: Evidence, old: Evidence) -> Verdict | None:
     """About two people, two pets, two things."""
     someone_else = Verdict("different", "about someone or something else")
@@ -354,7 +379,7 @@ def apart(new: Evidence, old: Evidence) -> Verdict | None:
     return None
 
 
-ANY_LENGTH = (_elsewhere, _contained)
+ANY_LENGTH = (_favourite, _none_of, _elsewhere, _contained)
 OF_SHORT = (
     _denied,
     _reversed,

@@ -189,8 +189,9 @@ def exchanged(old: str, new: str) -> list[tuple[Value, Value]]:
             continue
         if len(now) != 1 or len(then) != 1:
             return []
-        if _within(_calendar(then[0].text), _calendar(now[0].text)) and kind == "date":
-            continue
+        days = _calendar(then[0].text), _calendar(now[0].text)
+        if kind == "date" and (_within(*days) or _within(*reversed(days))):
+            continue  # the same day, said more or less exactly
         pairs.append((then[0], now[0]))
     return pairs
 
@@ -218,6 +219,8 @@ def revalued(old: str, new: str) -> bool:
 def _of_one_thing(old: str, new: str) -> bool:
     told, known = read(_without_values(new)), read(_without_values(old))
     shared = told.objects & known.objects
+    if (told.one | told.keyed) & (known.one | known.keyed) - {"date", "amount"}:
+        return True
     return bool(told.names & known.names) or len(shared) >= (3 if told.chinese else 2)
 
 
