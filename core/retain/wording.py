@@ -291,7 +291,7 @@ def _said(name: str, text: str, line: Line) -> str | None:
     opening = re.escape(" ".join(text.split(" ")[:2]))
     if re.search(rf"\b(?:my|our) {opening}\b", line.text, re.I):
         return f"{name}'s {text[:1].lower()}{text[1:]}"
-    if _EMPTY.search(text):
+    if _EMPTY.search(text) or _urges(text, line.text):
         return None
     capitalised = first not in line.text and first.lower() in line.text
     if capitalised or _OPENER.fullmatch(first):
@@ -308,6 +308,21 @@ _EMPTY = re.compile(
     r"|^(?:(?:and|but|so|sure),? )*(?:check out|look at|take a look)\b",
     re.I,
 )
+
+
+_URGING = re.compile(
+    r"^(?:(?:and|but|so|just|oh|please),? )*(?P<verb>don['’]t|do not|let['’]s|keep|stay|have|chase|come|go|try|take|"
+    r"make|remember|believe|enjoy|be|never|always|focus|follow|push|trust|hold|hang|think|give|find|look|let)\b",
+    re.I,
+)
+
+
+def _urges(text: str, said: str) -> bool:
+    """Whether it is what the listener was told to do: "Keep going!", "Have faith in yourself"."""
+    found = _URGING.match(text)
+    return found is not None and bool(
+        re.search(rf"(?:^|[.!?,;-]\s+|\b(?:and|but|so|just)\s+){re.escape(found['verb'])}\b", said, re.I)
+    )
 
 
 def _tells_of_others(pronoun: str, text: str, line: Line) -> bool:
