@@ -598,6 +598,38 @@ def test_reactions_are_no_facts(message: str, told: str) -> None:
     assert texts_of(made, [(1, told)]) == []
 
 
+def test_short_facts_that_the_message_hardly_bears_out_are_dropped() -> None:
+    made = window(said("I've been keeping up with fashion trends for my store lately.", name="Gina"))
+    kept = texts_of(made, [(1, "Gina looks great on stage"), (1, "Gina keeps up with fashion trends")])
+    assert kept == ["Gina keeps up with fashion trends"]
+
+
+def test_what_a_listener_is_urged_to_do_is_no_fact_of_the_speaker() -> None:
+    made = window(
+        said("Stay positive and motivate others. I opened a dance studio in Leeds.", name="Jon"),
+        said("Great!", name="Gina"),
+    )
+    kept = texts_of(
+        made, [(1, "Stay positive and motivate others"), (1, "Jon opened a dance studio in Leeds")]
+    )
+    assert kept == ["Jon opened a dance studio in Leeds"]
+
+
+def test_what_a_speaker_did_is_not_put_on_the_listener() -> None:
+    made = window(
+        said("Hey Gina, I had to shut down my bank account.", name="Jon"),
+        said("I'm sorry, I lost my job in May.", name="Gina"),
+    )
+    kept = texts_of(
+        made,
+        [
+            (1, "Gina heard about Jon's decision to shut down his bank account"),
+            (2, "Gina lost her job in May"),
+        ],
+    )
+    assert kept == ["Gina lost her job in May"]
+
+
 def test_facts_that_fill_a_reply_are_asked_for_again_with_more_room() -> None:
     made = window(said("I like tea, figs, rye, jam, ham, nuts and pie."))
     first = [(1, f"Likes {food}") for food in ("tea", "figs", "rye", "jam", "ham", "nuts")]
