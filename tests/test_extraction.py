@@ -669,3 +669,11 @@ def test_a_model_that_never_comes_to_an_end_is_asked_a_bounded_number_of_times()
     except StopIteration:
         pass
     assert asked == 2
+
+
+def test_what_a_message_states_of_a_thing_is_asked_for_again_where_the_context_was_told_instead() -> None:
+    earlier = [said("My dog Rex is allergic to chicken.")]
+    made = window(said("The standup is on Mondays at 10:00 in room 4."), earlier=earlier)
+    again = [(1, "Dog Rex is allergic to chicken")]
+    kept = texts_of(made, again, [(1, "Standup is on Mondays at 10:00 in room 4")])
+    assert kept == ["Standup is on Mondays at 10:00 in room 4"]

@@ -568,6 +568,25 @@ def test_whatever_is_answered_to_pairs_every_fact_is_decided(
         assert first.text.strip() or not one.text.strip()
 
 
+def test_what_is_told_of_a_thing_changes_nothing_of_the_user() -> None:
+    decided, _ = run(
+        PairByPair(), [fact("Standup moved to 9:30", "Moved to Lisbon")], {"relation": "changes"}
+    )
+    assert decided[0][0].operation == "ADD"
+
+
+def test_a_models_word_alone_replaces_nothing() -> None:
+    known = "Is going to Portugal in May"
+    decided, _ = run(
+        PairByPair(),
+        [fact("The trip to Portugal is with two college friends", known)],
+        {"relation": "changes"},
+    )
+    ((first, *_),) = decided
+    assert first.operation == "UPDATE"
+    assert known in first.text
+
+
 # --- conversations between named people -------------------------------------------------------------------
 
 

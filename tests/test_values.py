@@ -51,6 +51,7 @@ def test_values_are_found_with_their_kinds(text: str, found: list[tuple[str, str
             "Rents a one-bedroom flat on Castle Street for £1,015 a month",
         ),
         ("建行房贷每月20号扣款，还剩11年", "房贷的扣款日是每月18号", "建行房贷每月18号扣款，还剩11年"),
+        ("周会每周三下午两点开，在三楼", "周会改到四点了", "周会每周三下午四点开，在三楼"),
     ],
 )
 def test_a_value_is_exchanged_and_all_else_is_kept(old: str, new: str, after: str) -> None:

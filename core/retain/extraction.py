@@ -127,10 +127,12 @@ def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate], *, told_again:
     unless the model told what the earlier messages say in its place (`told_again`): then they are not shown again.
     """
     spoken = {position for candidate in kept for position in candidate.sources}
+    nothing = told_again and not kept
     own = [
         line
         for line in lines
-        if line.number and line.role == "user" and line.position not in spoken and _tells_of_speaker(line)
+        if line.number and line.role == "user" and line.position not in spoken
+        if _tells_of_speaker(line) or (nothing and _tells_anything(line))
     ]
     if len(own) == sum(line.number > 0 for line in lines) and not told_again:
         return []
@@ -138,8 +140,15 @@ def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate], *, told_again:
 
 
 def _tells_of_speaker(line: Line) -> bool:
-    told = [s for s in sentences(line.text) if is_own(s) and is_statement(s) and not YOU.search(s)]
-    return len(content_terms(" ".join(told))) >= _TELLING
+    return _tells_enough([s for s in sentences(line.text) if is_own(s) and is_statement(s)])
+
+
+def _tells_anything(line: Line) -> bool:
+    return _tells_enough([s for s in sentences(line.text) if is_statement(s)])
+
+
+def _tells_enough(told: Sequence[str]) -> bool:
+    return len(content_terms(" ".join(s for s in told if not YOU.search(s)))) >= _TELLING
 
 
 def is_chinese(text: str) -> bool:

@@ -10,7 +10,7 @@ from itertools import takewhile
 from . import lexicon
 from .evidence import CJK as _CJK
 from .evidence import STOP, dated, missing, normalised, read
-from .values import with_values
+from .values import with_values, without_values
 
 _CLAUSES = re.compile(
     rf"\s*([;；，。]|,(?!\d)|{STOP}|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b))\s*"
@@ -128,7 +128,8 @@ def _values_in_place(old: str, new: str) -> str | None:
     text = None if read(new).ended else with_values(old, new)
     if text is None:
         return None
-    return text if _content_of(without_denials(old, new)) <= _content_of(text) else _joined(new, [text])
+    told = _content_of(without_values(without_denials(old, new)))
+    return text if told <= _content_of(text) else _joined(new, [text])
 
 
 def _content_of(text: str) -> frozenset[str]:

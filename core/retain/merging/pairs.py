@@ -57,6 +57,8 @@ def of_another(fact: str, memory: str) -> bool:
     """Whether two statements of one form differ in several places or in what they begin with, or tell an event of
     another day."""
     new, old = read(fact), read(memory)
+    if new.subject and new.subject.isdisjoint(old.words) and not (old.subject or new.corrected):
+        return True  # about a thing that the memory, which tells of the user, does not mention
     if new.negated != old.negated or speaks_of_change(new, old):
         return False
     exchanges = exchanged(memory, fact)

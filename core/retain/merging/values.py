@@ -206,18 +206,18 @@ def revalued(old: str, new: str) -> bool:
         return False
     if known.past and not (told.corrected or told.changed):
         return False  # of events there can be another
-    rest = read(_without_values(new))
+    rest = read(without_values(new))
     about = rest.objects or rest.words
     unknown = about - known.words
     if not about - unknown or 3 * len(unknown) > len(about) or rest.names - known.words - known.names:
         return False
     if another_inside(told, known):
         return False
-    return begins_with_known(_without_values(new), old)
+    return begins_with_known(without_values(new), old)
 
 
 def _of_one_thing(old: str, new: str) -> bool:
-    told, known = read(_without_values(new)), read(_without_values(old))
+    told, known = read(without_values(new)), read(without_values(old))
     shared = told.objects & known.objects
     if (told.one | told.keyed) & (known.one | known.keyed) - {"date", "amount"}:
         return True
@@ -242,11 +242,17 @@ def with_values(old: str, new: str) -> str | None:
         return None
     text = old
     for then, now in sorted(pairs, key=lambda pair: -pair[0].start):
-        text = text[: then.start] + now.text + text[then.end :]
+        part = _PART_OF_DAY.match(then.text)
+        same_part = part[0] if part and then.kind == "time" and not _PART_OF_DAY.match(now.text) else ""
+        text = text[: then.start] + same_part + now.text + text[then.end :]
     return text
 
 
-def _without_values(text: str) -> str:
+_PART_OF_DAY = re.compile("凌晨|清晨|早上|上午|中午|下午|傍晚|晚上")
+
+
+def without_values(text: str) -> str:
+    """A statement without its values and its words of change: what it is about."""
     bare = text
     for value in reversed(values(text)):
         bare = f"{bare[: value.start]} {bare[value.end :]}"
