@@ -617,8 +617,21 @@ def test_facts_that_share_little_but_their_speaker_are_kept_apart_unasked(known:
 @APART
 @pytest.mark.parametrize("answer", ["adds", "changes", "different"])
 def test_a_model_that_relates_them_all_the_same_is_not_believed(known: str, new: str, answer: str) -> None:
-    decided, asked = run(PairByPair(), [told(new, known)], {"relation": answer})
+    decided, asked = run(PairByPair(), [told(new, known, similarity=0.9)], {"relation": answer})
     assert len(asked) == 1
+    assert decided[0][0].operation == "ADD"
+
+
+def test_joined_memories_of_people_do_not_grow_without_end() -> None:
+    known = "Mel will keep training hard for the race; Mel is training hard; Mel runs in the park every day"
+    decided, _ = run(PairByPair(), [told("Mel keeps on training hard for it", known)], {"relation": "same"})
+    assert decided[0][0].operation in ("ADD", "NOOP")
+
+
+def test_a_name_in_common_makes_no_opposites() -> None:
+    decided, _ = run(
+        PairByPair(), [told("Mel won't give up, Bo", "Mel is always there for Bo")], {"relation": "changes"}
+    )
     assert decided[0][0].operation == "ADD"
 
 

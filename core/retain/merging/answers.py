@@ -82,6 +82,8 @@ def weighed(
     if of_others(new, old) or (answer != "same" and of_another(fact, memory)):
         return Verdict("different", "about someone or something else")
     told = _by_words(answer, fact, memory, similarity, akin=akin)
+    if named and told == Verdict("extends", BY_MODEL) and not old.short:
+        return Verdict("different", "both may hold")  # else memories of people who chat grow without end
     if told == Verdict("contradicts", BY_MODEL) and not takes_its_place(fact, memory):
         return Verdict("extends", BY_MODEL)
     apart = known is not None and known.relation == "different" and not speaks_of_change(new, old)
@@ -109,8 +111,8 @@ def _by_words(answer: str, fact: str, memory: str, similarity: float, *, akin: b
         return known
     if says_less(new, old):
         return Verdict("less", "already known in more detail")
-    denied = new.negated != old.negated
-    if denied and share_half(shared_objects(new, old) - DENIALS, new, old):
+    told = shared_objects(new, old) - DENIALS - new.names - old.names
+    if new.negated != old.negated and share_half(told, new, old):
         return Verdict("contradicts", "says the opposite of what was known")
     if answer == "same":
         return _same(new, old, covers_dates(memory, fact))

@@ -146,7 +146,7 @@ ONE = {
     r"mov(?:ed|es|ing)|relocat(?:ed|es|ing)|"
     r"settled|"
     r"based)\b(?: back)?(?: in| to)?|居住在|住在|定居在?|住|家在|搬家?[到去回]?了?|迁居?到?",
-    "work": r"\b(?:(?:works?|worked|working)(?= as| at| for| in| with| remotely| from)|works$|(?:new|"
+    "work": r"\b(?:(?:works?|worked|working)(?= as| at| for| in| with| remotely| from)|(?<!the )works$|(?:new|"
     r"current) job|"
     r"job(?= as| at| is)|employed|occupation|profession|hired|for a living|new position|"
     r"joined(?= the company| a company| a startup| as)|unemployed|freelance[rs]?|self employed|laid off|"

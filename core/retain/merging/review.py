@@ -20,7 +20,7 @@ NEAR_WORDS = 0.3
 NEAR_WORDS_LONG = 0.5  # of long statements, which share words by chance
 NEAR_COSINE = 0.75
 # Of facts that one named person told: with a word in common, and without.
-ALIKE, VERY_ALIKE = 0.6, 0.7
+ALIKE, VERY_ALIKE = 0.75, 0.85
 # Words that a correction may take the place of: one value.
 MOST_DROPPED, MOST_DROPPED_CHINESE = 1, 6
 # Below it, statements without a word in common hardly ever have to do with each other (bundled embedder).
