@@ -124,7 +124,8 @@ def _checked(
 def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate], *, told_again: bool) -> list[Line]:
     """The messages of users that tell of themselves and brought no fact, alone and numbered anew: beside a long
     answer or a livelier message, small models pass over the quieter one. None where nothing else was asked about,
-    unless the model told what the earlier messages say in its place (`told_again`): then they are not shown again.
+    unless the model told what the earlier messages say in its place (`told_again`): then they are not shown again, and
+    what unnamed users state of things ("the standup is on Mondays") is asked about as well.
     """
     spoken = {position for candidate in kept for position in candidate.sources}
     nothing = told_again and not kept
@@ -132,7 +133,7 @@ def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate], *, told_again:
         line
         for line in lines
         if line.number and line.role == "user" and line.position not in spoken
-        if _tells_of_speaker(line) or (nothing and _tells_anything(line))
+        if _tells_of_speaker(line) or (nothing and line.name is None and _tells_anything(line))
     ]
     if len(own) == sum(line.number > 0 for line in lines) and not told_again:
         return []
