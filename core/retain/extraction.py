@@ -124,8 +124,8 @@ def _checked(
 def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate], *, told_again: bool) -> list[Line]:
     """The messages of users that tell of themselves and brought no fact, alone and numbered anew: beside a long
     answer or a livelier message, small models pass over the quieter one. None where nothing else was asked about,
-    unless the model told what the earlier messages say in its place (`told_again`): then they are not shown again, and
-    what unnamed users state of things ("the standup is on Mondays") is asked about as well.
+    unless the model told what the earlier messages say in its place (`told_again`): then they are not shown again,
+    and what unnamed users state of things ("the standup is on Mondays") is asked about as well.
     """
     spoken = {position for candidate in kept for position in candidate.sources}
     nothing = told_again and not kept
