@@ -19,19 +19,19 @@ from .values import begins_with_known, same_occasion
 
 # For each signal in `signals`. A pair with none of them has the odds of `bias`.
 WEIGHTS: Mapping[str, float] = {
-    "cosine": 1.4,
-    "shared": 0.5,
+    "cosine": 1.2,
+    "shared": 0.4,
     "begins": 1.0,
     "change": 1.5,
-    "names": -0.2,
+    "names": -0.3,
     "replaced": -0.8,
-    "events": -2.0,
-    "others": -1.9,
-    "occasion": 2.3,
+    "events": -1.7,
+    "others": -1.4,
+    "occasion": 1.0,
     "same": 4.0,
-    "adds": 1.9,
-    "changes": 2.5,
-    "bias": -2.2,
+    "adds": 2.3,
+    "changes": 2.6,
+    "bias": -2.0,
 }
 MOST_REPLACED = 3
 
