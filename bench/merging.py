@@ -40,13 +40,14 @@ from retain import merging
 from retain._dialogue import Question, Unreadable
 from retain.errors import ModelReplyError
 from retain.merging import Decision, MergeStrategy, Neighbour, NewFact
-from retain.merging.strategies import KEPT_BESIDE
+from retain.models.likelihoods import MOST_ALTERNATIVES, likelihoods
+from retain.prompts import merging as prompts
 from retain.types import MemoryItem
 
 HERE = Path(__file__).parent
 ANSWERS = HERE / "results" / "merging_answers.json"
 NEIGHBOURS = 5
-STRATEGIES = ("WithoutModel", "PairByPair", "Together", "OneByOne", "Operations")
+STRATEGIES = ("WithoutModel", "PairByPair", "Operations")
 
 
 @dataclass(frozen=True)
@@ -97,19 +98,24 @@ class Model:
         self.cache = cache
         self.calls = self.input_tokens = self.output_tokens = 0
         self.seconds = 0.0
-        self.answers: dict[str, str] = {}
+        self.answers: dict[str, dict[str, float]] = {}
 
     def answer(self, question: Question) -> Any:
         """What the dialogue is to be sent: the answer, or the error in its place."""
+        reply = self._reply(question)
+        choice = reply["choices"][0]
         try:
-            answer = question.read(json.loads(self._reply(question)))
+            answer = question.read(json.loads(choice["message"]["content"]))
         except (Unreadable, json.JSONDecodeError) as error:
             return ModelReplyError(str(error))
-        if isinstance(answer, str):
-            self.answers[question.messages[-1].content] = answer
+        if question.weigh is None:
+            return answer
+        tokens = (choice.get("logprobs") or {}).get("content") or []
+        answer = question.weigh(answer, likelihoods(tokens, question.schema))
+        self.answers[question.messages[-1].content] = answer
         return answer
 
-    def _reply(self, question: Question) -> str:
+    def _reply(self, question: Question) -> Any:
         request = {
             "model": os.environ["OPENAI_MODEL"],
             "temperature": 0,
@@ -120,6 +126,8 @@ class Model:
                 "json_schema": {"name": question.schema.name, "strict": True, "schema": question.schema.json},
             },
         }
+        if question.schema.choice:
+            request |= {"logprobs": True, "top_logprobs": MOST_ALTERNATIVES}
         key = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
         path = self.cache / f"{key}.json" if self.cache else None
         if path and path.exists():
@@ -131,7 +139,7 @@ class Model:
         self.calls += 1
         self.input_tokens += reply["usage"]["prompt_tokens"]
         self.output_tokens += reply["usage"]["completion_tokens"]
-        return str(reply["choices"][0]["message"]["content"])
+        return reply
 
     def _send(self, request: Mapping[str, Any]) -> Any:
         started = time.perf_counter()
@@ -152,11 +160,29 @@ class Recorded(Model):
 
     def __init__(self, path: Path = ANSWERS) -> None:
         super().__init__(None)
-        self.answers = json.loads(path.read_text(encoding="utf-8"))
+        self.answers = answers_on_record(path)
 
     def answer(self, question: Question) -> Any:
         self.calls += 1
         return self.answers.get(question.messages[-1].content) or ModelReplyError("no answer on record")
+
+
+def answers_on_record(path: Path = ANSWERS) -> dict[str, dict[str, float]]:
+    """What is asked of a pair -> how likely the model found each answer."""
+    return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def record(answers: Mapping[str, Mapping[str, float]], path: Path = ANSWERS) -> None:
+    """Keep further answers, one to a line."""
+    kept = {**answers_on_record(path), **answers}
+    rounded = {key: {name: round(one, 4) for name, one in kept[key].items()} for key in sorted(kept)}
+    lines = (f"{json.dumps(key, ensure_ascii=False)}: {json.dumps(told)}" for key, told in rounded.items())
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def asked(fact: str, memory: str) -> str:
+    """The last message of the question about a pair."""
+    return prompts.pair(fact, memory)[0][-1].content
 
 
 def embedder() -> Callable[[Sequence[str]], Any]:
@@ -189,6 +215,15 @@ def decide(strategy: MergeStrategy, facts: Sequence[NewFact], model: Model) -> S
             questions = dialogue.send([model.answer(question) for question in questions])
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
+
+
+def asks(fact: NewFact) -> bool:
+    """Whether a model would be asked about a fact."""
+    try:
+        next(merging.PairByPair().merge([fact]))
+    except StopIteration:
+        return False
+    return True
 
 
 def outcome(case: Case, decisions: Sequence[Decision]) -> Outcome:
@@ -224,7 +259,7 @@ def add_observations(path: Path) -> None:
             near = sorted(store, key=lambda known: -float(vectors[known] @ vectors[i]))[:NEIGHBOURS]
             shown = tuple(Neighbour(memory(store[n], n), float(vectors[n] @ vectors[i])) for n in near)
             ((decision,),) = decide(merging.WithoutModel(), [NewFact(fact, shown)], Model(None))
-            unsure += decision.reason == KEPT_BESIDE
+            unsure += asks(NewFact(fact, shown))
             added, total = added + (decision.operation == "ADD"), total + 1
             if decision.operation != "ADD":
                 print(
@@ -303,7 +338,7 @@ def main() -> None:
     for name, figures in results.items():
         print(f"{name:22}", "  ".join(f"{key} {value}" for key, value in figures.items()))
     if arguments.record:
-        ANSWERS.write_text(json.dumps(model.answers, indent=0, ensure_ascii=False, sort_keys=True) + "\n")
+        record(model.answers)
     if not arguments.only and not arguments.split:
         arguments.out.parent.mkdir(exist_ok=True)
         known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}

@@ -1,97 +1,169 @@
 """The weights of `retain.merging.likelihood`: fitted on the cases, and tried on authors whom they were not fitted on.
 
-    python bench/merging_weights.py
+    python bench/merging_weights.py [--ablation] [--write]
 
-A logistic regression over the pairs that a model is asked about, from its answers on record. What is told is whether
-the fact belongs to the memory (UPDATE, DELETE or NOOP of it) or stands beside it. Cases are of several authors, who
-did not know each other's cases or the code; the first letter of an id tells the author (see AUTHORS).
+A multinomial logistic regression over pairs of a fact and a memory, for each of the three things that may be heard of
+a model: nothing ("words": all pairs of all cases), its answer, and how likely it found each answer (the pairs on record
+in `results/merging_answers.json`). A pair of a case's target has the case's relation, every other pair is "different".
+Cases are of several authors, who did not know each other's cases or the code (see AUTHORS); "right" is the share of
+pairs whose relation is right, and "apart" the share of which it is known whether they belong together, of authors whom
+the weights were not fitted on. `--ablation` shows what is right without each signal.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import merging as bench
 import numpy as np
 import numpy.typing as npt
 
-from retain.merging import PairByPair
-from retain.merging.likelihood import WEIGHTS, signals
-from retain.merging.review import bare
+from retain import merging
+from retain.merging.data import RELATIONS, Relation
+from retain.merging.likelihood import Answer, features
+from retain.merging.review import bare, nearest
 
-AUTHORS = "mnspqru"  # their batches; all other cases are of one more author
-PENALTY = 0.02  # of a weight's square, on standardised signals
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8)
+AUTHORS = "mnpqruvwxyz"  # their batches; all other cases are of one more author
+NAMED = "s"  # told by named people, of whom other rules decide what may belong together
+PENALTY = 0.01  # of a weight's square, on standardised signals
+STEPS, RATE = 1_500, 0.4
+WEIGHTS = Path(merging.__file__).with_name("weights.json")
+OF_KIND: Mapping[str, Relation] = {
+    **dict.fromkeys(("exact", "paraphrase", "less"), "same"),
+    "extension": "adds",
+    **dict.fromkeys(("contradiction", "correction", "negation", "implied"), "changes"),
+}
 
 Matrix = npt.NDArray[np.float64]
 
 
-class Listening(bench.Recorded):
-    """The answers on record, and the last one that was given."""
+@dataclass(frozen=True)
+class Pair:
+    case: str
+    author: str
+    fact: str
+    memory: str
+    relation: Relation
+    nearest: bool
+    answer: Answer | None
 
-    asked: tuple[str, str] | None = None
 
-    def answer(self, question: Any) -> Any:
-        said = super().answer(question)
-        self.asked = (question.messages[-1].content, said) if isinstance(said, str) else None
-        return said
+def author(case: bench.Case) -> str:
+    return case.id[0] if case.id[1] == "-" and case.id[0] in AUTHORS + NAMED else "first"
 
 
-def pairs(cases: list[bench.Case]) -> Iterator[tuple[str, dict[str, float], bool]]:
-    """Author, signals, and whether fact and memory belong together, of all pairs that were asked about."""
-    embed, model = bench.embedder(), Listening()
+def pairs(cases: Sequence[bench.Case], answers: Mapping[str, Answer]) -> Iterator[Pair]:
+    embed = bench.embedder()
     for case in cases:
-        model.asked = None
         fact = bench.fact_of(case, embed)
-        bench.decide(PairByPair(), [fact], model)
-        if model.asked is None:
-            continue
-        shown, answer = model.asked
+        told = nearest(fact)
         for neighbour in fact.neighbours:
-            if f": {' '.join(neighbour.memory.text.split())}\n" in shown:
-                found = signals(answer, *bare(fact, neighbour), neighbour.similarity)
-                together = case.target is not None and str(case.target) == neighbour.memory.id
-                author = case.id[0] if case.id[1] == "-" and case.id[0] in AUTHORS else "first"
-                yield author, found, together
-                break
+            meant = str(case.target) == neighbour.memory.id
+            texts = bare(fact, neighbour)
+            answer = answers.get(bench.asked(*texts))
+            relation: Relation = relation_of(case) if meant else "different"
+            yield Pair(case.id, author(case), *texts, relation, told is not None and told.neighbour is neighbour, answer)
 
 
-def fitted(x: Matrix, y: Matrix) -> Matrix:
-    """Weights for the signals as they are; the last column is the bias."""
+def relation_of(case: bench.Case) -> Relation:
+    """How the fact stands to the memory that the case is about."""
+    if "NOOP" in case.operations and case.kind not in OF_KIND:
+        return "same"
+    return OF_KIND.get(case.kind, "changes" if case.gone else "adds")
+
+
+def told_of(rows: Sequence[Pair]) -> dict[str, list[tuple[Pair, Answer | None]]]:
+    """For each set of weights its pairs and what is heard of a model about them; a model is asked only about the
+    memory that a fact most likely speaks of."""
+    asked = [row for row in rows if row.nearest and row.answer is not None]
+    return {
+        "words": [(row, None) for row in rows],
+        "answer": [(row, surest(row.answer)) for row in asked if row.answer],
+        "likelihoods": [(row, row.answer) for row in asked if row.answer and len(row.answer) > 1],
+    }
+
+
+def surest(answer: Answer) -> Answer:
+    """What a model says that only answers."""
+    return {max(answer, key=answer.__getitem__): 1.0}
+
+
+def fitted(x: Matrix, y: npt.NDArray[np.int_]) -> Matrix:
+    """Weights [signals + 1, relations] for the signals as they are; the last row is the bias."""
     middle, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
-    middle[-1], spread[-1] = 0, 1
-    z, weights = (x - middle) / spread, np.zeros(x.shape[1])
-    for _ in range(5_000):
-        likely = 1 / (1 + np.exp(-z @ weights))
-        weights -= 0.3 * (z.T @ (likely - y) / len(y) + PENALTY * np.r_[weights[:-1], 0])
-    plain = weights / spread
-    plain[-1] -= float(plain[:-1] @ middle[:-1])
-    return np.asarray(plain)
+    z = np.c_[(x - middle) / spread, np.ones(len(x))]
+    told, weights = np.eye(len(RELATIONS))[y], np.zeros((z.shape[1], len(RELATIONS)))
+    ahead = weights
+    for step in range(STEPS):  # Nesterov's gradient descent
+        slope = z.T @ (likely(z, ahead) - told) / len(z) + PENALTY * np.r_[ahead[:-1], 0 * ahead[-1:]]
+        before, weights = weights, ahead - RATE * slope
+        ahead = weights + step / (step + 3) * (weights - before)
+    plain = weights[:-1] / spread[:, None]
+    return np.r_[plain, weights[-1:] - middle @ plain]
 
 
-def accuracy(weights: Matrix, x: Matrix, y: Matrix) -> Callable[[float], float]:
-    likely = 1 / (1 + np.exp(-x @ weights))
-    return lambda threshold: round(float(((likely >= threshold) == y).mean()), 3)
+def likely(x: Matrix, weights: Matrix) -> Matrix:
+    scores = x @ weights
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def tried(x: Matrix, y: npt.NDArray[np.int_], authors: npt.NDArray[np.str_]) -> dict[str, tuple[float, float, int]]:
+    """Author -> share right, share known to belong together or not, pairs; fitted on all the others."""
+    found = {}
+    for one in dict.fromkeys(authors):
+        own = authors == one
+        weights = fitted(x[~own], y[~own])
+        said = likely(np.c_[x[own], np.ones(own.sum())], weights).argmax(axis=1)
+        apart = RELATIONS.index("different")
+        known = (said == apart) == (y[own] == apart)
+        found[str(one)] = (float((said == y[own]).mean()), float(known.mean()), int(own.sum()))
+    return found
+
+
+def overall(found: Mapping[str, tuple[float, float, int]]) -> tuple[float, float, int]:
+    """Of all authors but the first, whose cases are plainer."""
+    rows = [row for one, row in found.items() if one != "first"]
+    pairs = sum(row[2] for row in rows)
+    return sum(r[0] * r[2] for r in rows) / pairs, sum(r[1] * r[2] for r in rows) / pairs, pairs
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--ablation", action="store_true", help="without each signal")
+    parser.add_argument("--write", action="store_true", help="keep the weights, fitted on all cases")
+    arguments = parser.parse_args()
     stored = json.loads(Path(__file__).with_name("merging_cases.json").read_text(encoding="utf-8"))
-    rows = list(pairs([bench.Case(**case) for case in stored]))
-    authors = np.array([author for author, _, _ in rows])
-    x = np.array([[found[name] for name in WEIGHTS] for _, found, _ in rows])
-    y = np.array([together for _, _, together in rows], dtype=float)
-    print(f"{len(rows)} pairs, {y.mean():.2f} of them belong together; right at {THRESHOLDS}")
-    for author in dict.fromkeys(authors):
-        others, own = authors != author, authors == author
-        right = accuracy(fitted(x[others], y[others]), x[own], y[own])
-        print(f"{author:6} {own.sum():4} pairs, fitted on the others:", *map(right, THRESHOLDS))
-    right = accuracy(fitted(x, y), x, y)
-    print("all, fitted on all:", *map(right, THRESHOLDS))
-    for name, weight in zip(WEIGHTS, fitted(x, y), strict=True):
-        print(f'    "{name}": {weight:.1f},')
+    cases = [case for case in (bench.Case(**case) for case in stored) if author(case) != NAMED]
+    sets = told_of(list(pairs(cases, bench.answers_on_record())))
+    kept = {}
+    for name, told in sets.items():
+        found = [features(row.fact, row.memory, answer) for row, answer in told]
+        names = list(found[0])
+        x = np.array([list(one.values()) for one in found])
+        y = np.array([RELATIONS.index(row.relation) for row, _ in told])
+        authors = np.array([row.author for row, _ in told])
+        by_author = tried(x, y, authors)
+        right, apart, count = overall(by_author)
+        print(f"{name:12} right {right:.3f}, apart {apart:.3f} of {count} pairs of other authors:", end=" ")
+        print(*(f"{one} {row[0]:.2f}" for one, row in by_author.items()))
+        if arguments.ablation:
+            for i, signal in enumerate(names):
+                without = overall(tried(np.delete(x, i, axis=1), y, authors))
+                print(f"    without {signal}: {without[0] - right:+.3f} right, {without[1] - apart:+.3f} apart")
+        weights = fitted(x, y)
+        kept[name] = {
+            relation: {
+                signal: round(float(weights[i, j]), 3) for i, signal in enumerate([*names, "bias"])
+            }
+            for j, relation in enumerate(RELATIONS)
+        }
+    if arguments.write:
+        WEIGHTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retain.merging.composing import replaced, revised
-from retain.merging.likelihood import likelihood
+from retain.merging.composing import replaced
 from retain.merging.values import (
     covers_dates,
     exchanged,
@@ -88,14 +87,3 @@ def test_dates_are_compared_as_exactly_as_both_give_them() -> None:
     assert same_occasion("Saw a band on 2023-07-08", "It rained on 8 July 2023")
     assert not same_occasion("Saw a band in July", "It rained on 8 July 2023")
     assert on_other_days("去年2019年3月去了大理", "2020年10月去了丽江")
-
-
-def test_where_it_is_not_clear_what_holds_both_are_kept() -> None:
-    old = "Lives with two cats, plays the tuba"
-    assert revised(old, "Gave a tuba concert") == f"Gave a tuba concert; {old}"
-
-
-def test_signals_are_weighed_together() -> None:
-    same = likelihood("changes", "The vet said Rex is fat", "Has a dog named Rex", 0.7)
-    apart = likelihood("changes", "Ran a race in May 2021", "Went to a fair in June 2018", 0.3)
-    assert 0 < apart < 0.5 < same < 1

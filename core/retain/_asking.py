@@ -79,7 +79,8 @@ class Asking:
 
 
 def _read(question: Question, reply: Completion) -> Any:
-    return question.read(read_object(reply.content))
+    answer = question.read(read_object(reply.content))
+    return question.weigh(answer, reply.likelihoods) if question.weigh and reply.likelihoods else answer
 
 
 def _asked_again(question: Question, reply: Completion, error: str) -> Question:

@@ -25,11 +25,14 @@ class Question:
     """messages: what is asked; what never changes comes first, so that providers can cache it.
     schema: the form of the reply.
     read: the parsed JSON object -> the answer; raises `Unreadable`.
+    weigh: the answer and how likely the model found each value of `schema.choice` -> the answer; for models that
+        tell, and for questions that can use it.
     """
 
     messages: tuple[Prompt, ...]
     schema: Schema
     read: Callable[[Mapping[str, Any]], Any]
+    weigh: Callable[[Any, Mapping[str, float]], Any] | None = None
 
 
 Dialogue: TypeAlias = Generator[Sequence[Question], Sequence[Any], T]

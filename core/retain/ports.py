@@ -34,11 +34,14 @@ class Schema:
     name: letters, digits and underscores, as providers demand of tools and response formats.
     description: one line for models that are given it as a tool.
     json: a JSON Schema of type object; every property required, no others allowed.
+    choice: a property whose value is one of an `enum`, and of which it helps to know how likely the model found each
+        value; None where it does not.
     """
 
     name: str
     description: str
     json: Mapping[str, Any]
+    choice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,13 @@ class Completion:
 
     content: the parsed object where the provider parsed it, else the text as it came.
     usage: one call and its tokens, zero where the provider does not say.
+    likelihoods: for a schema with a `choice`, how likely each of its values was, in [0, 1]; empty where the provider
+        does not say.
     """
 
     content: str | Mapping[str, Any]
     usage: Usage = field(default_factory=lambda: Usage(calls=1))
+    likelihoods: Mapping[str, float] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from retain import Completion, InputError, ModelRefusedError, Prompt, Schema, Usage
+from retain.models.likelihoods import likelihoods
 
 Structure = Literal["json_schema", "tool", "text"]
 LADDER: tuple[Structure, ...] = get_args(Structure)
@@ -31,7 +32,8 @@ _log = logging.getLogger("retain")
 class LangChainModel:
     """A LangChain chat model as the engine's language model.
 
-    model: a chat model, or a runnable around one (`with_retry`, `with_fallbacks`, `bind`).
+    model: a chat model, or a runnable around one (`with_retry`, `with_fallbacks`, `bind`). One that tells the log
+        probabilities of its answers, as `ChatOpenAI(logprobs=True, top_logprobs=10)` does, merges better.
     name: by default the model's own.
     structured: how the form of a reply is asked for. "auto" takes the first of "json_schema", "tool" and "text"
         that the model does not refuse, and remembers it for the life of this object.
@@ -80,7 +82,7 @@ class LangChainModel:
             structure = self._structure
             try:
                 asked, given = self._request(structure, messages, schema)
-                return _completion(asked.invoke(given, self._config))
+                return _completion(asked.invoke(given, self._config), schema)
             except Exception as error:
                 if not self._narrowed(structure, schema, error):
                     raise
@@ -91,7 +93,7 @@ class LangChainModel:
             structure = self._structure
             try:
                 asked, given = self._request(structure, messages, schema)
-                return _completion(await asked.ainvoke(given, self._config))
+                return _completion(await asked.ainvoke(given, self._config), schema)
             except Exception as error:
                 if not self._narrowed(structure, schema, error):
                     raise
@@ -151,7 +153,7 @@ def _with_schema(messages: list[BaseMessage], schema: Schema) -> list[BaseMessag
     return [SystemMessage(demand), *messages]
 
 
-def _completion(reply: Any) -> Completion:
+def _completion(reply: Any, schema: Schema | None) -> Completion:
     """From a message, from `{"raw": message, "parsed": ...}`, or from the text of a plain language model."""
     parsed = None
     if isinstance(reply, Mapping) and "raw" in reply:
@@ -161,10 +163,11 @@ def _completion(reply: Any) -> Completion:
     refusal = reply.additional_kwargs.get("refusal")
     if refusal or reply.response_metadata.get("finish_reason") == "content_filter":
         raise ModelRefusedError(f"the model declined to answer: {refusal or 'its content filter stopped it'}")
+    told = likelihoods((reply.response_metadata.get("logprobs") or {}).get("content") or [], schema)
     if isinstance(parsed, Mapping):
-        return Completion(dict(parsed), _usage(reply))
+        return Completion(dict(parsed), _usage(reply), told)
     tool_calls = getattr(reply, "tool_calls", None)
-    return Completion(tool_calls[0]["args"] if tool_calls else reply.text, _usage(reply))
+    return Completion(tool_calls[0]["args"] if tool_calls else reply.text, _usage(reply), told)
 
 
 def _usage(message: BaseMessage) -> Usage:

@@ -5,8 +5,8 @@ Pure: it asks through a dialogue and does no I/O.
 
 from .data import Decision, Decisions, MergeStrategy, Neighbour, NewFact
 from .evidence import normalised
-from .relations import near_duplicate
-from .strategies import OneByOne, Operations, PairByPair, Together, WithoutModel
+from .signals import near_duplicate
+from .strategies import Operations, PairByPair, WithoutModel
 
 __all__ = [
     "Decision",
@@ -14,10 +14,8 @@ __all__ = [
     "MergeStrategy",
     "Neighbour",
     "NewFact",
-    "OneByOne",
     "Operations",
     "PairByPair",
-    "Together",
     "WithoutModel",
     "near_duplicate",
     "normalised",

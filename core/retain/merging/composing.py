@@ -31,8 +31,8 @@ def extended(old: str, new: str) -> str:
 
 # "X, not Y", "not Y but X", "是X，不是Y", "不是Y，是X": the value that holds, and the one that is denied.
 _INSTEAD_OF = (
-    re.compile(r"^(?P<holds>.+?),? (?:and )?(?:not|instead of|rather than) (?P<denied>[^,;.]+)\.?$"),
     re.compile(r"(?:\bnot|n't) (?P<denied>[^,;.]+?),? (?:but|it's|it is) (?P<holds>[^,;.]+)\.?$"),
+    re.compile(r"^(?P<holds>.+?),? (?:and )?(?:not|instead of|rather than) (?P<denied>[^,;.]+)\.?$"),
     re.compile(r"^(?P<holds>[^，,。是]+)[，,]\s*(?:而)?不是(?P<denied>[^，,。]+)$"),
     re.compile(r"是(?P<holds>[^，,。是]+)[，,]\s*(?:而)?不是(?P<denied>[^，,。]+)"),
     re.compile(r"不是(?P<denied>[^，,。]+?)[，,]?\s*(?:而)?是(?P<holds>[^，,。]+)"),
@@ -51,18 +51,8 @@ def replaced(old: str, new: str) -> str:
     new = _introduced_again(old, new)
     places = (_denied_in_place, _values_in_place, _times_in_place, _value_in_place)
     text = next((text for place in places if (text := place(old, new))), None) or _by_clauses(old, new)
-    return _joined(text, _times_left(old, new, text))
-
-
-def revised(old: str, new: str) -> str:
-    """The new statement, and the old one with the values that are known to be others now: for pairs of which it is
-    not certain what the one leaves of the other, so that nothing is dropped."""
-    exchanged = with_values(old, new)
-    if exchanged is not None:
-        return _joined(new, [exchanged])
-    told, known = read(new), read(old)
-    over = told.ended or told.corrected or told.changed or told.negated != known.negated
-    return replaced(old, new) if over and len(clauses(old)) == 1 and known.short else _joined(new, [old])
+    left = _times_left(old, new, text) + _introduction(old, new)
+    return _joined(text, [one for one in left if missing(one, text)])
 
 
 _LISTED = re.compile(r"\s*(?:[,，、;；]|\band\b|\bor\b|\bas well as\b|和|跟|以及|及|与)\s*", re.IGNORECASE)
@@ -70,6 +60,17 @@ _LISTED = re.compile(r"\s*(?:[,，、;；]|\band\b|\bor\b|\bas well as\b|和|跟
 
 _DENIED_CJK = re.compile(r"(?:不再|不|没有?|停|取消)(.{3,}?)了?$")
 _KIN_FIRST = re.compile(rf"^((?:{'|'.join(word for word in lexicon.OTHERS)}) ?)(.+)$", re.IGNORECASE)
+
+
+_NAMED = re.compile(r"\b(?:named|called) ([A-Z][\w'-]*)|(?:叫做?|名叫)([\u4e00-\u9fff]{2,3}?)(?=[，,；;。、的]|$)")
+
+
+def _introduction(old: str, new: str) -> list[str]:
+    """How the old statement introduces whom the new one begins with: "Has a brother named Ewan"."""
+    found = _NAMED.search(old)
+    name = found and (found[1] or found[2])
+    begins = name is not None and new.startswith(name) and not read(new).corrected
+    return [old[: found.end()]] if found and begins else []
 
 
 def _introduced_again(old: str, new: str) -> str:
@@ -93,18 +94,15 @@ def _ends_a_part(old: str, new: str) -> bool:
     told, known = read(new), read(old)
     if told.corrected or (not told.ended and told.negated == known.negated):
         return False
-    items = [read(item).objects - told.concepts for item in _LISTED.split(old)]
-    items = [item for item in items if item]
+    items = [item for item in map(read, _LISTED.split(old)) if item.objects - told.concepts]
     if len(items) < 2 or not known.objects - told.words:
         return False
-    touched = [bool(item & told.words) for item in items]
-    if told.chinese and (denied := _DENIED_CJK.search(new)):
-        about = read(denied[1]).pairs
-        touched = [
-            bool(read(item).pairs & about)
-            for item in _LISTED.split(old)
-            if read(item).objects - told.concepts
-        ]
+    denied = _DENIED_CJK.search(new) if told.chinese else None
+    about = read(denied[1]).pairs if denied else None
+    touched = [
+        bool((item.objects - told.concepts) & told.words) if about is None else bool(item.pairs & about)
+        for item in items
+    ]
     return any(touched) and not all(touched) and not told.one & known.one
 
 
@@ -179,11 +177,12 @@ def _denied_in_place(old: str, new: str) -> str | None:
         holds, denied = found["holds"].strip(), found["denied"].strip()
         place = re.search(rf"(?<![^\W{_CJK}]){re.escape(denied)}(?![^\W{_CJK}])", old, re.IGNORECASE)
         if not place:
-            return _word_in_place(old, holds, denied)
+            return _word_in_place(old, holds, denied) or _part_in_place(old, holds, denied)
         if not missing(_without(denied, old), holds):
             return None  # the fact says all the rest as well
         before, after = old[: place.start()], old[place.end() :]
-        value = _value(holds, before, after)
+        same_lead = holds.split()[0].casefold() == denied.split()[0].casefold()
+        value = holds if same_lead else _value(holds, before, after)
         if value:
             text = before + value + after
             return text if not missing(holds, text) else _joined(holds, [text])
@@ -198,6 +197,15 @@ def _word_in_place(old: str, holds: str, denied: str) -> str | None:
     if not then or not now:
         return None
     return old[: then.start()] + now[1] + old[then.start() + len(word) :]
+
+
+def _part_in_place(old: str, holds: str, denied: str) -> str | None:
+    """Of 不是做后端的，是前端: the part of what is denied that the old statement names."""
+    match = SequenceMatcher(None, denied, old, autojunk=False).find_longest_match()
+    part = denied[match.a : match.a + match.size]
+    if not re.fullmatch(rf"[{_CJK}]{{2,}}", part) or len(holds) > LONGEST_WORD:
+        return None
+    return old.replace(part, holds.removeprefix(denied[: match.a]).removesuffix("的"), 1)
 
 
 def _value(holds: str, before: str, after: str) -> str | None:

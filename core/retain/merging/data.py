@@ -48,18 +48,10 @@ class Decision:
     repeats: int | None = None
 
 
-Relation = Literal["same", "less", "extends", "contradicts", "different"]
+Relation = Literal["same", "adds", "changes", "different"]
+"""How a fact stands to a memory: it says the same, or less; says more of the same; says what the memory no longer
+may; speaks of something else."""
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A relation and its evidence in words; weight: which of several contradicted memories is meant most."""
-
-    relation: Relation
-    reason: str
-    weight: float = 0.0
-
 
 Decisions = tuple[tuple[Decision, ...], ...]
 

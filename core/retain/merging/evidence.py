@@ -19,7 +19,6 @@ _NUMBER = re.compile(r"\d")
 _NAME = re.compile(r"(?<!^)\b[A-Z][\w'’-]*")
 _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9+#.'’-]*")
 STOP = r"(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)(?<!\bProf)\.(?:\s|$)"  # "Dr. Huang" is one clause
-_CLAUSES = re.compile(rf"[;；，。]|,(?!\d)|{STOP}|\band\b|\bbut\b")
 _APOSTROPHES = frozenset("'’`ʼ")
 _KEPT = frozenset("#%@&*")  # C#, 50%, addresses: they tell things apart
 _DATED = re.compile(
@@ -50,15 +49,11 @@ class Evidence:
     directed: word order matters ("tabs over spaces").
     subject: the words before its first verb ("Max is nine": "max"); empty for "Likes tea", and for Chinese,
         where `plain`, the normalised text, begins with it.
-    owner: whose it is, or the one word it begins with ("Gina's favourite", "Gina dances": "gina");
-        in Chinese what stands before the first concept.
     copular: its first verb is "is", "was" ...: it says of its subject what it is.
-    states: so it is, and it is not what its subject is doing ("is hosted on", not "is reading").
     definite: its subject is introduced by "the": it is known already.
     introduced: names that it introduces ("named Rex", "daughter Mia").
     pairs: pairs of adjacent Chinese characters: single ones are shared by chance.
     denied: the content words of what it says is not, or no longer, so.
-    turned: the content words of its clauses that deny or end something.
     """
 
     sequence: tuple[str, ...]
@@ -74,15 +69,12 @@ class Evidence:
     status: frozenset[str]
     directed: bool
     subject: frozenset[str]
-    owner: str
     copular: bool
-    states: bool
     definite: bool
     introduced: frozenset[str]
     plain: str
     pairs: frozenset[str]
     denied: frozenset[str]
-    turned: frozenset[str]
     negated: bool
     past: bool
     ended: bool
@@ -106,24 +98,7 @@ class Evidence:
 
 # The month, which otherwise is taken for the verb.
 _IN_MAY = re.compile(
-    "|".join(
-        rf"(?<=\b{word} )may\b"
-        for word in [
-            "in",
-            "of",
-            "by",
-            "on",
-            "since",
-            "until",
-            "this",
-            "next",
-            "last",
-            "every",
-            "early",
-            "late",
-            "mid",
-        ]
-    )
+    "|".join(rf"(?<=\b{word} )may\b" for word in sorted(lexicon.BEFORE_MONTHS))
     + r"|(?<=\d )may\b|(?<=\dth )may\b|\bmay(?= \d)"
 )
 
@@ -169,15 +144,12 @@ def read(text: str) -> Evidence:
         status=frozenset(_mentioned(plain, lexicon.STATUS)),
         directed=bool(lexicon.DIRECTED.search(plain)),
         subject=_subject(plain),
-        owner=_owner(text, plain),
         copular=bool(_COPULAR.match(plain)) or "是" in plain[1:],
-        states=bool(_COPULAR.match(plain)) and not _DOING.search(plain),
         definite=plain.startswith("the "),
         introduced=frozenset(_stem(word) for word in _INTRODUCED.findall(plain)),
         plain=plain,
         pairs=frozenset(a + b for a, b in pairwise(plain) if IS_CJK.match(a) and IS_CJK.match(b)),
         denied=frozenset(w for d in lexicon.DENIED.findall(full) for w in _words(" ".join(d))),
-        turned=frozenset(_words(" ".join(_turned(text)))),
         negated=_negated(plain),
         past=_past(text, plain),
         ended=bool(lexicon.ENDING.search(plain)),
@@ -270,37 +242,14 @@ def _past(text: str, plain: str) -> bool:
     return (named or possessed == 2) and bool(lexicon.PAST.match(" ".join(words[possessed:])))
 
 
-_PREPOSITIONS = frozenset("在从把对和跟与给向由被不没到去")
 _TAKING_PART = frozenset({"with", "and", "to", "for", "from", "by", "two", "three", "some"})
 _COPULAR = re.compile(
     r"^(?!(?:is|was|are|were)\b)(?:\S+ ){1,4}?(?:is|was|are|were|will be|has been|have been)\b"
 )
-_DOING = re.compile(r"\b(?:is|was|are|were|been|be) (?:[a-z]+ly )?[a-z]+ing\b")
 _KIN = "|".join(sorted((word for word in lexicon.OTHERS if word.isascii()), key=len, reverse=True))
 _INTRODUCED = re.compile(rf"\b(?:named|called|(?:{_KIN})(?: is| named| called)?) ([a-z]+)")
 _VERB = re.compile(r"^(?:is|was|are|were|has|had|will|can|does|did|[a-z]{2,}(?:s|ed))$")
 _ADVERBS = frozenset({"no", "longer", "now", "just", "still", "never", "recently", "currently", "also"})
-_LEADING = frozenset(
-    [
-        "since",
-        "after",
-        "before",
-        "from",
-        "until",
-        "till",
-        "when",
-        "while",
-        "as",
-        "on",
-        "in",
-        "at",
-        "by",
-        "for",
-        "with",
-        "because",
-        "during",
-    ]
-)
 _PRONOUNS = frozenset({"user", "i", "we", "it", "he", "she", "they", "there"})
 
 
@@ -314,7 +263,7 @@ def _subject(plain: str) -> frozenset[str]:
     if (
         IS_CJK.search(plain)
         or not words
-        or words[0] in _PRONOUNS | _LEADING
+        or words[0] in _PRONOUNS | lexicon.LEADING
         or lexicon.PAST.search(" ".join(words))
     ):
         return frozenset()
@@ -324,42 +273,6 @@ def _subject(plain: str) -> frozenset[str]:
         if _VERB.match(word) and not (i + 1 < len(words) and _VERB.match(words[i + 1]) and i == 0):
             return frozenset(_words(" ".join(words[:i])))
     return frozenset()
-
-
-def _owner(text: str, plain: str) -> str:
-    if IS_CJK.search(plain):
-        return _topic_cjk(plain)
-    possessive = re.match(r"(?:The )?([A-Z]\w*)['’]s?\b", text)
-    if possessive:
-        return "" if possessive[1].casefold() in _PRONOUNS else possessive[1].casefold()
-    subject = plain.split()[:2]
-    named = (
-        len(subject) == 2 and text[:1].isupper() and _VERB.match(subject[1]) and not _VERB.match(subject[0])
-    )
-    event = (subject[:1] and subject[0] in _ADVERBS) or lexicon.PAST.search(plain)
-    return subject[0] if named and not event and subject[0] not in _PRONOUNS else ""
-
-
-def _topic_cjk(plain: str) -> str:
-    """What stands before the first concept, dates and remarks left out: 甲项目 of 甲项目用React."""
-    plain = lexicon.REMARKS_CJK.sub("", plain)
-    starts = [
-        found.start()
-        for concepts in (lexicon.ONE, lexicon.KEYED, lexicon.MANY)
-        for pattern in concepts.values()
-        if (found := re.search(pattern, plain))
-    ]
-    topic = plain[: min(starts, default=0)]
-    if topic[:1] in _PREPOSITIONS or len(topic) > 6 or lexicon.CHANGE.search(topic) or "戒" in topic:
-        return ""
-    return "".join(word for word in _words(topic) if not dated([word]))
-
-
-def _turned(text: str) -> Iterator[str]:
-    for clause in _CLAUSES.split(text):
-        plain = normalised(clause)
-        if _negated(plain) or lexicon.ENDING.search(plain):
-            yield plain
 
 
 def _negated(plain: str) -> bool:

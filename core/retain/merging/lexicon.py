@@ -26,6 +26,11 @@ CJK_STOP = frozenset(
     "会能可每的了着过是在我你他她它们有和与及也都很就还把被对从到这那个位名只条些地得吧呢啊嘛之其所而且用户"
 )
 
+# What may begin a statement before its subject; what stands before a month; what follows a number and is no unit.
+LEADING = _words("since after before from until till when while as on in at by for with because during")
+BEFORE_MONTHS = _words("in of by on since until this next last every early late mid")
+NO_UNIT = _words("of in on at to and or the a is are was were for with from by not but that")
+
 NEGATION = _words("""
     not no never none nothing nobody without cannot cant dont doesnt didnt isnt arent wasnt werent wont
     wouldnt hasnt havent hadnt neither nor
@@ -76,7 +81,7 @@ CORRECTION = re.compile(
     r"\b(?:actually|correction|in fact|spell?ed|spelt|mistaken?|wrong|i meant|to be exact|rather than|"
     r"misspell?ed|"
     r"misheard|misspoke|correct(?:ed|ly)?)\b"
-    r"|(?<!is)(?<!are)(?<!was)(?<!were)(?<!does)(?<!do)(?<!did)(?<!has)(?<!will) not (?:(?:the|on|in|at|a) )?\w+$"
+    r"|(?<!is)(?<!are)(?<!was)(?<!were)(?<!does)(?<!do)(?<!did)(?<!has)(?<!will) not (?:(?:the|on|in|at|a) )?(?:\w+|\d+ \w+)$"
     r"|其实|更正|纠正|实际上|应该是|而是|说错|讲错|记错|写错|听错|准确地说|弄错|搞错|才对|正确"
 )
 ACHIEVED = re.compile(
@@ -215,7 +220,7 @@ OTHERS = {
     "girlfriend": "girlfriend", "boyfriend": "boyfriend", "son": "son", "daughter": "daughter",
     "aunt": "aunt", "uncle": "uncle", "cousin": "cousin", "nephew": "nephew", "niece": "niece",
     "grandmother": "grandmother", "grandma": "grandmother", "grandfather": "grandfather",
-    "grandpa": "grandfather", "boss": "boss", "manager": "boss", "colleague": "colleague",
+    "grandpa": "grandfather", "grandson": "grandson", "granddaughter": "granddaughter", "boss": "boss", "manager": "boss", "colleague": "colleague",
     "coworker": "colleague", "neighbour": "neighbour", "neighbor": "neighbour", "friend": "friend",
     "roommate": "roommate", "dog": "dog", "puppy": "dog", "cat": "cat", "kitten": "cat",
     "姐姐": "elder sister", "妹妹": "younger sister", "哥哥": "elder brother", "弟弟": "younger brother",
@@ -224,40 +229,10 @@ OTHERS = {
     "男友": "boyfriend", "男朋友": "boyfriend", "儿子": "son", "女儿": "daughter", "阿姨": "aunt",
     "姑姑": "aunt", "叔叔": "uncle", "舅舅": "uncle", "表哥": "cousin", "表弟": "cousin", "表姐": "cousin",
     "表妹": "cousin", "奶奶": "father's mother", "外婆": "mother's mother", "姥姥": "mother's mother",
-    "爷爷": "father's father", "外公": "mother's father", "姥爷": "mother's father", "老板": "boss",
-    "同事": "colleague",
+    "孙子": "grandson", "孙女": "granddaughter", "爷爷": "father's father", "外公": "mother's father",
+    "姥爷": "mother's father", "老板": "boss", "同事": "colleague",
     "邻居": "neighbour", "朋友": "friend", "室友": "roommate", "狗": "dog", "猫": "cat",
 }  # fmt: skip
-
-# What a favourite is one of.
-FAVOURITE = re.compile(r"\bfavou?rite (\w+)|最(?:喜欢|爱)的?(\w{1,4}?)是|最(?:喜欢|爱)的(\w{2})$")
-
-# Whoever has none of a kind, and what shows that there is one now.
-NONE_OF = (
-    (
-        re.compile(r"\b(?:no|any) pets?\b|没有?(?:养)?宠物|不养宠物"),
-        re.compile(
-            r"\b(?:adopted|has|have|got|bought|keeps?|owns?)\b.*\b(?:dog|puppy|cat|kitten|hamster|rabbit|bird|parrot"
-            r"|budgie|fish|turtle|tortoise|snake|lizard|guinea pig|hens?|horse|pony|greyhound|labrador)s?\b"
-            r"|(?:养|领养|买)了?.*(?:狗|猫|鸟|鱼|兔|仓鼠|龟)"
-        ),
-    ),
-    (
-        re.compile(r"\b(?:no|any) (?:kids|children)\b|\bchildless\b|没有?(?:孩子|小孩|子女)|无子女"),
-        re.compile(
-            r"\b(?:became|is|are|was) (?:now )?(?:a |the )?(?:father|mother|dad|mum|mom|parent)s?\b"
-            r"|\b(?:son|daughter|twins|baby)\b.*\bborn\b|\bgave birth\b|"
-            r"\bhas (?:a|an|two|twin) (?:\w+ )?(?:son|daughter|baby|twins)"
-            r"|生了|当(?:爸|妈)|(?:儿子|女儿|宝宝)(?:出生|满月)"
-        ),
-    ),
-    (
-        re.compile(r"\bno (?:siblings|brothers or sisters)\b|\bonly child\b|独生[子女]|没有兄弟姐妹"),
-        re.compile(
-            r"\b(?:brother|sister)\b.*\bborn\b|\bhas (?:a|an) (?:\w+ )?(?:brother|sister)\b|有[了个]*.{0,3}[弟妹哥姐]"
-        ),
-    ),
-)
 
 # One of several of a kind: the eldest brother, the second uncle.
 NUMBERED_CJK = re.compile(

@@ -1,77 +1,83 @@
-"""How likely a fact and a memory are to speak of one thing, where neither the words nor the model's answer settle it.
+"""How likely a fact says the same as a memory, adds to it, changes it, or speaks of something else.
 
-A small model calls nearly every pair "changes", near but distinct ones too, and rules of words miss what their
-author did not think of. So the signals are weighed together. The weights are a logistic regression over the pairs
-of `bench/merging_cases.json` that a model is asked about; `python bench/merging_weights.py` fits them again and
-shows how well they do on cases of an author whom they were not fitted on.
+A multinomial logistic regression over `signals` and, where a model was asked, over its answer. There are three sets
+of weights: for the words alone, for a model's answer, and for a model that tells how likely each answer was, of which
+far more can be learned: a small model calls nearly every pair "changes", but rarely without a doubt.
+
+`python bench/merging_weights.py` fits them on `bench/merging_cases.json` and tries them on cases of authors whom they
+were not fitted on.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
-from difflib import SequenceMatcher
+from functools import cache
+from importlib.resources import files
 
-from .evidence import Evidence, dated, read
-from .relations import DENIALS
-from .rules import shared_objects, speaks_of_change
-from .values import begins_with_known, same_occasion
+from .data import RELATIONS, Relation
+from .signals import signals
 
-# For each signal in `signals`. A pair with none of them has the odds of `bias`.
-WEIGHTS: Mapping[str, float] = {
-    "cosine": 1.2,
-    "shared": 0.4,
-    "begins": 1.0,
-    "change": 1.5,
-    "names": -0.3,
-    "replaced": -0.8,
-    "events": -1.7,
-    "others": -1.4,
-    "occasion": 1.0,
-    "same": 4.0,
-    "adds": 2.3,
-    "changes": 2.6,
-    "bias": -2.0,
-}
-MOST_REPLACED = 3
+Answer = Mapping[str, float]  # how likely each answer was; of a model that only answers, 1 for what it said
+Weights = Mapping[str, Mapping[str, float]]
+
+# Below it a model's likelihood says no more.
+LEAST = 1e-4
+TOLD = 3  # signals that a reason names
 
 
-def signals(answer: str, fact: str, memory: str, similarity: float) -> dict[str, float]:
-    """The signals of a pair, by name.
+def heard(answer: Answer | None) -> str:
+    """Which set of weights an answer is for: "words" (there is none), "answer" or "likelihoods"."""
+    if answer is None:
+        return "words"
+    return "answer" if len(answer) == 1 else "likelihoods"
 
-    cosine: their similarity. shared: the share of the fact's objects that the memory has. begins: what the fact
-    begins with is named in the memory. change: the fact speaks of a change. names: each has names that the other
-    lacks. replaced: in how many places they have other words. events: both tell events. others: they are about other
-    people. occasion: both name the same day or month. same / adds / changes: what the model answered.
-    """
-    new, old = read(fact), read(memory)
-    told = new.objects - DENIALS
-    return {
-        "cosine": similarity,
-        "shared": len(shared_objects(new, old) - DENIALS) / max(1, len(told)),
-        "begins": float(begins_with_known(fact, memory)),
-        "change": float(speaks_of_change(new, old)),
-        "names": float(bool(new.names - old.words - old.names) and bool(old.names - new.words - new.names)),
-        "replaced": float(min(_replaced(new, old), MOST_REPLACED)),
-        "events": float(old.past and new.past),
-        "others": float(bool(new.others and old.others) and new.others.isdisjoint(old.persons)),
-        "occasion": float(same_occasion(memory, fact)),
-        "same": float(answer == "same"),
-        "adds": float(answer == "adds"),
-        "changes": float(answer == "changes"),
-        "bias": 1.0,
+
+def features(fact: str, memory: str, answer: Answer | None = None) -> dict[str, float]:
+    """The signals of a pair, and what the model said of it, by name."""
+    found = signals(fact, memory)
+    match heard(answer):
+        case "answer":
+            assert answer is not None
+            found |= {f"the model says {relation}": answer.get(relation, 0.0) for relation in RELATIONS}
+        case "likelihoods":
+            assert answer is not None
+            found |= {
+                f"the model finds {relation}": math.log(max(answer.get(relation, 0.0), LEAST))
+                for relation in RELATIONS
+            }
+    return found
+
+
+def relations(fact: str, memory: str, answer: Answer | None = None) -> dict[Relation, float]:
+    """The probability of each relation; they add up to 1."""
+    found = features(fact, memory, answer)
+    weights = fitted()[heard(answer)]
+    scores = {
+        relation: sum(one * found.get(name, 1.0) for name, one in weights[relation].items())
+        for relation in RELATIONS
     }
+    highest = max(scores.values())
+    odds = {relation: math.exp(score - highest) for relation, score in scores.items()}
+    return {relation: one / sum(odds.values()) for relation, one in odds.items()}
 
 
-def likelihood(answer: str, fact: str, memory: str, similarity: float) -> float:
-    """In [0, 1]."""
-    found = signals(answer, fact, memory, similarity)
-    return 1 / (1 + math.exp(-sum(WEIGHTS[name] * value for name, value in found.items())))
+def reason(relation: Relation, fact: str, memory: str, answer: Answer | None = None) -> str:
+    """What speaks most for a relation, rather than for the others, in words."""
+    found = features(fact, memory, answer)
+    weights = fitted()[heard(answer)]
+    others = [weights[other] for other in RELATIONS if other != relation]
+    worth = {
+        name: value * (weights[relation].get(name, 0.0) - max(other.get(name, 0.0) for other in others))
+        for name, value in found.items()
+    }
+    best = [name for name in sorted(worth, key=worth.__getitem__, reverse=True) if worth[name] > 0]
+    return ", ".join(best[:TOLD])
 
 
-def _replaced(new: Evidence, old: Evidence) -> int:
-    steps = SequenceMatcher(None, old.sequence, new.sequence, autojunk=False).get_opcodes()
-    return sum(
-        tag == "replace" and not dated(old.sequence[i:j]) and not dated(new.sequence[k:m])
-        for tag, i, j, k, m in steps
-    )
+@cache
+def fitted() -> Mapping[str, Weights]:
+    """Set -> relation -> signal -> weight; the weight of a name that is no signal is a bias."""
+    text = files(__package__).joinpath("weights.json").read_text(encoding="utf-8")
+    return json.loads(text)  # type: ignore[no-any-return]

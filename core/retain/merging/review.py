@@ -1,68 +1,161 @@
-"""What is decided without a model, and what is not believed of one."""
+"""What is made of how a fact stands to its neighbours: a decision, and a safe one where it does not hold up."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from .answers import TAKEN_TOGETHER
-from .composing import extended, replaced, revised
-from .data import Decision, Decisions, Neighbour, NewFact, Relation, Verdict
+from .composing import extended, replaced
+from .data import Decision, Decisions, Neighbour, NewFact, Relation
 from .evidence import dated, missing, normalised, read
-from .relations import REVALUED, judged, near_duplicate
-from .rules import speaks_of_change
+from .likelihood import Answer, heard, reason, relations
+from .signals import (
+    begins_otherwise,
+    denies_a_part,
+    differ_twice,
+    far_apart,
+    near_duplicate,
+    of_another_thing,
+    says_nothing_new,
+    speaks_of_change,
+)
+from .values import on_other_days, values
 
-# Where code cannot tell, the memory that is meant shares at least 0.33 of its words in all of the cases, or a
-# concept with a change ("Uses VS Code", "Switched to Neovim"). Cosines differ between embedders: only what any
-# of them calls alike is asked about for its cosine alone. `python bench/merging.py [--observations FILE]`
-NEAR_WORDS = 0.3
-NEAR_WORDS_LONG = 0.5  # of long statements, which share words by chance
-NEAR_COSINE = 0.75
+Action = Literal["keep", "join", "replace", "add"]
+# What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside it,
+# where the fact says the same, adds, changes, or is of something else. A repeat or a stale detail costs 1, a lost fact
+# 2; what is replaced loses a detail or two and stays in the history.
+COSTS: Mapping[Action, Mapping[Relation, float]] = {
+    "keep": {"same": 0, "adds": 2, "changes": 2, "different": 2},
+    "join": {"same": 0.5, "adds": 0, "changes": 1, "different": 1},
+    "replace": {"same": 1.5, "adds": 1.5, "changes": 0, "different": 1.5},
+    "add": {"same": 1, "adds": 1, "changes": 1, "different": 0},
+}
 # Of facts that one named person told: with a word in common, and without.
 ALIKE, VERY_ALIKE = 0.75, 0.85
-# Words that a correction may take the place of: one value.
-MOST_DROPPED, MOST_DROPPED_CHINESE = 1, 6
-# Below it, statements without a word in common hardly ever have to do with each other (bundled embedder).
-REMOTE_COSINE = 0.2
+# How likely a change must be for anything to be replaced, and any relation for it to be believed of the words alone.
+LEAST_REPLACED, LEAST_UNASKED = 0.5, 0.45
+# Names and values that a memory's new text may leave out besides those that it exchanges.
+MOST_DROPPED = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """How a fact stands to one of its neighbours.
-
-    text: the memory afterwards, where it was written for us.
-    """
+class Standing:
+    """How a fact stands to one of its neighbours: how likely each relation is. answer: what a model said of it."""
 
     neighbour: Neighbour
-    verdict: Verdict
-    text: str | None = None
+    odds: Mapping[Relation, float]
+    answer: Answer | None = None
+
+    @property
+    def related(self) -> float:
+        """How likely it is that they speak of one thing, in [0, 1]."""
+        return 1 - self.odds["different"]
 
 
-def judgements(fact: NewFact) -> tuple[list[Judgement], list[Neighbour]]:
-    """What code can tell about a fact's neighbours, and the neighbours of which it cannot tell."""
-    told, open_ = [], []
-    for neighbour in fact.neighbours:
-        verdict = told_by_words(fact, neighbour)
-        if verdict is None and is_near(fact.text, neighbour):
-            open_.append(neighbour)
-        else:
-            told.append(Judgement(neighbour, verdict or Verdict("different", "not near")))
-    return told, open_
+def standing(fact: NewFact, neighbour: Neighbour, answer: Answer | None = None) -> Standing:
+    """How a fact stands to a memory, from their words and, where it was asked, from a model's answer."""
+    if near_duplicate(fact.text, neighbour.memory.text):
+        return Standing(neighbour, {"same": 1.0, "adds": 0.0, "changes": 0.0, "different": 0.0})
+    odds = relations(*bare(fact, neighbour), answer)
+    return Standing(neighbour, odds, answer)
 
 
-def told_by_words(fact: NewFact, neighbour: Neighbour) -> Verdict | None:
-    """How a fact stands to a memory, as far as their words and speakers tell; None where a model is to be asked."""
-    verdict = judged(*bare(fact, neighbour))
-    if verdict and verdict.relation == "same":
-        return verdict
-    if said_by_others(fact, neighbour):
-        return Verdict("different", "said by someone else")
-    if not akin(fact, neighbour):
-        if verdict and (verdict.relation == "less" or verdict.reason == REVALUED):
-            return verdict
-        return None if may_be_akin(fact, neighbour) else Verdict("different", "they share little but a name")
-    return verdict
+def nearest(fact: NewFact) -> Standing | None:
+    """The neighbour that a fact most likely speaks of, by its words and by how similar they are."""
+    told = (standing(fact, neighbour) for neighbour in fact.neighbours if may_speak_of(fact, neighbour))
+    return max(told, key=lambda one: one.related + one.neighbour.similarity, default=None)
+
+
+def may_speak_of(fact: NewFact, neighbour: Neighbour) -> bool:
+    """Whether two facts may be of one thing as far as their speakers go: what one says leaves another's word as it
+    is, unless they say the same."""
+    if near_duplicate(fact.text, neighbour.memory.text):
+        return True
+    return not said_by_others(fact, neighbour) and akin(fact, neighbour)
+
+
+def concluded(fact: NewFact, told: Standing | None) -> tuple[Decision, ...]:
+    """The decision that costs least, by how the fact stands to the memory it most likely speaks of."""
+    if told is None:
+        return added(fact, "nothing is known of it")
+    costs = {
+        action: sum(cost * told.odds[relation] for relation, cost in row.items())
+        for action, row in COSTS.items()
+        if not risky(action, fact, told)
+    }
+    action = min(costs, key=costs.__getitem__)
+    if action == "add":
+        return added(fact, f"of something else than what is known ({told.odds['different']:.0%})")
+    memory = told.neighbour.memory
+    why = _why(action, fact, told)
+    if action == "keep":
+        return (Decision("NOOP", fact.text, memory, why),)
+    text = replaced(memory.text, fact.text) if action == "replace" else extended(memory.text, fact.text)
+    if action == "replace" and drops_more(fact.text, memory.text, text):
+        text = extended(memory.text, fact.text)
+    return (Decision("UPDATE", text, memory, why),)
+
+
+_MEANT: Mapping[Action, tuple[Relation, str]] = {
+    "keep": ("same", "already known"),
+    "join": ("adds", "adds to what is known"),
+    "replace": ("changes", "changes what is known"),
+}
+
+
+def risky(action: Action, fact: NewFact, told: Standing) -> bool:
+    """Whether an action goes further than the evidence, however likely it looks: it may lose something, or join what
+    has nothing to do with each other."""
+    if action == "add" or told.odds["same"] == 1:
+        return False
+    if told.answer is None and told.odds[_MEANT[action][0]] < LEAST_UNASKED:
+        return True
+    texts = bare(fact, told.neighbour)
+    new, old = map(read, texts)
+    if fact.speakers and told.neighbour.memory.speakers and _far_between_people(action, fact, told.neighbour):
+        return True
+    change = speaks_of_change(new, old)
+    guessed = heard(told.answer) != "likelihoods"
+    if guessed and (of_another_thing(new, old) or (not change and far_apart(new, old))):
+        return True
+    if action == "join":
+        return False
+    another = begins_otherwise(new, old) and not change
+    if action == "keep":
+        if says_nothing_new(new, old):
+            return False
+        unsaid = told.answer is None or (guessed and "same" not in told.answer)
+        apart = not (new.words | new.concepts) & (old.words | old.concepts)
+        return another or unsaid or apart or differ_twice(new, old)
+    many = not change and not new.one & old.one and (differ_twice(new, old) or (told.answer is None and new.many & old.many))
+    event = not change and old.past and on_other_days(texts[1], texts[0])
+    part = told.answer is None and new.negated != old.negated and denies_a_part(new, old)
+    return another or bool(many) or event or part or told.odds["changes"] < LEAST_REPLACED
+
+
+def _far_between_people(action: Action, fact: NewFact, neighbour: Neighbour) -> bool:
+    """Whether of what named people told in passing too little speaks for an action. Two parades in a year are two, and
+    what is joined to a memory of a person that is long already makes it grow without end."""
+    new, old = map(read, bare(fact, neighbour))
+    told, known = _told(fact, neighbour)
+    one = bool((new.one | new.keyed) & (old.one | old.keyed))
+    if action == "keep":
+        return False
+    if not one and (len(told & known) < 2 or not _of_one_thing(fact, neighbour)):
+        return True
+    if action == "join":
+        return not old.short or new.negated != old.negated or begins_otherwise(new, old)
+    changed = speaks_of_change(new, old) and (new.negated == old.negated or known <= told)
+    return not (one or changed)
+
+
+def _why(action: Action, fact: NewFact, told: Standing) -> str:
+    relation, said = _MEANT[action]
+    because = reason(relation, *bare(fact, told.neighbour), told.answer)
+    return f"{said} ({told.odds[relation]:.0%}): {because}"
 
 
 def bare(fact: NewFact, neighbour: Neighbour) -> tuple[str, str]:
@@ -83,14 +176,20 @@ def said_by_others(fact: NewFact, neighbour: Neighbour) -> bool:
 
 
 def akin(fact: NewFact, neighbour: Neighbour) -> bool:
-    """Whether two facts speak of one thing; of facts that were not told by named people that is not in doubt.
+    """Whether two facts may speak of one thing; of facts that were not told by named people any may.
 
-    Such facts are alike before they tell anything: they name the same few people and report what was said. Only
-    what is left counts, half of what the shorter tells; a cosine counts for nothing. Of 520 facts of a LoCoMo
-    conversation the 1.5B model joined or replaced 120 that had little more than the name in common.
+    Such facts are alike before they tell anything: they name the same few people and report what was said. So only
+    what is left counts, half of what the shorter tells, or a high cosine. Of 520 facts of a LoCoMo conversation the
+    1.5B model joined or replaced 120 that had little more than the name in common.
     """
-    if not (fact.speakers and neighbour.memory.speakers):
+    if not (fact.speakers and neighbour.memory.speakers) or _of_one_thing(fact, neighbour):
         return True
+    told, known = _told(fact, neighbour)
+    return neighbour.similarity >= (ALIKE if told & known else VERY_ALIKE)
+
+
+def _of_one_thing(fact: NewFact, neighbour: Neighbour) -> bool:
+    """Whether the words alone show that two facts of named people speak of one thing."""
     new, old = map(read, bare(fact, neighbour))
     if (new.one | new.keyed) & (old.one | old.keyed):
         return True
@@ -99,12 +198,6 @@ def akin(fact: NewFact, neighbour: Neighbour) -> bool:
     return 2 * len(shared) >= min(len(told), len(known)) and (
         len(shared) >= 2 or (bool(told) and told == known)
     )
-
-
-def may_be_akin(fact: NewFact, neighbour: Neighbour) -> bool:
-    """Whether a model is asked about two such facts all the same, and believed where it calls them the same."""
-    told, known = _told(fact, neighbour)
-    return neighbour.similarity >= (ALIKE if told & known else VERY_ALIKE)
 
 
 def _told(fact: NewFact, neighbour: Neighbour) -> tuple[frozenset[str], frozenset[str]]:
@@ -118,93 +211,19 @@ def _told(fact: NewFact, neighbour: Neighbour) -> tuple[frozenset[str], frozense
     return new, old
 
 
-def replaces(fact: NewFact, neighbour: Neighbour) -> bool:
-    """Whether a model may be believed that a fact replaces a memory. Of what named people told in passing only
-    what speaks of a change, denies, or tells what there is one of: two parades in a year are two."""
-    if not (fact.speakers and neighbour.memory.speakers):
-        return True
-    new, old = map(read, bare(fact, neighbour))
-    told, known = _told(fact, neighbour)
-    if (new.one | new.keyed) & (old.one | old.keyed):
-        return True
-    return speaks_of_change(new, old) and (new.negated == old.negated or known <= told)
-
-
 _REPORTED = read("says said shares shared shows photo picture feels felt thinks really great good so").words
 
 
-def is_near(fact: str, neighbour: Neighbour) -> bool:
-    """Whether a memory is worth a question: by words, by cosine, or for a change it may have been."""
-    new, old = read(fact), read(neighbour.memory.text)
-    same_subject = new.subject if new.subject == old.subject else frozenset[str]()
-    enough = NEAR_WORDS if new.short and old.short else NEAR_WORDS_LONG
-    smaller = min(len(new.words - same_subject), len(old.words - same_subject)) or 1
-    return (
-        len((new.words & old.words) - same_subject) / smaller >= enough
-        or neighbour.similarity >= NEAR_COSINE
-        or (new.replaced and bool(new.concepts & old.concepts))
-    )
-
-
-def nearest(fact: NewFact, among: Sequence[Neighbour]) -> Neighbour | None:
-    """The memory that a fact is most likely to be about: by cosine and by the share of words in common."""
-
-    def closeness(neighbour: Neighbour) -> float:
-        new, old = map(read, bare(fact, neighbour))
-        smaller = min(len(new.objects), len(old.objects)) or 1
-        return neighbour.similarity + len(new.objects & old.objects) / smaller
-
-    found = max(among, key=closeness, default=None)
-    if found is None or is_near(fact.text, found):
-        return found
-    both_short = read(fact.text).short and read(found.memory.text).short
-    return found if both_short and found.similarity >= REMOTE_COSINE else None
-
-
-def shortcut(fact: NewFact) -> tuple[Decision, ...] | None:
-    """The decisions for a fact that no model need be asked about, else None."""
-    told, open_ = judgements(fact)
-    if not open_ or any(j.verdict.relation != "different" for j in told):
-        return conclude(fact, told)
-    return None
-
-
-def conclude(fact: NewFact, told: Iterable[Judgement]) -> tuple[Decision, ...]:
-    """The decisions for one fact, from how it stands to each of its neighbours."""
-    by: dict[Relation, list[Judgement]] = {}
-    for judgement in told:
-        by.setdefault(judgement.verdict.relation, []).append(judgement)
-    for relation in ("same", "contradicts", "less", "extends"):
-        if relation in by:
-            return (_decision(fact, max(by[relation], key=_strength)),)
-    return added(fact, "nothing known says this or contradicts it")
-
-
 def drops_more(fact: str, memory: str, text: str) -> bool:
-    """Whether a correction, which puts one value right, would cost a memory several names, numbers or words."""
+    """Whether a memory's new text leaves out names or values for which the fact gives no others: more than belong to
+    the one thing that it changes."""
     told, known, after = read(fact), read(memory), read(text)
-    said = after.words | after.names | after.numbers | told.denied
-    words = MOST_DROPPED_CHINESE if known.chinese else MOST_DROPPED
-    return told.corrected and (
-        len((known.names | known.numbers) - said) > 1 or len(known.objects - said) > words
-    )
-
-
-def _strength(judgement: Judgement) -> tuple[float, float]:
-    return judgement.verdict.weight, judgement.neighbour.similarity
-
-
-def _decision(fact: NewFact, judgement: Judgement) -> Decision:
-    memory, verdict = judgement.neighbour.memory, judgement.verdict
-    if verdict.relation in ("same", "less"):
-        return Decision("NOOP", fact.text, memory, verdict.reason)
-    compose = replaced if verdict.relation == "contradicts" else extended
-    if verdict.reason == TAKEN_TOGETHER and compose is replaced:
-        compose = revised
-    text = judgement.text or compose(memory.text, fact.text)
-    if verdict.relation == "contradicts" and drops_more(fact.text, memory.text, text):
-        text = extended(memory.text, fact.text)
-    return Decision("UPDATE", text, memory, verdict.reason)
+    names = known.names - after.names - after.words - told.denied
+    given = {value.kind for value in values(fact)}
+    left = {value.plain for value in values(text)}
+    gone = [value for value in values(memory) if value.plain not in left and value.kind not in given]
+    others = len(told.names - known.names - known.words)
+    return len(gone) + max(0, len(names) - others) > MOST_DROPPED
 
 
 def repeats(facts: Sequence[NewFact]) -> Mapping[int, int]:
@@ -273,6 +292,4 @@ def _keeps(text: str, fact: str, memory: str) -> bool:
         or 2 * len(unsaid) > len(new.objects)
     ):
         return False
-    verdict = judged(fact, memory)
-    contradicts = verdict.relation == "contradicts" if verdict else new.changed or new.corrected or new.ended
-    return contradicts or not dropped
+    return not dropped or relations(fact, memory)["changes"] > 0.5

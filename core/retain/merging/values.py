@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import lru_cache
 
 from ..lexical import terms
 from . import lexicon
-from .evidence import CJK, IS_CJK, normalised, read
-from .rules import another_inside
+from .evidence import CJK, IS_CJK, Evidence, dated, normalised, read
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTH = (
@@ -49,30 +49,6 @@ _DIGITS = {word: str(n) for n, word in enumerate(_WRITTEN.split("|"), 1)} | {
     **{c: str(n) for n, c in enumerate("零一二三四五六七八九十")},
     "两": "2",
 }
-_NO_UNIT = frozenset(
-    [
-        "of",
-        "in",
-        "on",
-        "at",
-        "to",
-        "and",
-        "or",
-        "the",
-        "a",
-        "is",
-        "are",
-        "was",
-        "were",
-        "for",
-        "with",
-        "from",
-        "by",
-        "not",
-        "but",
-        "that",
-    ]
-)
 _ORDINAL_CJK = frozenset("第初")
 
 
@@ -112,7 +88,7 @@ def _found(text: str) -> Iterator[Value]:
             if (
                 counted is None
                 or found[0] == "一"
-                or counted[2].casefold() in _NO_UNIT
+                or counted[2].casefold() in lexicon.NO_UNIT
                 or text[start - 1 : start] in _ORDINAL_CJK
             ):
                 continue
@@ -211,9 +187,19 @@ def revalued(old: str, new: str) -> bool:
     unknown = about - known.words
     if not about - unknown or 3 * len(unknown) > len(about) or rest.names - known.words - known.names:
         return False
-    if another_inside(told, known):
+    if _another_inside(told, known):
         return False
     return begins_with_known(without_values(new), old)
+
+
+def _another_inside(new: Evidence, old: Evidence) -> bool:
+    """Whether they say the same before and after other words: "the app for Acme is due" and "… for Orion is due"."""
+    steps = SequenceMatcher(None, old.sequence, new.sequence, autojunk=False).get_opcodes()
+    for (before, *_), (tag, i, j, k, m), (after, *_) in zip(steps, steps[1:], steps[2:], strict=False):
+        exchanged = not dated(old.sequence[i:j]) and not dated(new.sequence[k:m])
+        if (before, tag, after) == ("equal", "replace", "equal") and exchanged:
+            return True
+    return False
 
 
 def _of_one_thing(old: str, new: str) -> bool:
@@ -244,8 +230,16 @@ def with_values(old: str, new: str) -> str | None:
     for then, now in sorted(pairs, key=lambda pair: -pair[0].start):
         part = _PART_OF_DAY.match(then.text)
         same_part = part[0] if part and then.kind == "time" and not _PART_OF_DAY.match(now.text) else ""
-        text = text[: then.start] + same_part + now.text + text[then.end :]
+        text = text[: then.start] + same_part + _with_year(now, then) + text[then.end :]
     return text
+
+
+def _with_year(now: Value, then: Value) -> str:
+    """A date with the year of the one in whose place it comes, where it gives a day and no year of its own."""
+    year = re.search(r"(?:19|20)\d\d年?", then.text) if then.kind == now.kind == "date" else None
+    if not year or _calendar(now.text)[0] is not None or _calendar(now.text)[2] is None:
+        return now.text
+    return f"{year[0]}{now.text}" if year[0].endswith("年") else f"{now.text} {year[0]}"
 
 
 _PART_OF_DAY = re.compile("凌晨|清晨|早上|上午|中午|下午|傍晚|晚上")

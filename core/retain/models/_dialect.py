@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..ports import Prompt, Schema
+from .likelihoods import MOST_ALTERNATIVES
 
 Structure = Literal["json_schema", "tool", "json_object", "text"]
 LADDER: tuple[Structure, ...] = ("json_schema", "tool", "json_object", "text")
@@ -27,13 +28,15 @@ _REFUSING_STATUS = frozenset({400, 404, 405, 415, 422, 500, 501})  # llama.cpp s
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """structure: how structure is asked for. `fixed` means that the user chose it.
-    temperature / limit: whether these parameters are sent.
+    temperature / limit / likelihoods: whether these parameters are sent; the last asks how likely each value of a
+        schema's choice was.
     """
 
     structure: Structure = "json_schema"
     fixed: bool = False
     temperature: bool = True
     limit: bool = True
+    likelihoods: bool = True
 
     def narrowed(self, status: int, message: str, *, structured: bool) -> Dialect | None:
         """The dialect to try after the endpoint refused this one; None where that would not help.
@@ -47,6 +50,8 @@ class Dialect:
             return replace(self, limit=False)
         if self.temperature and "temperature" in message:
             return replace(self, temperature=False)
+        if self.likelihoods and "logprobs" in message:
+            return replace(self, likelihoods=False)
         if structured and not self.fixed and self.structure != "text" and _STRUCTURE_REFUSED.search(message):
             return replace(self, structure=LADDER[LADDER.index(self.structure) + 1])
         return None
@@ -70,6 +75,8 @@ class Dialect:
         arguments["messages"] = [{"role": prompt.role, "content": prompt.content} for prompt in messages]
         if schema is not None:
             arguments |= _structured(self.structure, schema)
+            if schema.choice and self.likelihoods and self.structure != "tool":
+                arguments |= {"logprobs": True, "top_logprobs": MOST_ALTERNATIVES}
         return arguments
 
 

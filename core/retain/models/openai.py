@@ -16,6 +16,7 @@ from ..ports import Completion, Prompt, Schema
 from ..types import Usage
 from ._dialect import LADDER, Dialect, Structure
 from ._endpoint import Endpoint
+from .likelihoods import likelihoods
 
 log = logging.getLogger("retain")
 
@@ -113,14 +114,14 @@ class OpenAIModel:
             except openai.OpenAIError as error:
                 self._endpoint.raise_failure(error, self._model)
             else:
-                return self._read(reply, structured=schema is not None)
+                return self._read(reply, schema)
 
     def _learn(self, tried: Dialect, narrower: Dialect) -> None:
         log.debug("%s refused %s; trying %s", self._endpoint.shown, tried, narrower)
         if self._dialect == tried:  # else a request that ran beside this one has learned it already
             self._dialect = narrower
 
-    def _read(self, reply: Any, *, structured: bool) -> Completion:
+    def _read(self, reply: Any, schema: Schema | None) -> Completion:
         where = f"{self._model} at {self._endpoint.shown}"
         if not getattr(reply, "choices", None):
             raise ModelError(
@@ -140,7 +141,8 @@ class OpenAIModel:
                     f"{where} spent max_tokens={self._max_tokens} without an answer. Raise max_tokens=."
                 )
             log.debug("%s was cut off at max_tokens=%s", where, self._max_tokens)
-        return Completion(_object_or_text(text) if structured else text, _usage(reply))
+        content = text if schema is None else _object_or_text(text)
+        return Completion(content, _usage(reply), likelihoods(_tokens(choice), schema))
 
 
 class OpenAIEmbedder:
@@ -274,6 +276,11 @@ def _text(message: Any) -> str:
         if arguments:
             return str(arguments)
     return message.content or ""
+
+
+def _tokens(choice: Any) -> list[dict[str, Any]]:
+    logprobs = getattr(choice, "logprobs", None)
+    return [token.model_dump() for token in getattr(logprobs, "content", None) or []]
 
 
 def _object_or_text(text: str) -> str | dict[str, Any]:
