@@ -1,13 +1,16 @@
 """The weights of `retain.merging.likelihood`: fitted on the cases, and tried on authors whom they were not fitted on.
 
-    python bench/merging_weights.py [--ablation] [--write]
+    python bench/merging_weights.py [--cases] [--ablation] [--write]
 
-A multinomial logistic regression over pairs of a fact and a memory, for each of the three things that may be heard of
-a model: nothing ("words": all pairs of all cases), its answer, and how likely it found each answer (the pairs on record
-in `results/merging_answers.json`). A pair of a case's target has the case's relation, every other pair is "different".
-Cases are of several authors, who did not know each other's cases or the code (see AUTHORS); "right" is the share of
-pairs whose relation is right, and "apart" the share of which it is known whether they belong together, of authors whom
-the weights were not fitted on. `--ablation` shows what is right without each signal.
+A multinomial logistic regression over pairs of a fact and a memory, for each of the three things that may be heard
+of a model: nothing ("words": all pairs of all cases), its answer, and how likely it found each answer (the pairs that
+it is asked about, with its answers in `results/merging_answers.json`). A pair of a case's target has the case's
+relation, every other pair is "different".
+
+Cases are of several authors, who did not know each other's cases or the code (see AUTHORS). "right" is the share of
+pairs whose relation is right, and "apart" the share of which it is known whether they belong together, of authors
+whom the weights were not fitted on. `--cases` decides whole cases in the same way, each author's with the weights
+fitted on all others. `--ablation` shows what is right without each signal.
 """
 
 from __future__ import annotations
@@ -17,17 +20,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import merging as bench
 import numpy as np
 import numpy.typing as npt
 
 from retain import merging
+from retain.merging import likelihood
 from retain.merging.data import RELATIONS, Relation
 from retain.merging.likelihood import Answer, features
 from retain.merging.review import bare, nearest
 
-AUTHORS = "mnpqruvwxyz"  # their batches; all other cases are of one more author
+AUTHORS = "mnpqrtuvwxyz"  # their batches; all other cases are of one more author
 NAMED = "s"  # told by named people, of whom other rules decide what may belong together
 PENALTY = 0.01  # of a weight's square, on standardised signals
 STEPS, RATE = 1_500, 0.4
@@ -66,7 +71,14 @@ def pairs(cases: Sequence[bench.Case], answers: Mapping[str, Answer]) -> Iterato
             texts = bare(fact, neighbour)
             answer = answers.get(bench.asked(*texts))
             relation: Relation = relation_of(case) if meant else "different"
-            yield Pair(case.id, author(case), *texts, relation, told is not None and told.neighbour is neighbour, answer)
+            yield Pair(
+                case.id,
+                author(case),
+                *texts,
+                relation,
+                told is not None and told.neighbour is neighbour,
+                answer,
+            )
 
 
 def relation_of(case: bench.Case) -> Relation:
@@ -112,7 +124,9 @@ def likely(x: Matrix, weights: Matrix) -> Matrix:
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
-def tried(x: Matrix, y: npt.NDArray[np.int_], authors: npt.NDArray[np.str_]) -> dict[str, tuple[float, float, int]]:
+def tried(
+    x: Matrix, y: npt.NDArray[np.int_], authors: npt.NDArray[np.str_]
+) -> dict[str, tuple[float, float, int]]:
     """Author -> share right, share known to belong together or not, pairs; fitted on all the others."""
     found = {}
     for one in dict.fromkeys(authors):
@@ -132,38 +146,71 @@ def overall(found: Mapping[str, tuple[float, float, int]]) -> tuple[float, float
     return sum(r[0] * r[2] for r in rows) / pairs, sum(r[1] * r[2] for r in rows) / pairs, pairs
 
 
+def weights_of(sets: Mapping[str, list[tuple[Pair, Answer | None]]], without: str = "") -> dict[str, Any]:
+    """The three sets of weights, fitted on the pairs of all authors but one."""
+    kept = {}
+    for name, told in sets.items():
+        names, x, y, authors = matrix(told)
+        weights = fitted(x[authors != without], y[authors != without])
+        kept[name] = {
+            relation: {signal: round(float(weights[i, j]), 3) for i, signal in enumerate([*names, "bias"])}
+            for j, relation in enumerate(RELATIONS)
+        }
+    return kept
+
+
+def matrix(
+    told: Sequence[tuple[Pair, Answer | None]],
+) -> tuple[list[str], Matrix, npt.NDArray[np.int_], npt.NDArray[np.str_]]:
+    """The names of the features, their values [pairs, features], the relations and the authors of the pairs."""
+    found = [features(row.fact, row.memory, answer) for row, answer in told]
+    x = np.array([list(one.values()) for one in found])
+    y = np.array([RELATIONS.index(row.relation) for row, _ in told])
+    return list(found[0]), x, y, np.array([row.author for row, _ in told])
+
+
+def decide_cases(cases: Sequence[bench.Case], sets: Mapping[str, list[tuple[Pair, Answer | None]]]) -> None:
+    """Each author's cases with the weights of all the others, and print how many are right."""
+    embed, model = bench.embedder(), bench.Recorded()
+    outcomes: list[bench.Outcome] = []
+    original = likelihood.fitted
+    for one in AUTHORS:
+        weights = weights_of(sets, without=one)
+        likelihood.fitted = lambda weights=weights: weights  # type: ignore[assignment, misc]
+        for case in cases:
+            if author(case) == one:
+                (decided,) = bench.decide(merging.PairByPair(), [bench.fact_of(case, embed)], model)
+                outcomes.append(bench.outcome(case, decided))
+        print(one, bench.summary([done for done in outcomes if author(done.case) == one]), flush=True)
+    likelihood.fitted = original
+    for name, figures in bench.report(outcomes).items():
+        print(f"{name:22}", figures)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--cases", action="store_true", help="decide whole cases too")
     parser.add_argument("--ablation", action="store_true", help="without each signal")
     parser.add_argument("--write", action="store_true", help="keep the weights, fitted on all cases")
     arguments = parser.parse_args()
     stored = json.loads(Path(__file__).with_name("merging_cases.json").read_text(encoding="utf-8"))
     cases = [case for case in (bench.Case(**case) for case in stored) if author(case) != NAMED]
     sets = told_of(list(pairs(cases, bench.answers_on_record())))
-    kept = {}
     for name, told in sets.items():
-        found = [features(row.fact, row.memory, answer) for row, answer in told]
-        names = list(found[0])
-        x = np.array([list(one.values()) for one in found])
-        y = np.array([RELATIONS.index(row.relation) for row, _ in told])
-        authors = np.array([row.author for row, _ in told])
+        names, x, y, authors = matrix(told)
         by_author = tried(x, y, authors)
         right, apart, count = overall(by_author)
         print(f"{name:12} right {right:.3f}, apart {apart:.3f} of {count} pairs of other authors:", end=" ")
-        print(*(f"{one} {row[0]:.2f}" for one, row in by_author.items()))
-        if arguments.ablation:
-            for i, signal in enumerate(names):
-                without = overall(tried(np.delete(x, i, axis=1), y, authors))
-                print(f"    without {signal}: {without[0] - right:+.3f} right, {without[1] - apart:+.3f} apart")
-        weights = fitted(x, y)
-        kept[name] = {
-            relation: {
-                signal: round(float(weights[i, j]), 3) for i, signal in enumerate([*names, "bias"])
-            }
-            for j, relation in enumerate(RELATIONS)
-        }
+        print(*(f"{one} {row[0]:.2f}" for one, row in by_author.items()), flush=True)
+        for i, signal in enumerate(names if arguments.ablation else []):
+            without = overall(tried(np.delete(x, i, axis=1), y, authors))
+            print(f"    without {signal}: {without[0] - right:+.3f} right, {without[1] - apart:+.3f} apart")
+    if arguments.cases:
+        decide_cases(cases, sets)
     if arguments.write:
-        WEIGHTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        WEIGHTS.write_text(
+            json.dumps(weights_of(sets), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

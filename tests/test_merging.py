@@ -277,9 +277,7 @@ def test_a_reply_of_another_form_is_asked_for_again(reply: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("text", "known"), [("Takes piano lessons", "Is learning the piano"), ("居家办公", "在家远程办公")]
 )
-def test_instructions_and_schema_stay_under_a_thousand_tokens(
-    text: str, known: str
-) -> None:
+def test_instructions_and_schema_stay_under_a_thousand_tokens(text: str, known: str) -> None:
     """Of o200k_base, for five facts; counted high: a Chinese character one token, two others one."""
     facts = [fact(f"{text} {i}", f"{known} {i}") for i in range(5)]
     _, (question,) = run(Operations(), facts, ModelReplyError("enough"))

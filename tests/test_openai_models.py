@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import sys
 import threading
 import traceback
@@ -277,6 +278,83 @@ def test_a_parameter_that_the_model_refuses_is_left_out_from_then_on(
     complete(model, ASK)
     complete(model, ASK)
     assert [parameter in body for body in endpoint.bodies] == [True, False, False]
+
+
+RELATION = Schema(
+    "relation",
+    "How they stand.",
+    {"type": "object", "properties": {"relation": {"type": "string", "enum": ["same", "adds", "changes"]}}},
+    choice="relation",
+)
+
+
+def spoken(*tokens: tuple[str, dict[str, float]]) -> dict[str, Any]:
+    """A `logprobs` of a choice: tokens with the probabilities of what could have stood in their places."""
+    told = [
+        {
+            "token": token,
+            "bytes": None,
+            "logprob": -0.1,
+            "top_logprobs": [
+                {"token": other, "bytes": None, "logprob": math.log(likely)}
+                for other, likely in others.items()
+            ],
+        }
+        for token, others in tokens
+    ]
+    return {"content": told}
+
+
+BEGINS: list[tuple[str, dict[str, float]]] = [('{"', {}), ("relation", {}), ('":', {})]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "likely"),
+    [
+        (
+            [*BEGINS, (' "', {}), ("same", {"same": 0.6, "add": 0.2, "ch": 0.2, "other": 0.1}), ('"}', {})],
+            {"same": 0.6, "adds": 0.2, "changes": 0.2},
+        ),
+        (
+            [*BEGINS, (' "ad', {' "ad': 0.5, ' "same': 0.5, "ad": 0.4}), ('ds"}', {})],
+            {"same": 0.5, "adds": 0.5},
+        ),
+        ([("I", {}), (" refuse", {})], {}),
+        ([*BEGINS, (' "', {}), ("same", {"none": 1.0})], {}),
+        ([], {}),
+    ],
+)
+def test_how_likely_each_value_of_a_choice_was_comes_with_the_reply(
+    endpoint: Endpoint,
+    complete: Complete,
+    tokens: list[tuple[str, dict[str, float]]],
+    likely: dict[str, float],
+) -> None:
+    status, reply = chat('{"relation": "same"}')
+    reply["choices"][0]["logprobs"] = spoken(*tokens)
+    endpoint.answer = lambda body: (status, reply)
+    completion = complete(small(endpoint), ASK, schema=RELATION)
+    assert completion.content == {"relation": "same"}
+    assert {k: v for k, v in completion.likelihoods.items() if v} == pytest.approx(likely)
+    assert endpoint.bodies[-1]["logprobs"] is True
+
+
+def test_nobody_is_asked_how_likely_where_there_is_no_choice(endpoint: Endpoint, complete: Complete) -> None:
+    assert complete(small(endpoint), ASK, schema=FACTS).likelihoods == {}
+    assert "logprobs" not in endpoint.bodies[-1]
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_an_endpoint_that_does_not_tell_how_likely_answers_all_the_same(
+    endpoint: Endpoint, complete: Complete, status: int
+) -> None:
+    says = refused("You are not allowed to request logprobs from this model", status)
+    endpoint.answer = lambda body: says if "logprobs" in body else chat('{"relation": "adds"}')
+    model = small(endpoint)
+    for _ in range(2):
+        assert complete(model, ASK, schema=RELATION).content == {"relation": "adds"}
+    assert ["logprobs" in body for body in endpoint.bodies] == [True, False, False]
+    assert set(endpoint.structures) == {"json_schema"}
 
 
 def test_requests_side_by_side_step_down_once(endpoint: Endpoint) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from retain import Memory, Message, ModelError, ModelReplyError, _operations
-from retain.merging import Decision, NewFact
+from retain.merging import Decision, NewFact, WithoutModel
 from retain.ports import Prompt
 from tests.conftest import Face, Opener
 from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, Ticking, facts, updating_nearest
@@ -241,7 +241,7 @@ def owns_the_boat(prompts: Sequence[Prompt]) -> dict[str, Any]:
 
 def test_a_long_conversation_is_worked_off_window_by_window(open_memory: Opener) -> None:
     model = ScriptedModel([owns_the_boat] * 6)
-    memory = open_memory(llm=model, window_tokens=30)
+    memory = open_memory(llm=model, window_tokens=30, merger=WithoutModel())
     result = memory.add(BOATS, user_id="alice")
     assert [change.text for change in result] == [f"Owns Boat{number}" for number in range(6)]
     assert len(model.prompts) == result.usage.calls == 6
@@ -250,7 +250,7 @@ def test_a_long_conversation_is_worked_off_window_by_window(open_memory: Opener)
 
 def test_a_model_that_fails_in_the_middle_keeps_the_windows_before(open_memory: Opener) -> None:
     model = ScriptedModel([owns_the_boat] * 4 + [OSError("down")] * 2)
-    memory = open_memory(llm=model, window_tokens=30)
+    memory = open_memory(llm=model, window_tokens=30, merger=WithoutModel())
     with pytest.raises(ModelError):
         memory.add(BOATS, user_id="alice")
     assert len(texts(memory, user_id="alice")) == 4

@@ -271,3 +271,20 @@ def test_what_are_no_embeddings_is_refused() -> None:
     with pytest.raises(InputError, match="no Embeddings"):
         LangChainEmbedder(HashEmbedder())  # type: ignore[arg-type]
     assert not issubclass(HashEmbedder, Embeddings)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_model_that_tells_how_likely_its_answer_was_is_heard(run: Runner, told: bool) -> None:
+    alternatives = [{"token": "yes", "logprob": -0.2231}, {"token": "no", "logprob": -1.6094}]
+    tokens = [
+        {"token": '{"word": "', "logprob": 0.0, "top_logprobs": []},
+        {"token": "yes", "logprob": -0.2231, "top_logprobs": alternatives},
+        {"token": '"}', "logprob": 0.0, "top_logprobs": []},
+    ]
+    form = {"type": "object", "properties": {"word": {"type": "string", "enum": ["yes", "no"]}}}
+    message = AIMessage(
+        '{"word": "yes"}', response_metadata={"logprobs": {"content": tokens} if told else None}
+    )
+    model = LangChainModel(ScriptedChat(message), structured="text")
+    reply = run.call(model, "complete", ASKED, schema=Schema("answer", "", form, choice="word"))
+    assert reply.likelihoods == (pytest.approx({"yes": 0.8, "no": 0.2}, abs=0.001) if told else {})

@@ -58,11 +58,14 @@ def replaced(old: str, new: str) -> str:
 _LISTED = re.compile(r"\s*(?:[,，、;；]|\band\b|\bor\b|\bas well as\b|和|跟|以及|及|与)\s*", re.IGNORECASE)
 
 
+_RELATIVE = re.compile(r"(?:who|whom|whose|which|that|where)\b", re.IGNORECASE)
 _DENIED_CJK = re.compile(r"(?:不再|不|没有?|停|取消)(.{3,}?)了?$")
 _KIN_FIRST = re.compile(rf"^((?:{'|'.join(word for word in lexicon.OTHERS)}) ?)(.+)$", re.IGNORECASE)
 
 
-_NAMED = re.compile(r"\b(?:named|called) ([A-Z][\w'-]*)|(?:叫做?|名叫)([\u4e00-\u9fff]{2,3}?)(?=[，,；;。、的]|$)")
+_NAMED = re.compile(
+    r"\b(?:named|called) ([A-Z][\w'-]*)|(?:叫做?|名叫)([\u4e00-\u9fff]{2,3}?)(?=[，,；;。、的]|$)"
+)
 
 
 def _introduction(old: str, new: str) -> list[str]:
@@ -94,7 +97,8 @@ def _ends_a_part(old: str, new: str) -> bool:
     told, known = read(new), read(old)
     if told.corrected or (not told.ended and told.negated == known.negated):
         return False
-    items = [item for item in map(read, _LISTED.split(old)) if item.objects - told.concepts]
+    listed = [item for item in _LISTED.split(old) if not _RELATIVE.match(item)]
+    items = [item for item in map(read, listed) if item.objects - told.concepts]
     if len(items) < 2 or not known.objects - told.words:
         return False
     denied = _DENIED_CJK.search(new) if told.chinese else None

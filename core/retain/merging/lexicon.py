@@ -81,7 +81,8 @@ CORRECTION = re.compile(
     r"\b(?:actually|correction|in fact|spell?ed|spelt|mistaken?|wrong|i meant|to be exact|rather than|"
     r"misspell?ed|"
     r"misheard|misspoke|correct(?:ed|ly)?)\b"
-    r"|(?<!is)(?<!are)(?<!was)(?<!were)(?<!does)(?<!do)(?<!did)(?<!has)(?<!will) not (?:(?:the|on|in|at|a) )?(?:\w+|\d+ \w+)$"
+    r"|(?<!is)(?<!are)(?<!was)(?<!were)(?<!does)(?<!do)(?<!did)(?<!has)(?<!will)"
+    r" not (?:(?:the|on|in|at|a) )?(?:\w+|\d+ \w+)$"
     r"|其实|更正|纠正|实际上|应该是|而是|说错|讲错|记错|写错|听错|准确地说|弄错|搞错|才对|正确"
 )
 ACHIEVED = re.compile(
@@ -220,7 +221,8 @@ OTHERS = {
     "girlfriend": "girlfriend", "boyfriend": "boyfriend", "son": "son", "daughter": "daughter",
     "aunt": "aunt", "uncle": "uncle", "cousin": "cousin", "nephew": "nephew", "niece": "niece",
     "grandmother": "grandmother", "grandma": "grandmother", "grandfather": "grandfather",
-    "grandpa": "grandfather", "grandson": "grandson", "granddaughter": "granddaughter", "boss": "boss", "manager": "boss", "colleague": "colleague",
+    "grandpa": "grandfather", "grandson": "grandson", "granddaughter": "granddaughter",
+    "boss": "boss", "manager": "boss", "colleague": "colleague",
     "coworker": "colleague", "neighbour": "neighbour", "neighbor": "neighbour", "friend": "friend",
     "roommate": "roommate", "dog": "dog", "puppy": "dog", "cat": "cat", "kitten": "cat",
     "姐姐": "elder sister", "妹妹": "younger sister", "哥哥": "elder brother", "弟弟": "younger brother",

@@ -24,6 +24,7 @@ Weights = Mapping[str, Mapping[str, float]]
 
 # Below it a model's likelihood says no more.
 LEAST = 1e-4
+MODEL = "the model's word"
 TOLD = 3  # signals that a reason names
 
 
@@ -40,11 +41,11 @@ def features(fact: str, memory: str, answer: Answer | None = None) -> dict[str, 
     match heard(answer):
         case "answer":
             assert answer is not None
-            found |= {f"the model says {relation}": answer.get(relation, 0.0) for relation in RELATIONS}
+            found |= {f"{MODEL}: {relation}": answer.get(relation, 0.0) for relation in RELATIONS}
         case "likelihoods":
             assert answer is not None
             found |= {
-                f"the model finds {relation}": math.log(max(answer.get(relation, 0.0), LEAST))
+                f"{MODEL}, likely {relation}": math.log(max(answer.get(relation, 0.0), LEAST))
                 for relation in RELATIONS
             }
     return found
@@ -65,13 +66,13 @@ def relations(fact: str, memory: str, answer: Answer | None = None) -> dict[Rela
 
 def reason(relation: Relation, fact: str, memory: str, answer: Answer | None = None) -> str:
     """What speaks most for a relation, rather than for the others, in words."""
-    found = features(fact, memory, answer)
     weights = fitted()[heard(answer)]
     others = [weights[other] for other in RELATIONS if other != relation]
-    worth = {
-        name: value * (weights[relation].get(name, 0.0) - max(other.get(name, 0.0) for other in others))
-        for name, value in found.items()
-    }
+    worth: dict[str, float] = {}
+    for name, value in features(fact, memory, answer).items():
+        told = value * (weights[relation][name] - sum(other[name] for other in others) / len(others))
+        said = MODEL if name.startswith(MODEL) else name
+        worth[said] = worth.get(said, 0.0) + told
     best = [name for name in sorted(worth, key=worth.__getitem__, reverse=True) if worth[name] > 0]
     return ", ".join(best[:TOLD])
 

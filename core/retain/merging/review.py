@@ -16,17 +16,20 @@ from .signals import (
     denies_a_part,
     differ_twice,
     far_apart,
+    in_common,
     near_duplicate,
     of_another_thing,
     says_nothing_new,
+    shared_objects,
     speaks_of_change,
+    tells_new,
 )
 from .values import on_other_days, values
 
 Action = Literal["keep", "join", "replace", "add"]
-# What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside it,
-# where the fact says the same, adds, changes, or is of something else. A repeat or a stale detail costs 1, a lost fact
-# 2; what is replaced loses a detail or two and stays in the history.
+# What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside
+# it, where the fact says the same, adds, changes, or is of something else. A duplicate or a stale detail costs 1, a
+# lost fact 2; what is replaced loses a detail and stays in the history; joined texts are clumsy and lose nothing.
 COSTS: Mapping[Action, Mapping[Relation, float]] = {
     "keep": {"same": 0, "adds": 2, "changes": 2, "different": 2},
     "join": {"same": 0.5, "adds": 0, "changes": 1, "different": 1},
@@ -37,6 +40,7 @@ COSTS: Mapping[Action, Mapping[Relation, float]] = {
 ALIKE, VERY_ALIKE = 0.75, 0.85
 # How likely a change must be for anything to be replaced, and any relation for it to be believed of the words alone.
 LEAST_REPLACED, LEAST_UNASKED = 0.5, 0.45
+LEAST_UNALIKE = 0.8  # that a change must be where the two have no word in common
 # Names and values that a memory's new text may leave out besides those that it exchanges.
 MOST_DROPPED = 1
 
@@ -64,9 +68,16 @@ def standing(fact: NewFact, neighbour: Neighbour, answer: Answer | None = None) 
 
 
 def nearest(fact: NewFact) -> Standing | None:
-    """The neighbour that a fact most likely speaks of, by its words and by how similar they are."""
+    """The neighbour that a fact most likely speaks of, by its words and by how similar they are; one that mentions
+    what the fact is about before any other."""
+    new = read(fact.text)
+
+    def closeness(one: Standing) -> tuple[bool, float]:
+        about = not of_another_thing(new, read(one.neighbour.memory.text))
+        return about, one.related + one.neighbour.similarity
+
     told = (standing(fact, neighbour) for neighbour in fact.neighbours if may_speak_of(fact, neighbour))
-    return max(told, key=lambda one: one.related + one.neighbour.similarity, default=None)
+    return max(told, key=closeness, default=None)
 
 
 def may_speak_of(fact: NewFact, neighbour: Neighbour) -> bool:
@@ -101,7 +112,7 @@ def concluded(fact: NewFact, told: Standing | None) -> tuple[Decision, ...]:
 
 _MEANT: Mapping[Action, tuple[Relation, str]] = {
     "keep": ("same", "already known"),
-    "join": ("adds", "adds to what is known"),
+    "join": ("adds", "kept with what is known of it"),
     "replace": ("changes", "changes what is known"),
 }
 
@@ -119,7 +130,8 @@ def risky(action: Action, fact: NewFact, told: Standing) -> bool:
         return True
     change = speaks_of_change(new, old)
     guessed = heard(told.answer) != "likelihoods"
-    if guessed and (of_another_thing(new, old) or (not change and far_apart(new, old))):
+    alien = of_another_thing(new, old) and (guessed or not shared_objects(new, old))
+    if alien or (guessed and not change and far_apart(new, old)):
         return True
     if action == "join":
         return False
@@ -128,17 +140,18 @@ def risky(action: Action, fact: NewFact, told: Standing) -> bool:
         if says_nothing_new(new, old):
             return False
         unsaid = told.answer is None or (guessed and "same" not in told.answer)
-        apart = not (new.words | new.concepts) & (old.words | old.concepts)
-        return another or unsaid or apart or differ_twice(new, old)
-    many = not change and not new.one & old.one and (differ_twice(new, old) or (told.answer is None and new.many & old.many))
+        return another or unsaid or not in_common(new, old) or differ_twice(new, old) or tells_new(*texts)
+    several = differ_twice(new, old) or (told.answer is None and bool(new.many & old.many))
+    many = several and not change and not new.one & old.one
     event = not change and old.past and on_other_days(texts[1], texts[0])
     part = told.answer is None and new.negated != old.negated and denies_a_part(new, old)
-    return another or bool(many) or event or part or told.odds["changes"] < LEAST_REPLACED
+    least = LEAST_REPLACED if in_common(new, old) else LEAST_UNALIKE
+    return another or many or event or part or told.odds["changes"] < least
 
 
 def _far_between_people(action: Action, fact: NewFact, neighbour: Neighbour) -> bool:
-    """Whether of what named people told in passing too little speaks for an action. Two parades in a year are two, and
-    what is joined to a memory of a person that is long already makes it grow without end."""
+    """Whether too little speaks for an action where named people told the two in passing. Two parades in a year are
+    two, and what is joined to a long memory of a person makes it grow without end."""
     new, old = map(read, bare(fact, neighbour))
     told, known = _told(fact, neighbour)
     one = bool((new.one | new.keyed) & (old.one | old.keyed))
@@ -153,9 +166,11 @@ def _far_between_people(action: Action, fact: NewFact, neighbour: Neighbour) -> 
 
 
 def _why(action: Action, fact: NewFact, told: Standing) -> str:
-    relation, said = _MEANT[action]
+    meant, said = _MEANT[action]
+    related: tuple[Relation, ...] = ("same", "adds", "changes")
+    relation = meant if action != "join" else max(related, key=told.odds.__getitem__)
     because = reason(relation, *bare(fact, told.neighbour), told.answer)
-    return f"{said} ({told.odds[relation]:.0%}): {because}"
+    return f"{said} ({relation} {told.odds[relation]:.0%}: {because})" if because else said
 
 
 def bare(fact: NewFact, neighbour: Neighbour) -> tuple[str, str]:

@@ -89,6 +89,7 @@ def signals(fact: str, memory: str) -> dict[str, float]:
         "about other people": bool(new.others and old.others) and new.others.isdisjoint(old.persons),
         "about the same people": bool(new.persons & old.persons),
         "about further people": bool(new.others - old.persons),
+        "the memory is about others": bool(old.others - new.persons) and not introduced(new, old),
         "about another thing": bool(new.subject - old.words) and bool(old.subject - new.words),
         "about a new thing": bool(new.subject) and new.subject.isdisjoint(old.words),
         "about the same thing": bool(new.subject) and new.subject == old.subject,
@@ -196,6 +197,18 @@ def says_nothing_new(new: Evidence, old: Evidence) -> bool:
         return False
     same = bool(new.objects and new.concepts & old.concepts) and new.objects <= old.objects
     return new.words <= old.words or same
+
+
+def in_common(new: Evidence, old: Evidence) -> bool:
+    """Whether they share a word or a concept."""
+    return bool((new.words | new.concepts) & (old.words | old.concepts))
+
+
+def tells_new(fact: str, memory: str) -> bool:
+    """Whether it gives a value, a number or a name that the memory does not, or says all of it and more."""
+    new, old = read(fact), read(memory)
+    exact = (new.numbers | new.names) - old.words - old.names
+    return bool(exact) or bool(exchanged(memory, fact)) or old.words < new.words
 
 
 def of_another_thing(new: Evidence, old: Evidence) -> bool:

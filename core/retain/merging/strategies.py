@@ -1,5 +1,4 @@
-"""The ways to decide: by the words alone, with a model's word on the pairs that are in doubt, or by a model that names
-the operation."""
+"""The ways to decide: by the words alone, with a model's word on the pairs that are in doubt, or as a model says."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ Asking = Generator[Sequence[Question], Sequence[Any], dict[int, Proposal]]
 Row = Mapping[str, Any]
 
 # A model is asked where the words find it this likely that a fact and a memory speak of one thing, or where their
-# cosine is this high (embedders differ in it: with some, more is asked), unless the words are this sure of a relation.
+# cosine is this high (with some embedders it mostly is), unless the words are this sure of a relation.
 WORTH_ASKING, WORTH_ASKING_COSINE, SURE = 0.07, 0.2, 0.97
 
 
@@ -128,7 +127,11 @@ def _operation(fact: NewFact, row: Row, shown: Sequence[Neighbour]) -> Proposal:
         return added(fact, "decided by the model")
     if target is None or operation is None:
         return added(fact, "kept as it is, for the model named no memory that was shown")
-    text = written(str(row.get("text") or ""), fact.text, target.memory.text) if operation == "UPDATE" else fact.text
+    text = (
+        written(str(row.get("text") or ""), fact.text, target.memory.text)
+        if operation == "UPDATE"
+        else fact.text
+    )
     return (Decision(operation, text, target.memory, "decided by the model"),)
 
 

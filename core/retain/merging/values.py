@@ -102,16 +102,6 @@ def _unit(word: str) -> str:
     return stems[0] if stems else word
 
 
-def covers_dates(old: str, new: str) -> frozenset[str]:
-    """The words of those dates of `new` that `old` gives as exactly or more so: "January 2024" of 2024-01-12."""
-    known = [_calendar(value.text) for value in values(old) if value.kind == "date"]
-    words: set[str] = set()
-    for value in values(new):
-        if value.kind == "date" and any(_within(exact, _calendar(value.text)) for exact in known):
-            words |= read(value.text).words | read(value.text).numbers | set(normalised(value.text).split())
-    return frozenset(words)
-
-
 _Calendar = tuple[int | None, int | None, int | None]
 
 

@@ -43,6 +43,8 @@ class Dialect:
 
         structured: whether the refused request asked for structure at all.
         """
+        if self.likelihoods and "logprobs" in message:  # OpenAI says 403 to those of its reasoning models
+            return replace(self, likelihoods=False)
         if status not in _REFUSING_STATUS:
             return None
         if self.limit and ("max_tokens" in message or "max_completion_tokens" in message):
@@ -50,8 +52,6 @@ class Dialect:
             return replace(self, limit=False)
         if self.temperature and "temperature" in message:
             return replace(self, temperature=False)
-        if self.likelihoods and "logprobs" in message:
-            return replace(self, likelihoods=False)
         if structured and not self.fixed and self.structure != "text" and _STRUCTURE_REFUSED.search(message):
             return replace(self, structure=LADDER[LADDER.index(self.structure) + 1])
         return None

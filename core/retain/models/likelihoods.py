@@ -15,8 +15,8 @@ MOST_ALTERNATIVES = 10  # of one token; most endpoints tell of 20 at most
 def likelihoods(tokens: Sequence[Mapping[str, Any]], schema: Schema | None) -> dict[str, float]:
     """Value -> probability, of the token that the value of `schema.choice` begins with; they add up to 1.
 
-    tokens: `choices[0].logprobs.content` of a reply: token, logprob, top_logprobs. Empty where there is no such token,
-    or where the schema asks for no choice.
+    tokens: `choices[0].logprobs.content` of a reply: token, logprob, top_logprobs. Empty where there is no such
+    token, or where the schema asks for no choice.
     """
     if schema is None or schema.choice is None:
         return {}
@@ -32,7 +32,9 @@ def likelihoods(tokens: Sequence[Mapping[str, Any]], schema: Schema | None) -> d
     return {}
 
 
-def _of_values(alternatives: Sequence[Mapping[str, Any]], before: str, values: Sequence[str]) -> dict[str, float]:
+def _of_values(
+    alternatives: Sequence[Mapping[str, Any]], before: str, values: Sequence[str]
+) -> dict[str, float]:
     likely = dict.fromkeys(values, 0.0)
     for one in alternatives:
         begun = one["token"].removeprefix(before).split('"')[0]

@@ -94,6 +94,7 @@ ANSWERS = ("same", "adds", "changes", "different")
 
 _LABELS = {"en": ("Memories:", "New facts:"), "zh": ("记忆:", "新事实:")}
 
+
 def operations(facts: Sequence[str], memories: Sequence[str]) -> tuple[tuple[Prompt, ...], Schema]:
     """All facts against all memories near any of them: operation, memory and text for each fact."""
     language = _language(facts)
