@@ -38,9 +38,11 @@ COSTS: Mapping[Action, Mapping[Relation, float]] = {
 }
 # Of facts that one named person told: with a word in common, and without.
 ALIKE, VERY_ALIKE = 0.75, 0.85
-# How likely a change must be for anything to be replaced, and any relation for it to be believed of the words alone.
-LEAST_REPLACED, LEAST_UNASKED = 0.5, 0.45
-LEAST_UNALIKE = 0.8  # that a change must be where the two have no word in common
+# How likely a change must be for anything to be replaced, by what is heard of a model, and where the two have no word
+# in common; and any relation, for it to be believed of the words alone.
+LEAST_REPLACED: Mapping[str, float] = {"words": 0.5, "answer": 0.65, "likelihoods": 0.5}
+LEAST_UNALIKE = 0.8
+LEAST_UNASKED = 0.45
 # Names and values that a memory's new text may leave out besides those that it exchanges.
 MOST_DROPPED = 1
 
@@ -131,8 +133,15 @@ def risky(action: Action, fact: NewFact, told: Standing) -> bool:
     change = speaks_of_change(new, old)
     guessed = heard(told.answer) != "likelihoods"
     alien = of_another_thing(new, old) and (guessed or not shared_objects(new, old))
-    if alien or (guessed and not change and far_apart(new, old)):
+    if action != "keep" and (alien or (not change and far_apart(new, old))):
         return True
+    if (
+        action != "keep"
+        and told.answer is None
+        and not (new.short and old.short)
+        and not old.words <= new.words
+    ):
+        return True  # of long statements the words alone show too little
     if action == "join":
         return False
     another = begins_otherwise(new, old) and not change
@@ -145,7 +154,7 @@ def risky(action: Action, fact: NewFact, told: Standing) -> bool:
     many = several and not change and not new.one & old.one
     event = not change and old.past and on_other_days(texts[1], texts[0])
     part = told.answer is None and new.negated != old.negated and denies_a_part(new, old)
-    least = LEAST_REPLACED if in_common(new, old) else LEAST_UNALIKE
+    least = LEAST_REPLACED[heard(told.answer)] if in_common(new, old) else LEAST_UNALIKE
     return another or many or event or part or told.odds["changes"] < least
 
 

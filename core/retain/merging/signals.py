@@ -193,7 +193,7 @@ def denies_a_part(new: Evidence, old: Evidence) -> bool:
 
 def says_nothing_new(new: Evidence, old: Evidence) -> bool:
     """Whether all that it says is known, a concept's word aside: "Home is in Oslo" after "Lives in Oslo"."""
-    if new.numbers - old.numbers or new.negated != old.negated or new.ended:
+    if new.numbers - old.numbers or new.negated != old.negated or new.ended or not in_order(new, old):
         return False
     same = bool(new.objects and new.concepts & old.concepts) and new.objects <= old.objects
     return new.words <= old.words or same
