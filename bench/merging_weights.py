@@ -153,7 +153,9 @@ def weights_of(sets: Mapping[str, list[tuple[Pair, Answer | None]]], without: st
         names, x, y, authors = matrix(told)
         weights = fitted(x[authors != without], y[authors != without])
         kept[name] = {
-            relation: {signal: round(float(weights[i, j]), 3) for i, signal in enumerate([*names, "bias"])}
+            relation: {
+                signal: round(float(weights[i, j]), 3) for i, signal in enumerate([*names, likelihood.BIAS])
+            }
             for j, relation in enumerate(RELATIONS)
         }
     return kept

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retain._asking import Asking
 from retain._dialogue import Question, Unreadable
+from retain._io import Inline, run_inline
 from retain.errors import ModelReplyError
 from retain.merging import (
     Decision,
@@ -25,8 +27,10 @@ from retain.merging import (
     near_duplicate,
 )
 from retain.merging.composing import extended, replaced
+from retain.merging.data import RELATIONS
 from retain.merging.evidence import missing, normalised, read
-from retain.merging.likelihood import relations
+from retain.merging.likelihood import BIAS, features, fitted, heard, relations
+from retain.ports import Completion, Prompt, Schema
 from retain.types import MemoryItem
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -500,6 +504,55 @@ def test_a_models_word_alone_replaces_nothing() -> None:
     ((first, *_),) = decided
     assert first.operation == "UPDATE"
     assert known in first.text
+
+
+# How likely a model finds its answers
+
+LIKELY = st.fixed_dictionaries(dict.fromkeys(RELATIONS, st.floats(0, 1)))
+ANSWERS = st.one_of(st.none(), st.sampled_from(RELATIONS).map(lambda one: {one: 1.0}), LIKELY)
+
+
+@pytest.mark.parametrize("answer", [None, {"same": 1.0}, dict.fromkeys(RELATIONS, 0.25)])
+def test_there_is_a_weight_for_every_signal_and_no_other(answer: Mapping[str, float] | None) -> None:
+    for weights in fitted()[heard(answer)].values():
+        assert weights.keys() == features("Likes tea", "Likes coffee", answer).keys() | {BIAS}
+
+
+@given(TEXTS, TEXTS, ANSWERS)
+def test_the_probabilities_of_the_relations_add_up(
+    a: str, b: str, answer: Mapping[str, float] | None
+) -> None:
+    odds = relations(a, b, answer)
+    assert tuple(odds) == RELATIONS
+    assert sum(odds.values()) == pytest.approx(1)
+    assert all(0 <= one <= 1 for one in odds.values())
+
+
+class Saying:
+    """A model that gives one answer, and tells how likely it found each."""
+
+    name = "saying"
+
+    def __init__(self, answer: str, likelihoods: Mapping[str, float]) -> None:
+        self.reply = Completion({"relation": answer}, likelihoods=likelihoods)
+
+    def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
+        return self.reply
+
+    async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
+        return self.reply
+
+
+@pytest.mark.parametrize(
+    ("different", "operation"), [(0.01, "UPDATE"), (0.45, "ADD")]
+)  # of one and the same answer, "changes"
+def test_how_likely_a_model_finds_its_answer_decides(different: float, operation: str) -> None:
+    likely = {"same": 0.005, "adds": 0.005, "changes": 0.99 - different, "different": different}
+    asked = [fact("Switched to an iPhone 15", "User's phone is a Pixel 7", similarity=0.4)]
+    asking = Asking(Inline(), Saying("changes", likely))
+    ((decision,),) = run_inline(asking.hold(PairByPair().merge(asked)))
+    assert decision.operation == operation
+    assert asking.usage.calls == 1
 
 
 # --- conversations between named people -------------------------------------------------------------------

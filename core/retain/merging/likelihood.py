@@ -25,6 +25,7 @@ Weights = Mapping[str, Mapping[str, float]]
 # Below it a model's likelihood says no more.
 LEAST = 1e-4
 MODEL = "the model's word"
+BIAS = "bias"
 TOLD = 3  # signals that a reason names
 
 
@@ -53,11 +54,10 @@ def features(fact: str, memory: str, answer: Answer | None = None) -> dict[str, 
 
 def relations(fact: str, memory: str, answer: Answer | None = None) -> dict[Relation, float]:
     """The probability of each relation; they add up to 1."""
-    found = features(fact, memory, answer)
+    found = features(fact, memory, answer) | {BIAS: 1.0}
     weights = fitted()[heard(answer)]
     scores = {
-        relation: sum(one * found.get(name, 1.0) for name, one in weights[relation].items())
-        for relation in RELATIONS
+        relation: sum(one * found[name] for name, one in weights[relation].items()) for relation in RELATIONS
     }
     highest = max(scores.values())
     odds = {relation: math.exp(score - highest) for relation, score in scores.items()}
@@ -79,6 +79,6 @@ def reason(relation: Relation, fact: str, memory: str, answer: Answer | None = N
 
 @cache
 def fitted() -> Mapping[str, Weights]:
-    """Set -> relation -> signal -> weight; the weight of a name that is no signal is a bias."""
+    """Set -> relation -> signal, or BIAS -> weight."""
     text = files(__package__).joinpath("weights.json").read_text(encoding="utf-8")
     return json.loads(text)  # type: ignore[no-any-return]
