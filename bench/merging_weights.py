@@ -30,7 +30,8 @@ from retain import merging
 from retain.merging import likelihood
 from retain.merging.data import RELATIONS, Relation
 from retain.merging.likelihood import Answer, features
-from retain.merging.review import bare, nearest
+from retain.merging.people import bare
+from retain.merging.review import nearest
 
 AUTHORS = "mnpqrtuvwxyz"  # their batches; all other cases are of one more author
 NAMED = "s"  # told by named people, of whom other rules decide what may belong together

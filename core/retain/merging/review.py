@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from .composing import extended, replaced
 from .data import Decision, Decisions, Neighbour, NewFact, Relation
-from .evidence import dated, missing, normalised, read
-from .likelihood import Answer, heard, reason, relations
-from .signals import (
-    begins_otherwise,
-    denies_a_part,
-    differ_twice,
-    far_apart,
-    in_common,
-    near_duplicate,
-    of_another_thing,
-    says_nothing_new,
-    shared_objects,
-    speaks_of_change,
-    tells_new,
-)
-from .values import on_other_days, values
+from .evidence import missing, normalised, read
+from .likelihood import Answer, reason, relations
+from .people import akin, bare, said_by_others
+from .refusals import MEANT, Action, Standing, refused
+from .signals import near_duplicate, of_another_thing
+from .values import values
 
-Action = Literal["keep", "join", "replace", "add"]
 # What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside
 # it, where the fact says the same, adds, changes, or is of something else. A duplicate or a stale detail costs 1, a
 # lost fact 2; what is replaced loses a detail and stays in the history; joined texts are clumsy and lose nothing.
@@ -36,29 +23,8 @@ COSTS: Mapping[Action, Mapping[Relation, float]] = {
     "replace": {"same": 1.5, "adds": 1.5, "changes": 0, "different": 1.5},
     "add": {"same": 1, "adds": 1, "changes": 1, "different": 0},
 }
-# Of facts that one named person told: with a word in common, and without.
-ALIKE, VERY_ALIKE = 0.75, 0.85
-# How likely a change must be for anything to be replaced, by what is heard of a model, and where the two have no word
-# in common; and any relation, for it to be believed of the words alone.
-LEAST_REPLACED: Mapping[str, float] = {"words": 0.5, "answer": 0.65, "likelihoods": 0.5}
-LEAST_UNALIKE = 0.8
-LEAST_UNASKED = 0.45
 # Names and values that a memory's new text may leave out besides those that it exchanges.
 MOST_DROPPED = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a fact stands to one of its neighbours: how likely each relation is. answer: what a model said of it."""
-
-    neighbour: Neighbour
-    odds: Mapping[Relation, float]
-    answer: Answer | None = None
-
-    @property
-    def related(self) -> float:
-        """How likely it is that they speak of one thing, in [0, 1]."""
-        return 1 - self.odds["different"]
 
 
 def standing(fact: NewFact, neighbour: Neighbour, answer: Answer | None = None) -> Standing:
@@ -97,11 +63,16 @@ def concluded(fact: NewFact, told: Standing | None) -> tuple[Decision, ...]:
     costs = {
         action: sum(cost * told.odds[relation] for relation, cost in row.items())
         for action, row in COSTS.items()
-        if not risky(action, fact, told)
+        if not refused(action, fact, told)
     }
     action = min(costs, key=costs.__getitem__)
     if action == "add":
-        return added(fact, f"of something else than what is known ({told.odds['different']:.0%})")
+        apart = (
+            "of something else than what is known"
+            if told.related < 0.5
+            else "not certain enough to change a memory"
+        )
+        return added(fact, f"{apart} (different {told.odds['different']:.0%})")
     memory = told.neighbour.memory
     why = _why(action, fact, told)
     if action == "keep":
@@ -112,130 +83,19 @@ def concluded(fact: NewFact, told: Standing | None) -> tuple[Decision, ...]:
     return (Decision("UPDATE", text, memory, why),)
 
 
-_MEANT: Mapping[Action, tuple[Relation, str]] = {
-    "keep": ("same", "already known"),
-    "join": ("adds", "kept with what is known of it"),
-    "replace": ("changes", "changes what is known"),
+_SAID: Mapping[Action, str] = {
+    "keep": "already known",
+    "join": "kept with what is known of it",
+    "replace": "changes what is known",
 }
 
 
-def risky(action: Action, fact: NewFact, told: Standing) -> bool:
-    """Whether an action goes further than the evidence, however likely it looks: it may lose something, or join what
-    has nothing to do with each other."""
-    if action == "add" or told.odds["same"] == 1:
-        return False
-    if told.answer is None and told.odds[_MEANT[action][0]] < LEAST_UNASKED:
-        return True
-    texts = bare(fact, told.neighbour)
-    new, old = map(read, texts)
-    if fact.speakers and told.neighbour.memory.speakers and _far_between_people(action, fact, told.neighbour):
-        return True
-    change = speaks_of_change(new, old)
-    guessed = heard(told.answer) != "likelihoods"
-    alien = of_another_thing(new, old) and (guessed or not shared_objects(new, old))
-    if action != "keep" and (alien or (not change and far_apart(new, old))):
-        return True
-    if (
-        action != "keep"
-        and told.answer is None
-        and not (new.short and old.short)
-        and not old.words <= new.words
-    ):
-        return True  # of long statements the words alone show too little
-    if action == "join":
-        return False
-    another = begins_otherwise(new, old) and not change
-    if action == "keep":
-        if says_nothing_new(new, old):
-            return False
-        unsaid = told.answer is None or (guessed and "same" not in told.answer)
-        return another or unsaid or not in_common(new, old) or differ_twice(new, old) or tells_new(*texts)
-    several = differ_twice(new, old) or (told.answer is None and bool(new.many & old.many))
-    many = several and not change and not new.one & old.one
-    event = not change and old.past and on_other_days(texts[1], texts[0])
-    part = told.answer is None and new.negated != old.negated and denies_a_part(new, old)
-    least = LEAST_REPLACED[heard(told.answer)] if in_common(new, old) else LEAST_UNALIKE
-    return another or many or event or part or told.odds["changes"] < least
-
-
-def _far_between_people(action: Action, fact: NewFact, neighbour: Neighbour) -> bool:
-    """Whether too little speaks for an action where named people told the two in passing. Two parades in a year are
-    two, and what is joined to a long memory of a person makes it grow without end."""
-    new, old = map(read, bare(fact, neighbour))
-    told, known = _told(fact, neighbour)
-    one = bool((new.one | new.keyed) & (old.one | old.keyed))
-    if action == "keep":
-        return False
-    if not one and (len(told & known) < 2 or not _of_one_thing(fact, neighbour)):
-        return True
-    if action == "join":
-        return not old.short or new.negated != old.negated or begins_otherwise(new, old)
-    changed = speaks_of_change(new, old) and (new.negated == old.negated or known <= told)
-    return not (one or changed)
-
-
 def _why(action: Action, fact: NewFact, told: Standing) -> str:
-    meant, said = _MEANT[action]
+    meant, said = MEANT[action], _SAID[action]
     related: tuple[Relation, ...] = ("same", "adds", "changes")
     relation = meant if action != "join" else max(related, key=told.odds.__getitem__)
     because = reason(relation, *bare(fact, told.neighbour), told.answer)
     return f"{said} ({relation} {told.odds[relation]:.0%}: {because})" if because else said
-
-
-def bare(fact: NewFact, neighbour: Neighbour) -> tuple[str, str]:
-    """The texts of a fact and of a memory. What one named person told of themselves begins with their name, which
-    tells nothing of whether two such statements belong together: it is left out."""
-    texts = fact.text, neighbour.memory.text
-    if len(fact.speakers) != 1 or fact.speakers != neighbour.memory.speakers:
-        return texts
-    name = re.compile(rf"{re.escape(fact.speakers[0])}(?:['’]s)?(?! and\b|[和跟与、])\s*", re.IGNORECASE)
-    told, known = (text[found.end() :] if (found := name.match(text)) else "" for text in texts)
-    return (told[:1].upper() + told[1:], known[:1].upper() + known[1:]) if told and known else texts
-
-
-def said_by_others(fact: NewFact, neighbour: Neighbour) -> bool:
-    """Whether another speaker told the memory: what one says leaves another's word as it is."""
-    mine, theirs = set(fact.speakers), set(neighbour.memory.speakers)
-    return bool(mine and theirs) and mine.isdisjoint(theirs)
-
-
-def akin(fact: NewFact, neighbour: Neighbour) -> bool:
-    """Whether two facts may speak of one thing; of facts that were not told by named people any may.
-
-    Such facts are alike before they tell anything: they name the same few people and report what was said. So only
-    what is left counts, half of what the shorter tells, or a high cosine. Of 520 facts of a LoCoMo conversation the
-    1.5B model joined or replaced 120 that had little more than the name in common.
-    """
-    if not (fact.speakers and neighbour.memory.speakers) or _of_one_thing(fact, neighbour):
-        return True
-    told, known = _told(fact, neighbour)
-    return neighbour.similarity >= (ALIKE if told & known else VERY_ALIKE)
-
-
-def _of_one_thing(fact: NewFact, neighbour: Neighbour) -> bool:
-    """Whether the words alone show that two facts of named people speak of one thing."""
-    new, old = map(read, bare(fact, neighbour))
-    if (new.one | new.keyed) & (old.one | old.keyed):
-        return True
-    told, known = _told(fact, neighbour)
-    shared = told & known
-    return 2 * len(shared) >= min(len(told), len(known)) and (
-        len(shared) >= 2 or (bool(told) and told == known)
-    )
-
-
-def _told(fact: NewFact, neighbour: Neighbour) -> tuple[frozenset[str], frozenset[str]]:
-    """The words of a fact and of a memory, without the people, the days, and what only reports."""
-    near = [neighbour.memory for neighbour in fact.neighbours]
-    people = read(" ".join({*fact.speakers, *(name for memory in near for name in memory.speakers)})).words
-    new, old = (
-        frozenset(word for word in read(text).words - people - _REPORTED if not dated([word]))
-        for text in (fact.text, neighbour.memory.text)
-    )
-    return new, old
-
-
-_REPORTED = read("says said shares shared shows photo picture feels felt thinks really great good so").words
 
 
 def drops_more(fact: str, memory: str, text: str) -> bool:

@@ -11,7 +11,8 @@ from ..prompts import merging as prompts
 from ..types import Operation
 from .data import Decision, Decisions, Neighbour, NewFact
 from .likelihood import Answer
-from .review import Standing, added, concluded, nearest, repeated, repeats, reviewed, standing, written
+from .refusals import Standing
+from .review import added, concluded, nearest, repeated, repeats, reviewed, standing, written
 
 Proposal = tuple[Decision, ...]
 Asking = Generator[Sequence[Question], Sequence[Any], dict[int, Proposal]]
