@@ -466,6 +466,11 @@ def test_what_never_changes_of_a_pair_comes_first_and_stays_under_a_thousand_tok
         ("Standup is at 9:30 on Mondays", "Standup is at 10:00 now", "Standup is at 10:00 on Mondays"),
         ("Rent is 850 euros including heating", "Rent is 920 euros", "Rent is 920 euros including heating"),
         ("Eats meat", "No longer eats meat", "No longer eats meat"),
+        (
+            "Has a dog, Rex, who loves the beach here",
+            "No longer has a dog, Rex died in May",
+            "No longer has a dog, Rex died in May",
+        ),
         ("Works at Google as an engineer in Zurich", "Works at Meta", "Works at Meta"),
     ],
 )

@@ -286,10 +286,12 @@ def _by_clauses(old: str, new: str) -> str:
     shared = [_touched(clause, new, topic) for _, clause in parts]
     touched = shared.index(max(shared))
     address = "home" in read(parts[touched][1]).one
+    over = read(new).ended or read(new).negated != read(old).negated
     kept = [
         clause
         for i, (before, clause) in enumerate(parts)
         if i != touched
+        and not (over and _RELATIVE.match(clause))  # it tells of what has ended
         and not read(clause).one & read(new).one  # it too tells what there is only one of
         and missing(clause, new)
         and not (before.strip() == "with" and _other_company(clause, new))
