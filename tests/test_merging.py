@@ -631,3 +631,16 @@ def test_a_change_that_named_people_speak_of_replaces() -> None:
     moved = told("Mel moved to Lisbon", "Mel lives in Berlin")
     decided, _ = run(PairByPair(), [moved], *[{"relation": "changes"}] * 1)
     assert decided[0][0].operation == "UPDATE"
+
+
+def test_a_model_that_names_the_operation_cannot_change_what_another_said() -> None:
+    of_mel = told("Mel went back to live in Rome", "Mel lives in Lisbon").neighbours
+    of_bo = told("Bo lives in Porto", "Bo lives in Berlin", before="Bo").neighbours
+    facts = [
+        NewFact("Mel went back to live in Rome", of_mel + of_bo, speakers=("Mel",)),
+        NewFact("Bo went back to live in Porto", of_bo, speakers=("Bo",)),
+    ]
+    rows = [{"fact": n, "operation": "DELETE", "memory": 2, "text": ""} for n in (1, 2)]
+    decisions, (question,) = run(Operations(), facts, {"decisions": rows})
+    assert "2. Bo lives in Berlin" in question.messages[-1].content
+    assert [decision.operation for (decision,) in decisions] == ["ADD", "DELETE"]

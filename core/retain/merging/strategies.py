@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from .._dialogue import Dialogue, Question, Unreadable
 from ..errors import ModelReplyError
@@ -11,8 +11,9 @@ from ..prompts import merging as prompts
 from ..types import Operation
 from .data import Decision, Decisions, Neighbour, NewFact
 from .likelihood import Answer
+from .people import said_by_others
 from .refusals import Standing
-from .review import added, concluded, nearest, repeated, repeats, reviewed, standing, written
+from .review import added, concluded, may_speak_of, nearest, repeated, repeats, reviewed, standing, written
 
 Proposal = tuple[Decision, ...]
 Asking = Generator[Sequence[Question], Sequence[Any], dict[int, Proposal]]
@@ -23,18 +24,25 @@ Row = Mapping[str, Any]
 WORTH_ASKING, WORTH_ASKING_COSINE, SURE = 0.07, 0.2, 0.97
 
 
+class Doubt(NamedTuple):
+    """A fact that a model is asked about, and the memory that it most likely speaks of."""
+
+    fact: NewFact
+    neighbour: Neighbour
+
+
 class _Strategy:
     """What all strategies share: what need not be asked comes before, the review of every answer after."""
 
     def merge(self, facts: Sequence[NewFact]) -> Dialogue[Decisions]:
         decided: dict[int, Proposal] = {i: repeated(facts[i], j) for i, j in repeats(facts).items()}
-        unsure: dict[int, NewFact] = {}
+        unsure: dict[int, Doubt] = {}
         for i, fact in enumerate(facts):
             if i in decided:
                 continue
             told = nearest(fact)
-            if self._in_doubt(told):
-                unsure[i] = fact
+            if told is not None and self._in_doubt(told):
+                unsure[i] = Doubt(fact, told.neighbour)
             else:
                 decided[i] = concluded(fact, told)
         if unsure:
@@ -43,20 +51,20 @@ class _Strategy:
         proposed = [decided.get(i) or added(fact, silent) for i, fact in enumerate(facts)]
         return reviewed(facts, proposed)
 
-    def _in_doubt(self, told: Standing | None) -> bool:
+    def _in_doubt(self, told: Standing) -> bool:
         """Whether a model is to be asked about a fact, by how it stands to what it most likely speaks of."""
-        if told is None or max(told.odds[relation] for relation in ("same", "adds", "changes")) >= SURE:
+        if max(told.odds[relation] for relation in ("same", "adds", "changes")) >= SURE:
             return False
         return told.related >= WORTH_ASKING or told.neighbour.similarity >= WORTH_ASKING_COSINE
 
-    def _ask(self, facts: Mapping[int, NewFact]) -> Asking:
+    def _ask(self, unsure: Mapping[int, Doubt]) -> Asking:
         raise NotImplementedError
 
 
 class WithoutModel(_Strategy):
     """No questions: what is likely by the words is done, all else is kept."""
 
-    def _in_doubt(self, told: Standing | None) -> bool:
+    def _in_doubt(self, told: Standing) -> bool:
         return False
 
 
@@ -69,34 +77,35 @@ class PairByPair(_Strategy):
     Figures: `python bench/merging.py --strategy PairByPair`.
     """
 
-    def _ask(self, facts: Mapping[int, NewFact]) -> Asking:
-        asked = {i: told.neighbour for i, fact in facts.items() if (told := nearest(fact))}
-        answers = yield [_pair(facts[i], neighbour) for i, neighbour in asked.items()]
+    def _ask(self, unsure: Mapping[int, Doubt]) -> Asking:
+        answers = yield [_pair(*doubt) for doubt in unsure.values()]
         decided: dict[int, Proposal] = {}
-        for (i, neighbour), answer in zip(asked.items(), answers, strict=True):
+        for (i, (fact, neighbour)), answer in zip(unsure.items(), answers, strict=True):
             if isinstance(answer, ModelReplyError):
-                decided |= _unread({i: facts[i]}, answer)
+                decided |= _unread([i], unsure, answer)
             else:
-                decided[i] = concluded(facts[i], standing(facts[i], neighbour, answer))
+                decided[i] = concluded(fact, standing(fact, neighbour, answer))
         return decided
 
 
 class Operations(_Strategy):
     """One call for all facts, which answers an operation and the new text for each: for large models."""
 
-    def _ask(self, facts: Mapping[int, NewFact]) -> Asking:
+    def _ask(self, unsure: Mapping[int, Doubt]) -> Asking:
+        facts = {i: doubt.fact for i, doubt in unsure.items()}
         near = {
             neighbour.memory.id: neighbour
             for fact in facts.values()
             for neighbour in fact.neighbours
-            if standing(fact, neighbour).related >= WORTH_ASKING
+            if may_speak_of(fact, neighbour) and standing(fact, neighbour).related >= WORTH_ASKING
         }
+        near |= {doubt.neighbour.memory.id: doubt.neighbour for doubt in unsure.values()}
         shown = list(near.values())
         texts = [neighbour.memory.text for neighbour in shown]
         question = prompts.operations([fact.text for fact in facts.values()], texts)
         (answer,) = yield [Question(*question, read=lambda reply: _rows(reply, "decisions"))]
         if isinstance(answer, ModelReplyError):
-            return _unread(facts, answer)
+            return _unread(facts, unsure, answer)
         order, decided = list(facts), dict[int, Proposal]()
         for row in answer:
             i = _chosen(order, row.get("fact"))
@@ -128,6 +137,8 @@ def _operation(fact: NewFact, row: Row, shown: Sequence[Neighbour]) -> Proposal:
         return added(fact, "decided by the model")
     if target is None or operation is None:
         return added(fact, "kept as it is, for the model named no memory that was shown")
+    if said_by_others(fact, target):
+        return added(fact, "kept beside what someone else said")
     text = (
         written(str(row.get("text") or ""), fact.text, target.memory.text)
         if operation == "UPDATE"
@@ -148,6 +159,8 @@ def _rows(reply: Mapping[str, Any], key: str) -> list[Row]:
     return rows
 
 
-def _unread(facts: Mapping[int, NewFact], error: ModelReplyError) -> dict[int, Proposal]:
+def _unread(
+    failed: Iterable[int], unsure: Mapping[int, Doubt], error: ModelReplyError
+) -> dict[int, Proposal]:
     reason = f"kept as it is, for the model's reply could not be read: {error}"
-    return {i: added(fact, reason) for i, fact in facts.items()}
+    return {i: added(unsure[i].fact, reason) for i in failed}
