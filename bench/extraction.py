@@ -80,15 +80,19 @@ class Remembered:
 
     def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         asked = [self.name, [asdict(m) for m in messages], schema and dict(schema.json)]
+        if schema and schema.choice:  # its replies hold likelihoods too
+            asked.append(schema.choice)
         digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:24]
         path = self._folder / f"{digest}.json"
         if path.exists():
             kept = json.loads(path.read_text(encoding="utf-8"))
-            return Completion(kept["content"], Usage(**kept["usage"]))
+            return Completion(kept["content"], Usage(**kept["usage"]), kept.get("likelihoods", {}))
         if self._offline:
             raise NotKept("no kept reply")
         reply = self._model.complete(messages, schema=schema)
         kept = {"content": _jsonable(reply.content), "usage": reply.usage.to_dict()}
+        if reply.likelihoods:
+            kept["likelihoods"] = dict(reply.likelihoods)
         path.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
         return reply
 

@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from retain import Memory
 from tests._postgres import postgres, postgres_url
+from tests.endpoint import Endpoint
 from tests.fakes import HashEmbedder, Ticking
 
 __all__ = ["postgres", "postgres_url"]
@@ -37,6 +38,13 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test talks to a model, or writes to a store, that the machine happens to be set up for."""
     for name in [name for name in os.environ if name.startswith(("OPENAI_", "RETAIN_"))]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    endpoint = Endpoint()
+    yield endpoint
+    endpoint.close()
 
 
 class Face:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +26,7 @@ from retain.models import (
 )
 from retain.ports import Completion, Embedder, LanguageModel, Prompt, Schema
 from retain.types import Usage
+from tests.endpoint import RELATION, Answer, Endpoint, chat, refused, spoken
 
 KEY = "sk-very-secret-key"
 FACTS = Schema(
@@ -43,89 +42,11 @@ FACTS = Schema(
 ASK = [Prompt("system", "Extract facts."), Prompt("user", "我喜欢打网球")]
 OBJECT = {"facts": ["喜欢打网球"]}
 
-Answer = tuple[int, Any]
-
-
-class Endpoint:
-    """Answers each request with `answer(body)` and keeps the bodies and headers."""
-
-    def __init__(self) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.answer: Callable[[dict[str, Any]], Answer] = lambda body: chat(json.dumps(OBJECT))
-        endpoint = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                endpoint.bodies.append(body)
-                endpoint.headers.append({name.lower(): value for name, value in self.headers.items()})
-                status, reply = endpoint.answer(body)
-                data = json.dumps(reply).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.send_header("Connection", "close")
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, request: object, client_address: object) -> None:
-                assert isinstance(sys.exception(), ConnectionError)  # a client that gave up waiting
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-    @property
-    def structures(self) -> list[str]:
-        return [
-            body["response_format"]["type"]
-            if "response_format" in body
-            else "tool"
-            if "tools" in body
-            else "text"
-            for body in self.bodies
-        ]
-
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    endpoint = Endpoint()
-    yield endpoint
-    endpoint.close()
-
-
-def chat(content: str | None, *, finish: str = "stop", **message: Any) -> Answer:
-    return 200, {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "small",
-        "choices": [
-            {
-                "index": 0,
-                "finish_reason": finish,
-                "message": {"role": "assistant", "content": content, **message},
-            }
-        ],
-        "usage": {"prompt_tokens": 30, "completion_tokens": 7, "total_tokens": 37},
-    }
-
-
-def refused(message: str, status: int = 400, **more: Any) -> Answer:
-    return status, {"error": {"message": message, "type": "invalid_request_error", **more}}
+def endpoint(endpoint: Endpoint) -> Endpoint:
+    endpoint.answer = lambda body: chat(json.dumps(OBJECT))
+    return endpoint
 
 
 def tool_call(arguments: str) -> Answer:
@@ -280,31 +201,6 @@ def test_a_parameter_that_the_model_refuses_is_left_out_from_then_on(
     assert [parameter in body for body in endpoint.bodies] == [True, False, False]
 
 
-RELATION = Schema(
-    "relation",
-    "How they stand.",
-    {"type": "object", "properties": {"relation": {"type": "string", "enum": ["same", "adds", "changes"]}}},
-    choice="relation",
-)
-
-
-def spoken(*tokens: tuple[str, dict[str, float]]) -> dict[str, Any]:
-    """A `logprobs` of a choice: tokens with the probabilities of what could have stood in their places."""
-    told = [
-        {
-            "token": token,
-            "bytes": None,
-            "logprob": -0.1,
-            "top_logprobs": [
-                {"token": other, "bytes": None, "logprob": math.log(likely)}
-                for other, likely in others.items()
-            ],
-        }
-        for token, others in tokens
-    ]
-    return {"content": told}
-
-
 BEGINS: list[tuple[str, dict[str, float]]] = [('{"', {}), ("relation", {}), ('":', {})]
 
 
@@ -330,9 +226,7 @@ def test_how_likely_each_value_of_a_choice_was_comes_with_the_reply(
     tokens: list[tuple[str, dict[str, float]]],
     likely: dict[str, float],
 ) -> None:
-    status, reply = chat('{"relation": "same"}')
-    reply["choices"][0]["logprobs"] = spoken(*tokens)
-    endpoint.answer = lambda body: (status, reply)
+    endpoint.answer = lambda body: chat('{"relation": "same"}', logprobs=spoken(*tokens))
     completion = complete(small(endpoint), ASK, schema=RELATION)
     assert completion.content == {"relation": "same"}
     assert {k: v for k, v in completion.likelihoods.items() if v} == pytest.approx(likely)

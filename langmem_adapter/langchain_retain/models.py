@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from retain import Completion, InputError, ModelRefusedError, Prompt, Schema, Usage
-from retain.models.likelihoods import likelihoods
+from retain.models.likelihoods import MOST_ALTERNATIVES, likelihoods
 
 Structure = Literal["json_schema", "tool", "text"]
 LADDER: tuple[Structure, ...] = get_args(Structure)
@@ -32,8 +32,10 @@ _log = logging.getLogger("retain")
 class LangChainModel:
     """A LangChain chat model as the engine's language model.
 
-    model: a chat model, or a runnable around one (`with_retry`, `with_fallbacks`, `bind`). One that tells the log
-        probabilities of its answers, as `ChatOpenAI(logprobs=True, top_logprobs=10)` does, merges better.
+    model: a chat model, or a runnable around one (`with_retry`, `with_fallbacks`, `bind`). A chat model with the
+        settings `logprobs` and `top_logprobs` (ChatOpenAI and its kin, ChatOllama, ChatHuggingFace) is asked for
+        them where a reply is a choice, as merging is better with them, until it refuses; with `logprobs=False`
+        it is not.
     name: by default the model's own.
     structured: how the form of a reply is asked for. "auto" takes the first of "json_schema", "tool" and "text"
         that the model does not refuse, and remembers it for the life of this object.
@@ -56,6 +58,7 @@ class LangChainModel:
         if structured != "auto" and structured not in LADDER:
             raise InputError(f"structured={structured!r}: choose one of auto, {', '.join(LADDER)}")
         self._model = model
+        self._telling: Runnable[Any, Any] = _telling(model)
         self._name = name or _model_name(model)
         self._fixed = structured != "auto"
         self._structure: Structure = _first(model) if structured == "auto" else structured
@@ -104,14 +107,17 @@ class LangChainModel:
         given = convert_prompts_to_langchain(messages)
         if schema is None:
             return self._model, given
+        model: Any = self._telling if schema.choice else self._model
         if structure == "text":
-            return self._model, _with_schema(given, schema)
+            return model, _with_schema(given, schema)
         form = {"title": schema.name, "description": schema.description, **schema.json}
-        model: Any = self._model
         return model.with_structured_output(form, method=_METHODS[structure], include_raw=True), given
 
     def _narrowed(self, tried: Structure, schema: Schema | None, error: Exception) -> bool:
         """Whether the next form of asking is worth a try; then it is the one from now on."""
+        if self._telling is not self._model and "logprobs" in str(error):
+            self._telling = self._model
+            return True
         if self._fixed or schema is None or tried == "text" or isinstance(error, ModelRefusedError):
             return False
         if not isinstance(error, (NotImplementedError, AttributeError)) and not _REFUSED.search(str(error)):
@@ -130,6 +136,16 @@ def as_language_model(model: Runnable[Any, Any], **options: Any) -> LangChainMod
 def convert_prompts_to_langchain(prompts: Sequence[Prompt]) -> list[BaseMessage]:
     kinds: dict[str, type[BaseMessage]] = {"system": SystemMessage, "assistant": AIMessage}
     return [kinds.get(prompt.role, HumanMessage)(content=prompt.content) for prompt in prompts]
+
+
+def _telling(model: Any) -> Any:
+    """The model, set to tell how likely its tokens were; as it is where it has no such setting or one was made."""
+    settings = getattr(type(model), "model_fields", {})
+    if "logprobs" not in settings or "top_logprobs" not in settings:
+        return model
+    if model.logprobs is False or model.top_logprobs:
+        return model
+    return model.model_copy(update={"logprobs": True, "top_logprobs": MOST_ALTERNATIVES})
 
 
 def _first(model: Any) -> Structure:
@@ -163,11 +179,17 @@ def _completion(reply: Any, schema: Schema | None) -> Completion:
     refusal = reply.additional_kwargs.get("refusal")
     if refusal or reply.response_metadata.get("finish_reason") == "content_filter":
         raise ModelRefusedError(f"the model declined to answer: {refusal or 'its content filter stopped it'}")
-    told = likelihoods((reply.response_metadata.get("logprobs") or {}).get("content") or [], schema)
+    told = likelihoods(_tokens(reply), schema)
     if isinstance(parsed, Mapping):
         return Completion(dict(parsed), _usage(reply), told)
     tool_calls = getattr(reply, "tool_calls", None)
     return Completion(tool_calls[0]["args"] if tool_calls else reply.text, _usage(reply), told)
+
+
+def _tokens(message: BaseMessage) -> Sequence[Mapping[str, Any]]:
+    """The tokens of a reply with their alternatives: as a list, or as OpenAI's object around one."""
+    told = message.response_metadata.get("logprobs") or []
+    return told.get("content") or [] if isinstance(told, Mapping) else told
 
 
 def _usage(message: BaseMessage) -> Usage:

@@ -13,7 +13,8 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
-from pydantic import Field
+from langchain_openai import ChatOpenAI
+from pydantic import Field, SecretStr
 
 from langchain_retain import (
     LangChainEmbedder,
@@ -24,6 +25,7 @@ from langchain_retain import (
 )
 from retain import InputError, Memory, ModelError, ModelRefusedError, Prompt, Schema
 from retain.ports import Embedder, LanguageModel
+from tests.endpoint import RELATION, Endpoint, chat, refused, telling
 from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat, says
 
@@ -288,3 +290,37 @@ def test_a_model_that_tells_how_likely_its_answer_was_is_heard(run: Runner, told
     model = LangChainModel(ScriptedChat(message), structured="text")
     reply = run.call(model, "complete", ASKED, schema=Schema("answer", "", form, choice="word"))
     assert reply.likelihoods == (pytest.approx({"yes": 0.8, "no": 0.2}, abs=0.001) if told else {})
+
+
+def small(endpoint: Endpoint, **options: Any) -> LangChainModel:
+    return as_language_model(
+        ChatOpenAI(model="small", base_url=endpoint.url, api_key=SecretStr("k"), max_retries=0, **options)
+    )
+
+
+def test_a_model_that_can_tell_how_likely_its_choice_was_is_asked(run: Runner, endpoint: Endpoint) -> None:
+    endpoint.answer = telling
+    model = small(endpoint)
+    assert run.call(model, "complete", ASKED, schema=RELATION).likelihoods["adds"] == pytest.approx(0.7)
+    assert run.call(model, "complete", ASKED, schema=SCHEMA).likelihoods == {}
+    assert ["logprobs" in body for body in endpoint.bodies] == [True, False]
+    off = small(endpoint, logprobs=False)
+    assert run.call(off, "complete", ASKED, schema=RELATION).likelihoods == {}
+
+
+def test_a_model_that_refuses_to_tell_answers_all_the_same(run: Runner, endpoint: Endpoint) -> None:
+    says = refused("You are not allowed to request logprobs from this model", 403)
+    endpoint.answer = lambda body: says if "logprobs" in body else chat('{"relation": "adds"}')
+    model = small(endpoint)
+    for _ in range(2):
+        assert run.call(model, "complete", ASKED, schema=RELATION).content == {"relation": "adds"}
+    assert ["logprobs" in body for body in endpoint.bodies] == [True, False, False]
+    assert set(endpoint.structures) == {"json_schema"}
+
+
+def test_what_the_user_s_own_model_tells_of_is_left_as_it_is(endpoint: Endpoint, run: Runner) -> None:
+    endpoint.answer = telling
+    chat_model = ChatOpenAI(model="small", base_url=endpoint.url, api_key=SecretStr("k"))
+    run.call(as_language_model(chat_model), "complete", ASKED, schema=RELATION)
+    chat_model.invoke("Hello")
+    assert "logprobs" not in endpoint.bodies[-1]

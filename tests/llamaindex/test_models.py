@@ -9,6 +9,8 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.llms import MockLLM
+from llama_index.llms.openai_like import OpenAILike
+from openai import AuthenticationError
 
 from llama_index.memory.retain import (
     LlamaIndexEmbedder,
@@ -20,6 +22,7 @@ from llama_index.memory.retain import (
 from llama_index.memory.retain.models import _call, _usage
 from retain import Embedder, InputError, LanguageModel, Memory, ModelError, Prompt, Schema, Usage
 from retain.prompts.extraction import schema as extraction_schema
+from tests.endpoint import RELATION, Endpoint, chat, refused, telling
 from tests.fakes import HashEmbedder, ScriptedModel
 from tests.llamaindex.fakes import Calling, Face, HashEmbedding, Listening, assistant, text_of, user
 
@@ -98,6 +101,41 @@ def test_a_turn_is_remembered_with_the_model_that_answers() -> None:
     assert "Noted." in text_of(llm.shown[0])
     assert [item.text for item in memory.engine.get_all(user_id="alice")] == ["Is allergic to peanuts"]
     memory.engine.close()
+
+
+def like_openai(endpoint: Endpoint, **options: Any) -> LlamaIndexModel:
+    kind = {"is_chat_model": True, "max_retries": 0, **options}
+    return LlamaIndexModel(OpenAILike(model="small", api_base=endpoint.url, api_key="k", **kind))
+
+
+@pytest.mark.parametrize("calls_functions", [False, True])
+def test_a_model_that_can_tell_how_likely_its_choice_was_is_asked(
+    endpoint: Endpoint, face: Face, calls_functions: bool
+) -> None:
+    endpoint.answer = telling
+    model = like_openai(endpoint, is_function_calling_model=calls_functions)
+    reply = face(model, "complete", ASKED, schema=RELATION)
+    assert reply.content == '{"relation": "adds"}'
+    assert reply.likelihoods["adds"] == pytest.approx(0.7)
+    assert reply.usage == Usage(1, 30, 7)
+    face(model, "complete", ASKED, schema=FORM)
+    assert ["logprobs" in body for body in endpoint.bodies] == [True, False]
+
+
+def test_a_model_that_refuses_to_tell_is_asked_as_ever(endpoint: Endpoint, face: Face) -> None:
+    says = refused("You are not allowed to request logprobs from this model", 403)
+    endpoint.answer = lambda body: says if "logprobs" in body else chat('{"relation": "adds"}')
+    model = like_openai(endpoint)
+    for _ in range(2):
+        assert face(model, "complete", ASKED, schema=RELATION).content == '{"relation": "adds"}'
+    assert ["logprobs" in body for body in endpoint.bodies] == [True, False, False]
+
+
+def test_another_failure_to_tell_is_raised(endpoint: Endpoint, face: Face) -> None:
+    endpoint.answer = lambda body: refused("the key is wrong", 401)
+    with pytest.raises(AuthenticationError):
+        face(like_openai(endpoint), "complete", ASKED, schema=RELATION)
+    assert len(endpoint.bodies) == 1
 
 
 def test_a_failing_model_raises_the_engine_s_error_and_loses_nothing() -> None:

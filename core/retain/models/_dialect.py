@@ -74,9 +74,14 @@ class Dialect:
             messages = with_schema(messages, schema)
         arguments["messages"] = [{"role": prompt.role, "content": prompt.content} for prompt in messages]
         if schema is not None:
-            arguments |= _structured(self.structure, schema)
-            if schema.choice and self.likelihoods and self.structure != "tool":
-                arguments |= {"logprobs": True, "top_logprobs": MOST_ALTERNATIVES}
+            arguments |= self.form(schema)
+        return arguments
+
+    def form(self, schema: Schema) -> dict[str, Any]:
+        """The arguments that ask for a reply of this form, and, of a choice, for how likely each value was."""
+        arguments = _structured(self.structure, schema)
+        if schema.choice and self.likelihoods and self.structure != "tool":
+            arguments |= {"logprobs": True, "top_logprobs": MOST_ALTERNATIVES}
         return arguments
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -13,22 +15,28 @@ from llama_index.core.llms.llm import LLM, ToolSelection
 from llama_index.core.tools import FunctionTool, ToolMetadata
 
 from retain import Completion, Embedder, InputError, LanguageModel, Prompt, Schema, Usage
-from retain.models._dialect import with_schema
+from retain.models._dialect import Dialect, with_schema
+from retain.models.likelihoods import likelihoods
 from retain.ports import Vector, Vectors
 
+_log = logging.getLogger("retain")
 _INPUT_KEYS = ("prompt_tokens", "input_tokens")
 _OUTPUT_KEYS = ("completion_tokens", "output_tokens")
+_REFUSED = re.compile(r"logprobs|response_format|json_schema|structured|grammar|guided", re.IGNORECASE)
 
 
 class LlamaIndexModel:
     """Any LlamaIndex `LLM` as the engine's `LanguageModel`.
 
     A model that calls functions is made to call one whose arguments are the reply; others are shown the form of
-    the reply in the prompt. Whatever the model raises reaches the engine, which wraps it in ModelError.
+    the reply in the prompt. A chat model with the settings `logprobs` and `top_logprobs` (OpenAI and its kin) is
+    asked for them where a reply is a choice, as merging is better with them, until it refuses. Whatever else the
+    model raises reaches the engine, which wraps it in ModelError.
     """
 
     def __init__(self, llm: LLM) -> None:
         self.llm = llm
+        self._tells = {"logprobs", "top_logprobs"} <= type(llm).model_fields.keys()
 
     def __repr__(self) -> str:
         return f"LlamaIndexModel({self.name!r})"
@@ -40,6 +48,12 @@ class LlamaIndexModel:
 
     def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         """The reply: the arguments of the function it called, else its text."""
+        if schema is not None and self._is_asked_to_tell(schema):
+            try:
+                return _told(self.llm.chat(_chat(messages, None), **Dialect().form(schema)), schema)
+            except Exception as error:
+                if not self._learned(error):
+                    raise
         caller = self._caller(schema)
         if caller is None or schema is None:
             return _completion(self.llm.chat(_chat(messages, schema)), [])
@@ -48,11 +62,28 @@ class LlamaIndexModel:
 
     async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         """Async `complete`."""
+        if schema is not None and self._is_asked_to_tell(schema):
+            try:
+                return _told(await self.llm.achat(_chat(messages, None), **Dialect().form(schema)), schema)
+            except Exception as error:
+                if not self._learned(error):
+                    raise
         caller = self._caller(schema)
         if caller is None or schema is None:
             return _completion(await self.llm.achat(_chat(messages, schema)), [])
         reply = await caller.achat_with_tools(**_call(messages, schema))
         return _completion(reply, _selected(caller, reply))
+
+    def _is_asked_to_tell(self, schema: Schema) -> bool:
+        return self._tells and schema.choice is not None and self.llm.metadata.is_chat_model
+
+    def _learned(self, error: Exception) -> bool:
+        """Whether the model refused to tell, which is not asked of it again, and did not fail otherwise."""
+        if not _REFUSED.search(str(error)):
+            return False
+        _log.debug("%s does not tell how likely its choice was: %s", self.name, error)
+        self._tells = False
+        return True
 
     def _caller(self, schema: Schema | None) -> FunctionCallingLLM | None:
         """The model, where it can call functions and there is one to call."""
@@ -142,6 +173,14 @@ def _call(messages: Sequence[Prompt], schema: Schema) -> dict[str, Any]:
     """The arguments of `chat_with_tools` that make the reply a call of one function."""
     tool = FunctionTool(fn=_never_called, metadata=_ReplyMetadata(schema))
     return {"tools": [tool], "chat_history": _chat(messages, None), "tool_required": True}
+
+
+def _told(reply: ChatResponse, schema: Schema) -> Completion:
+    """The choice, and how likely each was, from the provider's own reply: LlamaIndex leaves out the tokens."""
+    [choice, *_] = getattr(reply.raw, "choices", None) or [None]
+    tokens = getattr(getattr(choice, "logprobs", None), "content", None) or []
+    told = likelihoods([token.model_dump() for token in tokens], schema)
+    return Completion(reply.message.content or "", _usage(reply), told)
 
 
 def _never_called(**reply: Any) -> None:
