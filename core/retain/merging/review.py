@@ -23,6 +23,9 @@ COSTS: Mapping[Action, Mapping[Relation, float]] = {
     "replace": {"same": 1.5, "adds": 1.5, "changes": 0, "different": 1.5},
     "add": {"same": 1, "adds": 1, "changes": 1, "different": 0},
 }
+# What it counts, in the choice of the memory that a fact speaks of, that it mentions what the fact is about; from 0.1
+# to 0.3 the cases with other memories besides show no difference.
+MENTIONED = 0.3
 # Names and values that a memory's new text may leave out besides those that it exchanges.
 MOST_DROPPED = 1
 
@@ -36,13 +39,13 @@ def standing(fact: NewFact, neighbour: Neighbour, answer: Answer | None = None) 
 
 
 def nearest(fact: NewFact) -> Standing | None:
-    """The neighbour that a fact most likely speaks of, by its words and by how similar they are; one that mentions
-    what the fact is about before any other."""
+    """The neighbour that a fact most likely speaks of: by its words, by how similar they are, and by whether it
+    mentions what the fact is about."""
     new = read(fact.text)
 
-    def closeness(one: Standing) -> tuple[bool, float]:
+    def closeness(one: Standing) -> float:
         about = not of_another_thing(new, read(one.neighbour.memory.text))
-        return about, one.related + one.neighbour.similarity
+        return one.related + one.neighbour.similarity + MENTIONED * about
 
     told = (standing(fact, neighbour) for neighbour in fact.neighbours if may_speak_of(fact, neighbour))
     return max(told, key=closeness, default=None)
