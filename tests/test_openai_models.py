@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -231,6 +232,30 @@ def test_how_likely_each_value_of_a_choice_was_comes_with_the_reply(
     assert completion.content == {"relation": "same"}
     assert {k: v for k, v in completion.likelihoods.items() if v} == pytest.approx(likely)
     assert endpoint.bodies[-1]["logprobs"] is True
+
+
+BRIEF = replace(RELATION, max_tokens=64)
+
+
+def test_a_reply_is_cut_off_where_its_form_cannot_be_longer(endpoint: Endpoint, complete: Complete) -> None:
+    endless = '{"relation": "' + "same " * 60
+    endpoint.answer = lambda body: chat(endless, finish="length")
+    assert complete(small(endpoint), ASK, schema=BRIEF).content == endless
+    complete(small(endpoint, max_tokens=16), ASK, schema=BRIEF)
+    complete(small(endpoint, max_tokens=None), ASK, schema=BRIEF)
+    assert [body.get("max_tokens") for body in endpoint.bodies] == [64, 16, None]
+
+
+def test_a_model_that_thinks_first_is_given_room_from_then_on(endpoint: Endpoint, complete: Complete) -> None:
+    endpoint.answer = lambda body: (
+        chat("", finish="length", reasoning_content="Let me see ...")
+        if body["max_tokens"] == 64
+        else chat('{"relation": "same"}', reasoning_content="Let me see ...")
+    )
+    model = small(endpoint)
+    for _ in range(2):
+        assert complete(model, ASK, schema=BRIEF).content == {"relation": "same"}
+    assert [body["max_tokens"] for body in endpoint.bodies] == [64, 4096, 4096]
 
 
 def test_nobody_is_asked_how_likely_where_there_is_no_choice(endpoint: Endpoint, complete: Complete) -> None:

@@ -15,6 +15,7 @@ from .types import Usage
 
 T = TypeVar("T")
 
+_QUOTED = 2_000  # characters of an unreadable reply that the model is shown again
 _SHOWN = 500  # characters of an unreadable reply that an error quotes
 
 
@@ -86,7 +87,7 @@ def _read(question: Question, reply: Completion) -> Any:
 def _asked_again(question: Question, reply: Completion, error: str) -> Question:
     """The same question with the unreadable reply and what is wrong with it."""
     correction = f"That reply cannot be used: {error}. Answer again, with the JSON object only."
-    further = (Prompt("assistant", _text(reply)), Prompt("user", correction))
+    further = (Prompt("assistant", _text(reply)[:_QUOTED]), Prompt("user", correction))
     return replace(question, messages=(*question.messages, *further))
 
 

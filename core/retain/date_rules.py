@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
+from .numerals import integer
+
 Grain = Literal["day", "week", "weekend", "month", "season", "year", "vague"]
 
 
@@ -40,7 +42,6 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
 _WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NUMBERS = {word: number for number, word in enumerate(_WORDS, 1)} | {"a": 1, "an": 1}
-_HAN_DIGITS = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
 _HAN_WEEKDAYS = {c: n for n, c in enumerate("一二三四五六日")} | {"天": 6}
 
 
@@ -99,14 +100,7 @@ def _nearest_month(today: date, number: int) -> Span:
 
 
 def _number(text: str) -> int:
-    if text.isdigit():
-        return int(text)
-    if text.lower() in _NUMBERS:
-        return _NUMBERS[text.lower()]
-    tens, ten, ones = text.partition("十")
-    if not ten:
-        return int("".join(str(_HAN_DIGITS[c]) for c in text))
-    return (_HAN_DIGITS[tens] if tens else 1) * 10 + (_HAN_DIGITS[ones] if ones else 0)
+    return _NUMBERS[text.lower()] if text.lower() in _NUMBERS else integer(text)
 
 
 # --- English ----------------------------------------------------------------------------------------------

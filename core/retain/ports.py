@@ -36,12 +36,15 @@ class Schema:
     json: a JSON Schema of type object; every property required, no others allowed.
     choice: a property whose value is one of an `enum`, and of which it helps to know how likely the model found each
         value; None where it does not.
+    max_tokens: what the longest reply that makes sense comes to, thoughts not included; a small model that repeats
+        itself without end is to be cut off there. None where there is no such length.
     """
 
     name: str
     description: str
     json: Mapping[str, Any]
     choice: str | None = None
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ _INSTEAD_OF = (
     re.compile(r"是(?P<holds>[^，,。是]+)[，,]\s*(?:而)?不是(?P<denied>[^，,。]+)"),
     re.compile(r"不是(?P<denied>[^，,。]+?)[，,]?\s*(?:而)?是(?P<holds>[^，,。]+)"),
 )
+_ARTICLE = re.compile(r"^(?:the|a|an) ", re.IGNORECASE)
 _PIECE = re.compile(r"\d+(?:[.,:/-]\d+)*|\s+|[^\W\d_]+(?:['’-][^\W\d_]+)*|.", re.DOTALL)
 _LINKS = "is|are|was|were|has|have|called|named|spelled|in|at|on|for|with|to"
 LONGEST_WORD = 12
@@ -95,7 +96,7 @@ def _introduced_again(old: str, new: str) -> str:
 def _ends_a_part(old: str, new: str) -> bool:
     """Whether a statement ends or denies only some of the things that the old one lists: the others still hold."""
     told, known = read(new), read(old)
-    if told.corrected or (not told.ended and told.negated == known.negated):
+    if told.corrected or not (told.ended or (told.negated and not known.negated)):
         return False
     listed = [item for item in _LISTED.split(old) if not _RELATIVE.match(item)]
     items = [item for item in map(read, listed) if item.objects - told.concepts]
@@ -173,29 +174,41 @@ def _times_left(old: str, new: str, text: str) -> list[str]:
 
 def _denied_in_place(old: str, new: str) -> str | None:
     """The old statement with the value that holds in the place of the one that is denied, where both are named."""
-    bare = _without_preface(new)
+    said = _without_preface(new)
     for form in _INSTEAD_OF:
-        found = form.search(bare)
+        found = form.search(said)
         if not found:
             continue
         holds, denied = found["holds"].strip(), found["denied"].strip()
-        place = re.search(rf"(?<![^\W{_CJK}]){re.escape(denied)}(?![^\W{_CJK}])", old, re.IGNORECASE)
+        place, bare = _place(denied, old), False
         if not place:
-            return _word_in_place(old, holds, denied) or _part_in_place(old, holds, denied)
+            text = _word_in_place(old, holds, denied) or _part_in_place(old, holds, denied)
+            place = None if text else _place(_ARTICLE.sub("", denied), old)
+            if not place:
+                return text
+            bare = True  # "Sister Hannah" for "a cousin, not a sister"
         if not missing(_without(denied, old), holds):
             return None  # the fact says all the rest as well
         before, after = old[: place.start()], old[place.end() :]
-        same_lead = holds.split()[0].casefold() == denied.split()[0].casefold()
-        value = holds if same_lead else _value(holds, before, after)
+        lead = denied.split()[0]
+        if holds.casefold().startswith(f"{lead} ".casefold()):
+            value = _fitting(lead + holds[len(lead) :], before, after)
+        else:
+            value = _value(holds, before, after)
         if value:
-            text = before + value + after
+            value = _ARTICLE.sub("", value) if bare else value
+            text = before + (value if before else value[:1].upper() + value[1:]) + after
             return text if not missing(holds, text) else _joined(holds, [text])
     return None
 
 
+def _place(phrase: str, text: str) -> re.Match[str] | None:
+    return re.search(rf"(?<![^\W{_CJK}]){re.escape(phrase)}(?![^\W{_CJK}])", text, re.IGNORECASE)
+
+
 def _word_in_place(old: str, holds: str, denied: str) -> str | None:
     """Of "the right knee, not the left": the word before the noun that both have."""
-    word = re.sub(r"^(?:the|a|an) ", "", denied, flags=re.IGNORECASE)
+    word = _ARTICLE.sub("", denied)
     then = re.search(rf"\b{re.escape(word)} (\w+)", old, re.IGNORECASE)
     now = then and re.search(rf"\b(\w+) {re.escape(then[1])}\b", holds, re.IGNORECASE)
     if not then or not now:
@@ -219,8 +232,11 @@ def _value(holds: str, before: str, after: str) -> str | None:
     found = word and re.search(rf"(?:\b|(?<=[{_CJK}])){lead}(?!.*{lead})(.+)$", holds)
     found = found or re.search(rf"(?:{_LINKS})\s+(?!.*\b(?:{_LINKS})\b)(.+)$", holds)
     value = found[1] if found else holds if len(holds.split()) == 1 and len(holds) <= LONGEST_WORD else None
-    if value is None:
-        return None
+    return value and _fitting(value, before, after)
+
+
+def _fitting(value: str, before: str, after: str) -> str | None:
+    """The value without what stands before and after its place already."""
     value = value.strip()
     ends = (n for n in range(len(value), 0, -1) if after.strip().startswith(value[-n:]))
     value = value[: len(value) - next(ends, 0)]

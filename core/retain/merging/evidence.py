@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from ..lexical import terms
+from ..numerals import in_digits
 from . import lexicon
 
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af"
@@ -193,9 +194,10 @@ def _without_concepts(plain: str) -> str:
 
 
 def _words(plain: str) -> Iterator[str]:
-    plain = lexicon.INDEFINITE_CJK.sub(" ", plain)
+    plain = lexicon.INDEFINITE_CJK.sub(" ", lexicon.A_LITTLE_CJK.sub(" ", plain))
     for same, word in lexicon.SAME_CJK:
         plain = plain.replace(same, word)
+    plain = in_digits(plain)
     chinese = bool(IS_CJK.search(plain))
     for token in _TOKEN.findall(plain):
         if IS_CJK.match(token):

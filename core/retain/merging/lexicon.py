@@ -39,10 +39,15 @@ NEGATION_CJK = ("不", "没", "无", "未", "别", "非")
 INDEFINITE_CJK = re.compile(
     "平时|通常|一般|经常|常常|总是|往往|一[个只条位辆台名本匹头家间份缸盆棵株套栋所座艘架把张双项部款群]"
 )
+# "A little", which is no hour: 喝一点, not 下午一点, 一点半 or 一点之前.
+A_LITTLE_CJK = re.compile(
+    r"(?<![\d二三四五六七八九十午晨])(?<!晚上)(?<!早上)(?<!夜里)一点"
+    r"(?![钟半整\d一二三四五六七八九十多才就前后]|[之以][前后]|左右|[上下]班|[上下]课|开|睡|起床)"
+)
 # Words in which those characters deny nothing.
 NEGATION_CJK_NOT = _words("""
     不过 不错 不久 不但 不仅 特别 别人 分别 别墅 非常 非洲 未来 无论 无锡 差不多 不断 南非 没准 级别 性别 区别
-    告别 无糖 无线 无人机
+    告别 无糖 无线 无人机 卧床不起 对不起 了不起
 """)
 
 # An event, of which there can be another.
@@ -80,10 +85,10 @@ REPLACED = re.compile(
 CORRECTION = re.compile(
     r"\b(?:actually|correction|in fact|spell?ed|spelt|mistaken?|wrong|i meant|to be exact|rather than|"
     r"misspell?ed|"
-    r"misheard|misspoke|correct(?:ed|ly)?)\b"
+    r"misheard|misspoke|mixed (?:that|it|this|them|up)|slip of the tongue|correct(?:ed|ly)?)\b"
     r"|(?<!is)(?<!are)(?<!was)(?<!were)(?<!does)(?<!do)(?<!did)(?<!has)(?<!will)"
     r" not (?:(?:the|on|in|at|a) )?(?:\w+|\d+ \w+)$"
-    r"|其实|更正|纠正|实际上|应该是|而是|说错|讲错|记错|写错|听错|准确地说|弄错|搞错|才对|正确"
+    r"|其实|更正|纠正|实际上|应该是|而是|[说讲记写听看打弄搞]错|[记搞弄]混|准确地说|才对|正确"
 )
 ACHIEVED = re.compile(
     r"\b(?:approved|granted|arrived|delivered|confirmed|signed|bought|found|got|finished|completed|accepted|passed|submitted|graduated|published|launched|"
@@ -110,15 +115,19 @@ DENIED = re.compile(
     r"cant|cannot|wont|sold|gave up|broke up with|switched from|moved from|changed from|"
     r"(?<!away )(?<!different )from)\s+(.+?)"
     r"(?=\s+(?:but|to|any ?more|any longer|and|that)\b|$)"
-    r"|(?:不是|而不是|不再|不去|不想|不|没有|没|戒掉|戒了|戒|取消了?|放弃了?|卖掉?了?|停止|从|由|把|"
+    r"|(?:不是|而不是|不再|不去|不想|不|没有|没|戒掉|戒了|戒|取消了?|放弃了?|卖掉?了?|停止|"
     r"和(?=[^，,]{1,8}(?:分手|离婚)))"
     r"([^，,]{1,12}?)(?=了|换|改|搬|转|卖|戒|取消|分手|离婚|而是|$)"
+    r"|(?:从|由|把)([^，,]{1,12}?)(?=换|改|搬|转|变|调|卖|戒|离|辞|跳槽|取消)"
 )
 # Said about the statement, not part of it.
 PREFACE = re.compile(
     r"^(?:correction|actually|in fact|sorry|i was wrong|i misspoke(?: earlier)?|my mistake|my bad|"
     r"(?:no|well|oh)(?=[,，:：;；.。!！])|"
     r"更正(?:一下)?|纠正一下|其实|实际上|"
+    r"(?:i )?mixed (?:that|it|this|them|up)\b[^,，:：;；]{0,20}(?=[,，:：;；])|"
+    r"i (?:got|had) (?:that|it|this) (?:wrong|mixed up|backwards)(?: earlier)?|"
+    r"(?:之前|前面|刚才|上次|[^，,：:]{0,4})?(?:是?我)?(?:[说记写讲看听打搞弄]错|[记搞弄]混)了?(?=[,，:：;；])|"
     r"(?:之前|前面|刚才|上次)?(?:是?我)?(?:说|记|写|讲|搞|弄)错了|不对|抱歉|对了)"
     r"[\s,，:：;；.。!！]+"
     r"|^[^:：]{0,30}\b(?:wrong|mistake|mistaken|misspoke)\b[^:：]{0,20}[:：]\s*",
@@ -260,7 +269,5 @@ SAME = {
 }  # fmt: skip
 SAME_CJK = (
     ("喜爱", "喜欢"), ("热爱", "喜欢"), ("爱好", "喜欢"), ("居住", "住"), ("父亲", "爸爸"), ("母亲", "妈妈"),
-    ("电脑", "计算机"), ("讨厌", "不喜欢"), ("女朋友", "女友"), ("男朋友", "男友"), ("两", "二"), ("一", "1"),
-    ("二", "2"), ("三", "3"), ("四", "4"), ("五", "5"), ("六", "6"), ("七", "7"), ("八", "8"), ("九", "9"),
-    ("十", "10"),
+    ("电脑", "计算机"), ("讨厌", "不喜欢"), ("女朋友", "女友"), ("男朋友", "男友"),
 )  # fmt: skip

@@ -18,6 +18,7 @@ from .signals import (
     differ_twice,
     far_apart,
     in_common,
+    of_another_subject,
     of_another_thing,
     says_nothing_new,
     shared_objects,
@@ -34,6 +35,8 @@ MEANT: Mapping[Action, Relation] = {"keep": "same", "join": "adds", "replace": "
 LEAST_REPLACED: Mapping[str, float] = {"words": 0.5, "answer": 0.65, "likelihoods": 0.5}
 LEAST_UNALIKE = 0.8
 LEAST_UNASKED = 0.45
+# How likely it must be that a fact says the same, by a model's likelihoods, where their words look otherwise.
+LEAST_KNOWN = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,14 @@ def _known(fact: str, memory: str, told: Standing) -> bool:
     new, old = read(fact), read(memory)
     if says_nothing_new(new, old):
         return True
+    if tells_new(fact, memory) or of_another_subject(new, old):
+        return False
+    if heard(told.answer) == "likelihoods" and told.odds["same"] >= LEAST_KNOWN:
+        return True
     found = heard(told.answer) == "likelihoods" or "same" in (told.answer or ())
     another = begins_otherwise(new, old) and not speaks_of_change(new, old)
     alike = in_common(new, old) and not another and not differ_twice(new, old)
-    return found and alike and not tells_new(fact, memory)
+    return found and alike
 
 
 def _unrelated(new: Evidence, old: Evidence, told: Standing) -> bool:

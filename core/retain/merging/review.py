@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from .composing import extended, replaced
@@ -12,7 +13,7 @@ from .likelihood import Answer, reason, relations
 from .people import akin, bare, said_by_others
 from .refusals import MEANT, Action, Standing, refused
 from .signals import near_duplicate, of_another_thing
-from .values import values
+from .values import Value, values
 
 # What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside
 # it, where the fact says the same, adds, changes, or is of something else. A duplicate or a stale detail costs 1, a
@@ -26,8 +27,9 @@ COSTS: Mapping[Action, Mapping[Relation, float]] = {
 # What it counts, in the choice of the memory that a fact speaks of, that it mentions what the fact is about; from 0.1
 # to 0.3 the cases with other memories besides show no difference.
 MENTIONED = 0.3
-# Names and values that a memory's new text may leave out besides those that it exchanges.
-MOST_DROPPED = 1
+# Counts that a memory's new text may leave out besides those that it exchanges: they tell of what is replaced ("goes
+# to the office five days a week"). Names, dates, times and sums may stand for themselves.
+MOST_COUNTS_DROPPED = 1
 
 
 def standing(fact: NewFact, neighbour: Neighbour, answer: Answer | None = None) -> Standing:
@@ -102,15 +104,34 @@ def _why(action: Action, fact: NewFact, told: Standing) -> str:
 
 
 def drops_more(fact: str, memory: str, text: str) -> bool:
-    """Whether a memory's new text leaves out names or values for which the fact gives no others: more than belong to
-    the one thing that it changes."""
+    """Whether a memory's new text leaves out names or values for which the fact gives no others, or more counts than
+    belong to the one thing that it changes."""
     told, known, after = read(fact), read(memory), read(text)
-    names = known.names - after.names - after.words - told.denied
     given = {value.kind for value in values(fact)}
     left = {value.plain for value in values(text)}
     gone = [value for value in values(memory) if value.plain not in left and value.kind not in given]
-    others = len(told.names - known.names - known.words)
-    return len(gone) + max(0, len(names) - others) > MOST_DROPPED
+    counts = [value for value in gone if value.kind.startswith("count ")]
+    exact = [value for value in gone if value not in counts]
+    runs = _runs(memory, known.names - after.names - after.words - told.denied, exact)
+    others = len(_runs(fact, told.names - known.names - known.words, []))
+    return len(runs) > min(sum(runs), others) or len(counts) > MOST_COUNTS_DROPPED
+
+
+def _runs(text: str, names: Iterable[str], found: Sequence[Value]) -> list[bool]:
+    """Names and values of a text, those that stand side by side as one ("Ursula Le Guin", "Pixel 7"): for each
+    whether it is a name."""
+    spans = [(value.start, value.end, False) for value in found]
+    for name in names:
+        spans += [(m.start(), m.end(), True) for m in re.finditer(re.escape(name), text, re.IGNORECASE)]
+    runs: list[bool] = []
+    last = 0
+    for start, end, is_name in sorted(spans):
+        if runs and not text[last:start].strip(" '’-"):
+            runs[-1] |= is_name
+        else:
+            runs.append(is_name)
+        last = max(last, end)
+    return runs
 
 
 def repeats(facts: Sequence[NewFact]) -> Mapping[int, int]:

@@ -166,6 +166,11 @@ def begins_otherwise(new: Evidence, old: Evidence) -> bool:
     return first == "replace" and same >= LEAST_SAME and _alike(new, old) >= 0.5
 
 
+def of_another_subject(new: Evidence, old: Evidence) -> bool:
+    """Whether both name what they are about, and not the same: "The mail service is …", "The payment service …"."""
+    return bool(new.subject and old.subject) and new.subject != old.subject and begins_otherwise(new, old)
+
+
 def _places(new: Evidence, old: Evidence) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     """From beginning to end, where they say the same and where other words: tag, words of the new, of the old."""
     steps = SequenceMatcher(None, old.sequence, new.sequence, autojunk=False).get_opcodes()
@@ -205,8 +210,11 @@ def in_common(new: Evidence, old: Evidence) -> bool:
 
 
 def tells_new(fact: str, memory: str) -> bool:
-    """Whether it gives a value, a number or a name that the memory does not, or says all of it and more."""
+    """Whether it gives a value, a number or a name that the memory does not, speaks of other people, or says all of
+    the memory and more."""
     new, old = read(fact), read(memory)
+    if new.persons and old.persons and new.persons.isdisjoint(old.persons):
+        return True
     exact = (new.numbers | new.names) - old.words - old.names
     return bool(exact) or bool(exchanged(memory, fact)) or old.words < new.words
 

@@ -13,6 +13,7 @@ from difflib import SequenceMatcher
 from functools import lru_cache
 
 from ..lexical import terms
+from ..numerals import in_digits
 from . import lexicon
 from .evidence import CJK, IS_CJK, Evidence, dated, normalised, read
 
@@ -39,16 +40,15 @@ _VALUE = re.compile(
     | (?P<monthday>(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号](?!楼|线|馆|店|院|桌|机))
     | (?P<weekday>\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|(?:周|星期|礼拜)[一二三四五六日天])
     | (?P<version>(?<=\s)(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)*\b(?![:%-]|\s(?:of\s)?{_MONTH}\b|\s?[ap]\.?m\b))
-    | (?P<count>(?<![\w.-])(?:{_NUMBER}|{_WRITTEN})(?:\s?%|[\s-]?(?:[a-zµ]+))|(?:{_NUMBER}|[{_HAN}百千]+)[%{CJK}])
+    | (?P<count>(?<![\w.-])(?:{_NUMBER}|{_WRITTEN})(?:\s?%|[\s-]?(?:[a-zµ]+))
+        |(?:{_NUMBER}|[{_HAN}百千]+)(?![{_HAN}百千])[%{CJK}])
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 _LEAD = re.compile(r"^(?:in|on|until|by|since|from|every)\s", re.IGNORECASE)
 _COUNTED = re.compile(rf"^({_NUMBER}|{_WRITTEN}|[{_HAN}百千]+)[\s-]?(.+)$", re.IGNORECASE)
-_DIGITS = {word: str(n) for n, word in enumerate(_WRITTEN.split("|"), 1)} | {
-    **{c: str(n) for n, c in enumerate("零一二三四五六七八九十")},
-    "两": "2",
-}
+_DIGITS = {word: str(n) for n, word in enumerate(_WRITTEN.split("|"), 1)}
+_YUAN = re.compile("块$")
 _ORDINAL_CJK = frozenset("第初")
 
 
@@ -65,7 +65,8 @@ class Value:
     def plain(self) -> str:
         if self.kind == "weekday":
             return normalised(self.text).removesuffix("s")
-        return " ".join(_DIGITS.get(word, word) for word in normalised(self.text).split())
+        plain = _YUAN.sub("元", in_digits(normalised(self.text)))
+        return " ".join(_DIGITS.get(word, word) for word in plain.split())
 
 
 @lru_cache(maxsize=4096)
@@ -78,6 +79,8 @@ def _found(text: str) -> Iterator[Value]:
     for match in _VALUE.finditer(text):
         kind, start, found = str(match.lastgroup), match.start(), match[0]
         lead = _LEAD.match(found) if kind == "date" else None
+        if lexicon.A_LITTLE_CJK.match(text, start):
+            continue
         if lead:
             start, found = start + lead.end(), found[lead.end() :]
         if kind == "version":
@@ -107,7 +110,7 @@ _Calendar = tuple[int | None, int | None, int | None]
 
 def _calendar(text: str) -> _Calendar:
     """Year, month and day, as far as they are given."""
-    plain = text.casefold()
+    plain = in_digits(text.casefold())
     iso = re.fullmatch(r"(\d{4})-(\d{2})(?:-(\d{2}))?", plain)
     if iso:
         return int(iso[1]), int(iso[2]), int(iso[3]) if iso[3] else None

@@ -30,6 +30,7 @@ class Dialect:
     """structure: how structure is asked for. `fixed` means that the user chose it.
     temperature / limit / likelihoods: whether these parameters are sent; the last asks how likely each value of a
         schema's choice was.
+    brief: whether a reply is cut off at its schema's length; not of models that think before they answer.
     """
 
     structure: Structure = "json_schema"
@@ -37,6 +38,7 @@ class Dialect:
     temperature: bool = True
     limit: bool = True
     likelihoods: bool = True
+    brief: bool = True
 
     def narrowed(self, status: int, message: str, *, structured: bool) -> Dialect | None:
         """The dialect to try after the endpoint refused this one; None where that would not help.
@@ -69,7 +71,8 @@ class Dialect:
         if self.temperature and temperature is not None:
             arguments["temperature"] = temperature
         if self.limit and limit is not None:
-            arguments["max_tokens"] = limit
+            brief = schema.max_tokens if schema and self.brief else None
+            arguments["max_tokens"] = min(limit, brief or limit)
         if schema is not None and self.structure in {"json_object", "text"}:
             messages = with_schema(messages, schema)
         arguments["messages"] = [{"role": prompt.role, "content": prompt.content} for prompt in messages]

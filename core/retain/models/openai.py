@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -35,7 +36,8 @@ class OpenAIModel:
     base_url, api_key: where None, OPENAI_BASE_URL and OPENAI_API_KEY are read, now and not later.
     timeout: seconds for one request. max_retries: after time-outs, lost connections, rate limits, 5xx.
     temperature: 0 for repeatable memories; None, or a model that refuses it: the endpoint's own.
-    max_tokens: of one reply, at most; None for the endpoint's own limit.
+    max_tokens: of one reply, at most; None for the endpoint's own limit. Replies whose longest form is known are cut
+        off sooner, unless the model turns out to think before it answers.
     structured: how the form of a reply is asked for. "auto" begins with "json_schema" and goes on to "tool",
         "json_object" and "text" as the endpoint refuses, and remembers it for the life of this object.
     extra_body: further fields of the request, as the endpoint knows them.
@@ -114,6 +116,9 @@ class OpenAIModel:
             except openai.OpenAIError as error:
                 self._endpoint.raise_failure(error, self._model)
             else:
+                if dialect.brief and _thought_only(reply, schema):
+                    self._learn(dialect, replace(dialect, brief=False))
+                    continue
                 return self._read(reply, schema)
 
     def _learn(self, tried: Dialect, narrower: Dialect) -> None:
@@ -276,6 +281,14 @@ def _text(message: Any) -> str:
         if arguments:
             return str(arguments)
     return message.content or ""
+
+
+def _thought_only(reply: Any, schema: Schema | None) -> bool:
+    """Whether a reply was cut off at the schema's length before its answer began, for a model that thinks first."""
+    if schema is None or schema.max_tokens is None or not getattr(reply, "choices", None):
+        return False
+    choice = reply.choices[0]
+    return choice.finish_reason == "length" and "{" not in _text(choice.message)
 
 
 def _tokens(choice: Any) -> list[dict[str, Any]]:

@@ -101,6 +101,7 @@ CHINESE = Texts(
 )
 
 FEWEST = 6
+LONGEST = 100  # tokens of one fact in a reply; most have 30 to 40
 
 
 @cache
@@ -130,4 +131,5 @@ def schema(most: int = FEWEST) -> Schema:
             "required": ["facts"],
             "additionalProperties": False,
         },
+        max_tokens=LONGEST * (most + 1),
     )

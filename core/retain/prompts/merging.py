@@ -114,6 +114,9 @@ def operations(facts: Sequence[str], memories: Sequence[str]) -> tuple[tuple[Pro
     return (Prompt("system", OPERATIONS[language]), Prompt("user", asked)), schema
 
 
+LONGEST = 64  # tokens of an answer: an object with one word
+
+
 def pair(fact: str, memory: str) -> tuple[tuple[Prompt, ...], Schema]:
     """One fact and one memory, after worked examples that never change: one word is answered."""
     language = _language([fact])
@@ -127,7 +130,9 @@ def pair(fact: str, memory: str) -> tuple[tuple[Prompt, ...], Schema]:
         "required": ["relation"],
         "additionalProperties": False,
     }
-    schema = Schema("relation", "How the fact stands to the memory.", form, choice="relation")
+    schema = Schema(
+        "relation", "How the fact stands to the memory.", form, choice="relation", max_tokens=LONGEST
+    )
     return (*asked, _pair(language, fact, memory)), schema
 
 
