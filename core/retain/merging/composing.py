@@ -10,7 +10,7 @@ from itertools import takewhile
 from . import lexicon
 from .evidence import CJK as _CJK
 from .evidence import STOP, dated, missing, normalised, read
-from .values import with_values, without_values
+from .values import exchanged, values, with_values, without_values
 
 _CLAUSES = re.compile(
     rf"\s*([;；，。]|,(?!\d)|{STOP}|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b))\s*"
@@ -48,20 +48,39 @@ _LASTING = frozenset({"home", "work", "partner", "vehicle", "studies", "baby"})
 def replaced(old: str, new: str) -> str:
     """The new statement, with all that the old one says besides what it changes."""
     if _ends_a_part(old, new):
-        return _joined(new, [old])
+        text = _without_listed(old, new)
+        return _saying_all(new, text) if text else _joined(new, [old])
     new = _introduced_again(old, new)
-    places = (_denied_in_place, _values_in_place, _times_in_place, _value_in_place)
+    places = (_denied_in_place, _values_in_place, _value_in_place)
     text = next((text for place in places if (text := place(old, new))), None) or _by_clauses(old, new)
-    left = _times_left(old, new, text) + _introduction(old, new)
+    left = _left(old, new, text) + _introduction(old, new)
     return _joined(text, [one for one in left if missing(one, text)])
 
 
 _LISTED = re.compile(r"\s*(?:[,，、;；]|\band\b|\bor\b|\bas well as\b|和|跟|以及|及|与)\s*", re.IGNORECASE)
 
 
+_BETWEEN = re.compile(r"\s*(?:[,，、;；/]|\band\b|\bor\b|&|和|跟|以及|及|与)+\s*", re.IGNORECASE)
+
+
+def _without_listed(old: str, new: str) -> str | None:
+    """The old statement without the values of a list that the new one ends: of "on Tuesdays and Thursdays" one."""
+    ended = {(value.kind, value.plain) for value in values(new)}
+    known = values(old)
+    for i, value in enumerate(known):
+        if (value.kind, value.plain) not in ended:
+            continue
+        before, after = known[i - 1] if i else None, known[i + 1] if i + 1 < len(known) else None
+        if after and after.kind == value.kind and _BETWEEN.fullmatch(old[value.end : after.start]):
+            return old[: value.start] + old[after.start :]
+        if before and before.kind == value.kind and _BETWEEN.fullmatch(old[before.end : value.start]):
+            return old[: before.end] + old[value.end :]
+    return None
+
+
 _RELATIVE = re.compile(r"(?:who|whom|whose|which|that|where)\b", re.IGNORECASE)
 _DENIED_CJK = re.compile(r"(?:不再|不|没有?|停|取消)(.{3,}?)了?$")
-_KIN_FIRST = re.compile(rf"^((?:{'|'.join(word for word in lexicon.OTHERS)}) ?)(.+)$", re.IGNORECASE)
+_KIN_FIRST = re.compile(rf"^((?:{'|'.join(lexicon.OTHERS)})(?:-in-law)? ?)(.+)$", re.IGNORECASE)
 
 
 _NAMED = re.compile(
@@ -81,16 +100,10 @@ def _introduced_again(old: str, new: str) -> str:
     """The new statement with whom it is about called what the old one calls them: "Sister Nadia", not "Nadia"."""
     found = _KIN_FIRST.match(old)
     name = found and re.match(r"[A-Z][\w'-]*|[\u4e00-\u9fff]{2}", found[2])
-    told = read(new)
-    if (
-        not found
-        or not name
-        or not new.startswith(name[0])
-        or told.corrected
-        or told.denied & read(found[1]).words
-    ):
+    said = _without_preface(new)
+    if not found or not name or not said.startswith(name[0]) or read(new).persons:
         return new
-    return found[1] + new
+    return found[1] + said
 
 
 def _ends_a_part(old: str, new: str) -> bool:
@@ -111,19 +124,9 @@ def _ends_a_part(old: str, new: str) -> bool:
     return any(touched) and not all(touched) and not told.one & known.one
 
 
-# Days and times of day: whoever moves the day says nothing of the hour, and the other way round.
-_TIMES = (
-    re.compile(
-        r"\b\d{1,2}(?::\d{2}|(?= ?[ap]\.?m\b))(?: ?[ap]\.?m\b\.?)?|\d{1,2}[:：]\d{2}"
-        r"|(?:早上|上午|中午|下午|傍晚|晚上)?(?:\d{1,2}|[一二三四五六七八九十两]{1,2})点(?:半|钟|\d{1,2}分)?",
-        re.IGNORECASE,
-    ),
-    re.compile(
-        r"\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?\b|(?:周|星期|礼拜)[一二三四五六日天末]",
-        re.IGNORECASE,
-    ),
-)
 _LEAD = r"(?:\b(?:at|on|every|from|the|first|second|third|last) )*"
+_LEFT = frozenset({"time", "weekday", "date", "money"})
+_PLACE = re.compile(r"\bin [A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*")
 
 
 def _values_in_place(old: str, new: str) -> str | None:
@@ -131,8 +134,12 @@ def _values_in_place(old: str, new: str) -> str | None:
     text = None if read(new).ended else with_values(old, new)
     if text is None:
         return None
-    told = _content_of(without_values(without_denials(old, new)))
-    return text if told <= _content_of(text) else _joined(new, [text])
+    return _saying_all(without_denials(old, new), text, new)
+
+
+def _saying_all(said: str, text: str, new: str = "") -> str:
+    """A text, with the new statement before it where that one says more."""
+    return text if _content_of(without_values(said)) <= _content_of(text) else _joined(new or said, [text])
 
 
 def _content_of(text: str) -> frozenset[str]:
@@ -140,22 +147,8 @@ def _content_of(text: str) -> frozenset[str]:
     return told.objects | told.numbers
 
 
-def _times_in_place(old: str, new: str) -> str | None:
-    """The old statement with another day or hour, where the new one says nothing else."""
-    told, text = read(new), old
-    if told.ended or told.negated or not read(old).short:
-        return None
-    for form in _TIMES:
-        now, then = list(form.finditer(new)), list(form.finditer(text))
-        if now and (len(now), len(then)) != (1, 1):
-            return None
-        if now:
-            text = text[: then[0].start()] + now[0][0] + text[then[0].end() :]
-    return text if text != old and told.objects <= read(text).words else None
-
-
-def _times_left(old: str, new: str, text: str) -> list[str]:
-    """The days and hours of the old statement that the new one, about the same thing, leaves as they were."""
+def _left(old: str, new: str, text: str) -> list[str]:
+    """The times, sums and places of the old statement that the new one, about the same thing, leaves as they were."""
     told, known = read(new), read(old)
     if (
         told.ended
@@ -164,11 +157,16 @@ def _times_left(old: str, new: str, text: str) -> list[str]:
         or not told.objects & known.objects
     ):
         return []
+    given = {value.kind for value in values(new)}
+    spans = [(v.start, v.end) for v in values(old) if v.kind in _LEFT and v.kind not in given]
+    if not _PLACE.search(new):
+        spans += [found.span() for found in _PLACE.finditer(old)]
     left = []
-    for form in _TIMES:
-        found = re.search(_LEAD + f"(?:{form.pattern})", old, re.IGNORECASE)
-        if found and not form.search(new) and found[0].casefold() not in text.casefold():
-            left.append(found[0])
+    for start, end in sorted(spans):
+        lead = re.search(_LEAD + "$", old[:start], re.IGNORECASE)
+        phrase = old[lead.start() if lead else start : end]
+        if phrase.casefold() not in text.casefold():
+            left.append(phrase)
     return left
 
 
@@ -299,7 +297,8 @@ def _by_clauses(old: str, new: str) -> str:
     if len(parts) < 2:
         return said
     topic = _topic(old, new)
-    shared = [_touched(clause, new, topic) for _, clause in parts]
+    given = [then.text for then, _ in exchanged(old, new)]
+    shared = [_touched(clause, new, topic) + any(value in clause for value in given) for _, clause in parts]
     touched = shared.index(max(shared))
     address = "home" in read(parts[touched][1]).one
     over = read(new).ended or read(new).negated != read(old).negated

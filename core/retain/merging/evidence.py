@@ -17,7 +17,8 @@ CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af"
 IS_CJK = re.compile(rf"[{CJK}]")
 _TOKEN = re.compile(rf"\d+(?:[.,:/-]\d+)*[年月日号点分岁个]?|[{CJK}]|[^\s{CJK}]+")
 _NUMBER = re.compile(r"\d")
-_NAME = re.compile(r"(?<!^)\b[A-Z][\w'’-]*")
+_CODE = re.compile(r"[a-z].*\d|\d.*[a-z]")
+_NAME = re.compile(r"(?<!^)\b[a-z]{0,3}[A-Z][\w'’-]*|^[a-z]{1,3}[A-Z]\w*")  # "Ana", "iPhone"
 _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9+#.'’-]*")
 STOP = r"(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)(?<!\bProf)\.(?:\s|$)"  # "Dr. Huang" is one clause
 _APOSTROPHES = frozenset("'’`ʼ")
@@ -91,6 +92,11 @@ class Evidence:
     def short(self) -> bool:
         """One statement rather than several: what the rules that replace or compose are made for."""
         return len(self.sequence) <= (SHORT_CHINESE if self.chinese else SHORT)
+
+    @property
+    def called(self) -> frozenset[str]:
+        """The names, and the codes of letters and digits that serve as such: "eu-west-1"."""
+        return self.names | {word for word in self.numbers if _CODE.search(word)}
 
     @property
     def concepts(self) -> frozenset[str]:

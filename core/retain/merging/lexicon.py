@@ -204,7 +204,7 @@ KEYED = {
     "date": r"\b(?:deadline|due|starts?|begins?|leaves?|takes place|is on|is at|scheduled|"
     r"appointment)\b|截止日期?|开始|定在|约在|安排在",
     "amount": r"\b(?:budget|costs?|price|weighs?|weight|height|number|score|time was|rent|size|"
-    r"memory)\b|预算|价格|体重|身高|号码|电话|成绩|房租|内存",
+    r"memory)\b|预算|价格|体重|身高|号码|电话|成绩|房租|月租|租金|内存",
 }  # fmt: skip
 MANY = {
     "likes": r"\b(?:likes?|loves?|enjoys?|fond of|adores?|into|fan of|dislikes?|hates?|cant stand)\b|"
@@ -240,6 +240,7 @@ OTHERS = {
     "男友": "boyfriend", "男朋友": "boyfriend", "儿子": "son", "女儿": "daughter", "阿姨": "aunt",
     "姑姑": "aunt", "叔叔": "uncle", "舅舅": "uncle", "表哥": "cousin", "表弟": "cousin", "表姐": "cousin",
     "表妹": "cousin", "奶奶": "father's mother", "外婆": "mother's mother", "姥姥": "mother's mother",
+    "婆婆": "husband's mother", "公公": "husband's father", "岳母": "wife's mother", "岳父": "wife's father",
     "孙子": "grandson", "孙女": "granddaughter", "爷爷": "father's father", "外公": "mother's father",
     "姥爷": "mother's father", "老板": "boss", "同事": "colleague",
     "邻居": "neighbour", "朋友": "friend", "室友": "roommate", "狗": "dog", "猫": "cat",

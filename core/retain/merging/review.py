@@ -112,8 +112,8 @@ def drops_more(fact: str, memory: str, text: str) -> bool:
     gone = [value for value in values(memory) if value.plain not in left and value.kind not in given]
     counts = [value for value in gone if value.kind.startswith("count ")]
     exact = [value for value in gone if value not in counts]
-    runs = _runs(memory, known.names - after.names - after.words - told.denied, exact)
-    others = len(_runs(fact, told.names - known.names - known.words, []))
+    runs = _runs(memory, known.called - after.called - after.words - told.denied, exact)
+    others = len(_runs(fact, told.called - known.called - known.words, []))
     return len(runs) > min(sum(runs), others) or len(counts) > MOST_COUNTS_DROPPED
 
 

@@ -32,7 +32,8 @@ _VALUE = re.compile(
       (?P<time>\b\d{{1,2}}[:：]\d{{2}}(?:\s?[ap]\.?m\b\.?)?|\b\d{{1,2}}\s?[ap]\.?m\b\.?|\b(?:noon|midnight)\b
         |(?:凌晨|清晨|早上|上午|中午|下午|傍晚|晚上)?(?:\d{{1,2}}|[{_HAN}]{{1,3}})点(?:半|钟|(?:\d{{1,2}}|[{_HAN}]{{1,3}})分)?)
     | (?P<money>[£$€¥￥]\s?{_NUMBER}(?:\s?(?:k|million|m)\b)?|\b{_NUMBER}\s?(?:dollars|euros?|pounds|yuan|bucks)\b
-        |(?:{_NUMBER}|[{_HAN}百千万]+)(?:万)?(?:元|块|美元|欧元|英镑))
+        |(?:{_NUMBER}|[{_HAN}百千万]+)(?:万)?(?:元|块|美元|欧元|英镑)
+        |[{_HAN}]+[百千万][{_HAN}百千万]*(?=[，,。；;了]|$))
     | (?P<date>\b\d{{4}}-\d{{2}}(?:-\d{{2}})?\b
         |\b{_DAY}\s(?:of\s)?{_MONTH}\b(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s{_DAY}\b(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s\d{{4}}\b
         |\b(?:in|on|until|by|since|from|every)\s{_MONTH}\b(?!,?\s\d)
@@ -48,7 +49,7 @@ _VALUE = re.compile(
 _LEAD = re.compile(r"^(?:in|on|until|by|since|from|every)\s", re.IGNORECASE)
 _COUNTED = re.compile(rf"^({_NUMBER}|{_WRITTEN}|[{_HAN}百千]+)[\s-]?(.+)$", re.IGNORECASE)
 _DIGITS = {word: str(n) for n, word in enumerate(_WRITTEN.split("|"), 1)}
-_YUAN = re.compile("块$")
+_YUAN = re.compile("[块元]$")  # left unsaid as well: 月租三千五
 _ORDINAL_CJK = frozenset("第初")
 
 
@@ -65,7 +66,9 @@ class Value:
     def plain(self) -> str:
         if self.kind == "weekday":
             return normalised(self.text).removesuffix("s")
-        plain = _YUAN.sub("元", in_digits(normalised(self.text)))
+        plain = in_digits(normalised(self.text))
+        if self.kind == "money":
+            plain = _YUAN.sub("", plain)
         return " ".join(_DIGITS.get(word, word) for word in plain.split())
 
 
