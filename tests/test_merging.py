@@ -30,6 +30,7 @@ from retain.merging.composing import extended, replaced
 from retain.merging.data import RELATIONS
 from retain.merging.evidence import missing, normalised, read
 from retain.merging.likelihood import BIAS, features, fitted, heard, relations
+from retain.merging.review import drops_more, nearest
 from retain.ports import Completion, Prompt, Schema
 from retain.types import MemoryItem
 
@@ -472,6 +473,29 @@ def test_what_never_changes_of_a_pair_comes_first_and_stays_under_a_thousand_tok
             "No longer has a dog, Rex died in May",
         ),
         ("Works at Google as an engineer in Zurich", "Works at Meta", "Works at Meta"),
+        (
+            "Plays chess on Mondays and Fridays at the library",
+            "No longer plays chess on Mondays",
+            "Plays chess on Fridays at the library",
+        ),
+        ("每周一、周三去学画画，在文化宫", "周三不去学画画了", "每周一去学画画，在文化宫"),
+        (
+            "Plays chess on Mondays and Fridays",
+            "No longer plays chess on Mondays since the club closed",
+            "No longer plays chess on Mondays since the club closed; Plays chess on Fridays",
+        ),
+        (
+            "Niece Ida is training as a nurse in Ghent",
+            "Ida is a goddaughter, not a niece",
+            "Goddaughter Ida is training as a nurse in Ghent",
+        ),
+        (
+            "Uncle Ralf repairs clocks in Graz",
+            "I mixed that up, Ralf repairs violins",
+            "Uncle Ralf repairs violins; in Graz",
+        ),
+        ("Hurt the left wrist", "It was the right wrist, not the left", "Hurt the right wrist"),
+        ("在闵行租房，月租两千八", "月租涨到三千一了", "在闵行租房，月租三千一"),
     ],
 )
 def test_a_replacement_says_all_that_the_change_does_not_touch(known: str, text: str, after: str) -> None:
@@ -490,6 +514,51 @@ def test_whatever_is_answered_to_pairs_every_fact_is_decided(
     assert len(changed) == len(set(changed))
     for one, (first, *_) in zip(facts, decisions, strict=True):
         assert first.text.strip() or not one.text.strip()
+
+
+@pytest.mark.parametrize(
+    ("known", "text", "operation"),
+    [
+        ("Runs the bakery on Mill Lane with two partners", "Runs a shop", "NOOP"),
+        ("Runs the bakery on Mill Lane", "Runs the bakery with Carla", "UPDATE"),
+        ("Owes a cousin 40 euros", "Owes a colleague 40 euros", "UPDATE"),
+        ("The billing service is owned by team Heron", "The search service is owned by team Heron", "UPDATE"),
+    ],
+)
+def test_a_model_that_is_sure_makes_known_only_what_gives_nothing_else(
+    known: str, text: str, operation: str
+) -> None:
+    likely = {"same": 0.97, "adds": 0.01, "changes": 0.01, "different": 0.01}
+    ((decision,),) = run_inline(
+        Asking(Inline(), Saying("same", likely)).hold(PairByPair().merge([fact(text, known)]))
+    )
+    assert decision.operation == operation
+    assert decision.operation == "NOOP" or text in decision.text
+
+
+@pytest.mark.parametrize(
+    ("known", "text", "drops"),
+    [
+        ("The favourite poet is Emily Jane Brontë", "The favourite poet is Rainer Maria Rilke now", False),
+        ("The phone is a Nokia 8", "The phone is an iPhone 15 now", False),
+        ("Works in Graz as a joiner", "Works as a baker", True),
+        ("Staging runs on eu-west-1 behind lb-7", "Staging runs on eu-north-2", True),
+        ("The gala is on 3 May at the Astoria", "The gala is at the Bristol", True),
+        ("Walks to the office five days a week", "Works from home", False),
+    ],
+)
+def test_a_replacement_that_drops_a_name_or_a_date_is_joined_instead(
+    known: str, text: str, drops: bool
+) -> None:
+    assert drops_more(text, known, text) is drops
+
+
+def test_the_memory_that_mentions_what_a_fact_is_about_is_not_chosen_for_that_alone() -> None:
+    """Half of the flour is what it begins with; it is the loaf that it speaks of."""
+    text = "Half of the flour in the Saturday loaf is rye"
+    chosen = nearest(fact(text, "Chest freezer is in the cellar", "Bakes a loaf every Saturday"))
+    assert chosen is not None
+    assert chosen.neighbour.memory.text == "Bakes a loaf every Saturday"
 
 
 def test_what_is_told_of_a_thing_changes_nothing_of_the_user() -> None:

@@ -28,6 +28,9 @@ from retain.merging.values import (
         ("团队例会每周一上午十点开", [("weekday", "周一"), ("time", "上午十点")]),
         ("密码每90天换一次", [("count 天", "90天")]),
         ("Likes tea", []),
+        ("月租三千五，押一付三", [("money", "三千五")]),
+        ("一点辣都不能吃", []),
+        ("午饭一般一点半吃", [("time", "一点半")]),
     ],
 )
 def test_values_are_found_with_their_kinds(text: str, found: list[tuple[str, str]]) -> None:
@@ -74,6 +77,18 @@ def test_a_value_of_something_else_changes_none(old: str, new: str) -> None:
 
 def test_values_that_may_belong_to_either_of_two_are_not_exchanged() -> None:
     assert exchanged("Works from 9:00 to 17:00", "Works from 10:00") == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("6月15日考英语六级", "六月要考六级"),
+        ("房贷每月8500元", "房贷每月八千五百块"),
+        ("每周跑三次步", "每周跑3次步"),
+    ],
+)
+def test_numerals_of_both_kinds_are_one(old: str, new: str) -> None:
+    assert exchanged(old, new) == []
 
 
 def test_dates_are_compared_as_exactly_as_both_give_them() -> None:

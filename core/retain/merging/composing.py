@@ -235,11 +235,16 @@ def _value(holds: str, before: str, after: str) -> str | None:
 
 def _fitting(value: str, before: str, after: str) -> str | None:
     """The value without what stands before and after its place already."""
-    value = value.strip()
-    ends = (n for n in range(len(value), 0, -1) if after.strip().startswith(value[-n:]))
+    value, before, after = value.strip(), before.strip(), after.strip()
+    ends = (n for n in range(len(value), 0, -1) if after.startswith(value[-n:]) and _whole(value, -n))
     value = value[: len(value) - next(ends, 0)]
-    starts = (n for n in range(len(value), 0, -1) if before.strip().endswith(value[:n]))
+    starts = (n for n in range(len(value), 0, -1) if before.endswith(value[:n]) and _whole(value, n))
     return value[next(starts, 0) :].strip() or None
+
+
+def _whole(text: str, position: int) -> bool:
+    """Whether no word of letters is cut there; every Chinese character may end one."""
+    return not re.fullmatch(r"[^\W_]{2}", text[:position][-1:] + text[position:][:1], re.ASCII)
 
 
 def _without(phrase: str, text: str) -> str:

@@ -17,7 +17,7 @@ CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af"
 IS_CJK = re.compile(rf"[{CJK}]")
 _TOKEN = re.compile(rf"\d+(?:[.,:/-]\d+)*[年月日号点分岁个]?|[{CJK}]|[^\s{CJK}]+")
 _NUMBER = re.compile(r"\d")
-_CODE = re.compile(r"[a-z].*\d|\d.*[a-z]")
+_CODE = re.compile(r"(?<![\w.-])[A-Za-z][A-Za-z.-]*\d(?:[\w.-]*\w)?")
 _NAME = re.compile(r"(?<!^)\b[a-z]{0,3}[A-Z][\w'’-]*|^[a-z]{1,3}[A-Z]\w*")  # "Ana", "iPhone"
 _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9+#.'’-]*")
 STOP = r"(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)(?<!\bProf)\.(?:\s|$)"  # "Dr. Huang" is one clause
@@ -45,6 +45,7 @@ class Evidence:
     one / keyed / many: which concepts of the lexicon it mentions.
     objects: the content words that are no concept and no remark: what it says of those concepts.
     numbers / names: numbers in digits; names lower-cased; within Chinese, Latin words count as names.
+    codes: words of letters and digits, lower-cased: "eu-west-1".
     others: whom it is about besides the speaker ("sister", "dog"), not who takes part ("with her sister").
     persons: the same, wherever in the statement.
     status: the value of a concept whose words are its values ("married").
@@ -66,6 +67,7 @@ class Evidence:
     objects: frozenset[str]
     numbers: frozenset[str]
     names: frozenset[str]
+    codes: frozenset[str]
     others: frozenset[str]
     persons: frozenset[str]
     status: frozenset[str]
@@ -96,7 +98,7 @@ class Evidence:
     @property
     def called(self) -> frozenset[str]:
         """The names, and the codes of letters and digits that serve as such: "eu-west-1"."""
-        return self.names | {word for word in self.numbers if _CODE.search(word)}
+        return self.names | self.codes
 
     @property
     def concepts(self) -> frozenset[str]:
@@ -146,6 +148,7 @@ def read(text: str) -> Evidence:
         objects=frozenset(_words(_without_concepts(plain))),
         numbers=frozenset(word for word in _words(plain) if _NUMBER.search(word)),
         names=frozenset(_names(text)),
+        codes=frozenset(code.casefold() for code in _CODE.findall(text)),
         others=frozenset(_others(plain)),
         persons=frozenset(_persons(plain)),
         status=frozenset(_mentioned(plain, lexicon.STATUS)),
