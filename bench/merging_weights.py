@@ -33,7 +33,7 @@ from retain.merging.likelihood import Answer, features
 from retain.merging.people import bare
 from retain.merging.review import nearest
 
-AUTHORS = "mnpqrtuvwxyz"  # their batches; all other cases are of one more author
+AUTHORS = "jkmnpqrtuvwxyz"  # their batches; all other cases are of one more author
 NAMED = "s"  # told by named people, of whom other rules decide what may belong together
 PENALTY = 0.01  # of a weight's square, on standardised signals
 STEPS, RATE = 1_500, 0.4

@@ -57,6 +57,7 @@ def replaced(old: str, new: str) -> str:
     return _joined(text, [one for one in left if missing(one, text)])
 
 
+_COMMA_CJK = re.compile("[，,；;]")
 _LISTED = re.compile(r"\s*(?:[,，、;；]|\band\b|\bor\b|\bas well as\b|和|跟|以及|及|与)\s*", re.IGNORECASE)
 
 
@@ -111,22 +112,29 @@ def _ends_a_part(old: str, new: str) -> bool:
     told, known = read(new), read(old)
     if told.corrected or not (told.ended or (told.negated and not known.negated)):
         return False
-    listed = [item for item in _LISTED.split(old) if not _RELATIVE.match(item)]
-    items = [item for item in map(read, listed) if item.objects - told.concepts]
-    if len(items) < 2 or not known.objects - told.words:
+    if told.one & known.one or not known.objects - told.words:
         return False
-    denied = _DENIED_CJK.search(new) if told.chinese else None
-    about = read(denied[1]).pairs if denied else None
-    touched = [
-        bool((item.objects - told.concepts) & told.words) if about is None else bool(item.pairs & about)
-        for item in items
-    ]
-    return any(touched) and not all(touched) and not told.one & known.one
+    denied = _DENIED_CJK.search(new)
+    about = read(denied[1]).pairs if denied else told.pairs
+    for clause in _COMMA_CJK.split(old) if told.chinese else [old]:
+        listed = [read(item) for item in _LISTED.split(clause) if not _RELATIVE.match(item)]
+        items = [item.objects - told.concepts for item in listed]
+        touched = [
+            bool(item.pairs & about) if told.chinese else bool(objects & told.words)
+            for item, objects in zip(listed, items, strict=True)
+            if objects
+        ]
+        if any(touched) and not all(touched):
+            return True
+    return False
 
 
 _LEAD = r"(?:\b(?:at|on|every|from|the|first|second|third|last) )*"
 _LEFT = frozenset({"time", "weekday", "date", "money"})
 _PLACE = re.compile(r"\bin [A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*")
+# In Chinese an employer looks like a place; only a correction leaves it as it was.
+_ABOUT_PLACE_CJK = re.compile("在|地[点址方]|场地|城市")
+_PLACE_CJK = re.compile("在[\u4e00-\u9fff]{2,4}?(?=当|做|上|读|教|开|学|工作|打工|办)")
 
 
 def _values_in_place(old: str, new: str) -> str | None:
@@ -153,14 +161,15 @@ def _left(old: str, new: str, text: str) -> list[str]:
     if (
         told.ended
         or told.negated != known.negated
-        or told.one & known.one
+        or (told.one & known.one and not told.corrected)
         or not told.objects & known.objects
     ):
         return []
     given = {value.kind for value in values(new)}
     spans = [(v.start, v.end) for v in values(old) if v.kind in _LEFT and v.kind not in given]
-    if not _PLACE.search(new):
-        spans += [found.span() for found in _PLACE.finditer(old)]
+    places = _PLACE if not told.chinese else _PLACE_CJK if told.corrected else None
+    if places and not places.search(new) and not _ABOUT_PLACE_CJK.search(new):
+        spans += [found.span() for found in places.finditer(old)]
     left = []
     for start, end in sorted(spans):
         lead = re.search(_LEAD + "$", old[:start], re.IGNORECASE)
@@ -301,9 +310,15 @@ def _by_clauses(old: str, new: str) -> str:
     said = without_denials(old, new)
     if len(parts) < 2:
         return said
-    topic = _topic(old, new)
+    topic, changing = _topic(old, new), lexicon.UNCHANGED.sub(" ", new)
     given = [then.text for then, _ in exchanged(old, new)]
-    shared = [_touched(clause, new, topic) + any(value in clause for value in given) for _, clause in parts]
+    affirms = read(old).negated and not read(new).negated
+    shared = [
+        _touched(clause, changing, topic)
+        + any(value in clause for value in given)
+        + (affirms and read(clause).negated)
+        for _, clause in parts
+    ]
     touched = shared.index(max(shared))
     address = "home" in read(parts[touched][1]).one
     over = read(new).ended or read(new).negated != read(old).negated

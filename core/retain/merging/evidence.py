@@ -156,7 +156,9 @@ def read(text: str) -> Evidence:
         subject=_subject(plain),
         copular=bool(_COPULAR.match(plain)) or "是" in plain[1:],
         definite=plain.startswith("the "),
-        introduced=frozenset(_stem(word) for word in _INTRODUCED.findall(plain)),
+        introduced=frozenset(
+            _stem(word) for word in _INTRODUCED.findall(plain) if word not in lexicon.STOP | lexicon.NEGATION
+        ),
         plain=plain,
         pairs=frozenset(a + b for a, b in pairwise(plain) if IS_CJK.match(a) and IS_CJK.match(b)),
         denied=frozenset(w for d in lexicon.DENIED.findall(full) for w in _words(" ".join(d))),

@@ -47,7 +47,7 @@ A_LITTLE_CJK = re.compile(
 # Words in which those characters deny nothing.
 NEGATION_CJK_NOT = _words("""
     不过 不错 不久 不但 不仅 特别 别人 分别 别墅 非常 非洲 未来 无论 无锡 差不多 不断 南非 没准 级别 性别 区别
-    告别 无糖 无线 无人机 卧床不起 对不起 了不起
+    告别 无糖 无线 无人机 卧床不起 对不起 了不起 没变 没动 没换 不变
 """)
 
 # An event, of which there can be another.
@@ -135,7 +135,7 @@ PREFACE = re.compile(
 )
 # A clause that says that something is as it was.
 UNCHANGED = re.compile(
-    r"\b(?:still|same)\b[^,;.]*\b(?:as before|unchanged|the same)\b|[^\s，,；;。]*(?:没有?变|没有?换|不变|照旧)"
+    r"\b(?:still|same)\b[^,;.]*\b(?:as before|unchanged|the same)\b|[^\s，,；;。]*(?:没有?[变换动]|不变|照旧)"
     r"|(?:人|还)+(?:是|住)?在[^\s，,；;。]*"
 )
 REMARKS_CJK = re.compile("现在|目前|如今|最近|刚刚?|已经|其实|开始|[上下]个?[周月]|明年|去年|今年")
@@ -172,7 +172,7 @@ ONE = {
     r"driver|therapist|"
     r"dentist|pharmacist|professor|architect|carpenter|electrician|plumber|farmer|baker|translator|"
     r"editor)\b)|employed|for a living|"
-    r"new position)\b(?: as| at| for)?|工作(?!时|日|电脑)|上班|职业|任职|入职|跳槽|就职|供职|失业|待业|"
+    r"new position)\b(?: as| at| for)?|工作(?!时|日|电脑|室)|上班|职业|任职|入职|跳槽|就职|供职|失业|待业|"
     r"没有工作|裁员|"
     r"被裁|自由职业|创业|实习|(?:当|做)(?!.{0,12}(?:义工|志愿))(?=.{0,8}(?:师|员|生|工|长|手|家|士|者|理|授|官))",
     "partner": r"\b(?:single|married|engaged|dating|in a relationship|girlfriend|boyfriend|fianc[ée]e?|"

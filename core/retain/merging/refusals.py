@@ -18,6 +18,8 @@ from .signals import (
     differ_twice,
     far_apart,
     in_common,
+    introduce_others,
+    of_another_key,
     of_another_subject,
     of_another_thing,
     says_nothing_new,
@@ -87,7 +89,8 @@ def _unrelated(new: Evidence, old: Evidence, told: Standing) -> bool:
     guessed = heard(told.answer) != "likelihoods"
     if of_another_thing(new, old) and (guessed or not shared_objects(new, old)):
         return True
-    if far_apart(new, old) and not speaks_of_change(new, old):
+    apart = far_apart(new, old) or (of_another_key(new, old) and not new.names & old.names)
+    if introduce_others(new, old) or (apart and not speaks_of_change(new, old)):
         return True
     long = not (new.short and old.short)
     return told.answer is None and long and not old.words <= new.words
@@ -105,7 +108,12 @@ def _beside(fact: str, memory: str, told: Standing) -> bool:
         return False
     one_of_many = differ_twice(new, old) or (told.answer is None and bool(new.many & old.many))
     another_event = old.past and on_other_days(memory, fact)
-    return begins_otherwise(new, old) or another_event or (one_of_many and not new.one & old.one)
+    return (
+        begins_otherwise(new, old)
+        or of_another_key(new, old)
+        or another_event
+        or (one_of_many and not new.one & old.one)
+    )
 
 
 def _far_between_people(action: Action, fact: NewFact, neighbour: Neighbour) -> bool:

@@ -110,6 +110,8 @@ def drops_more(fact: str, memory: str, text: str) -> bool:
     given = {value.kind for value in values(fact)}
     left = {value.plain for value in values(text)}
     gone = [value for value in values(memory) if value.plain not in left and value.kind not in given]
+    if not told.corrected and (told.ended or (told.negated and not known.negated)):
+        return False  # what belongs to the thing that has ended goes with it
     counts = [value for value in gone if value.kind.startswith("count ")]
     exact = [value for value in gone if value not in counts]
     runs = _runs(memory, known.called - after.called - after.words - told.denied, exact)

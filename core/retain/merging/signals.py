@@ -62,7 +62,7 @@ def signals(fact: str, memory: str) -> dict[str, float]:
         "tells of an exchange": new.replaced,
         "tells of an end": new.ended,
         "corrects": new.corrected,
-        "achieves what was intended": old.intended and (new.achieved or new.changed),
+        "achieves what was intended": old.intended and not new.intended and (new.achieved or new.changed),
         "was intended": old.intended and not new.intended,
         "is intended": new.intended and not old.intended,
         "says the opposite": opposite,
@@ -169,6 +169,24 @@ def begins_otherwise(new: Evidence, old: Evidence) -> bool:
 def of_another_subject(new: Evidence, old: Evidence) -> bool:
     """Whether both name what they are about, and not the same: "The mail service is …", "The payment service …"."""
     return bool(new.subject and old.subject) and new.subject != old.subject and begins_otherwise(new, old)
+
+
+def of_another_key(new: Evidence, old: Evidence) -> bool:
+    """Whether both tell something that there is one of for each, and not of the same: "uses Sentry for errors"."""
+    mine, theirs = (
+        {word for word in one.objects - one.names - one.subject if not dated([word])} for one in (new, old)
+    )
+    return bool(new.keyed & old.keyed and mine and theirs) and mine.isdisjoint(theirs)
+
+
+def introduce_others(new: Evidence, old: Evidence) -> bool:
+    """Whether each introduces someone by name, and they have no other word in common."""
+    mine, theirs = new.introduced, old.introduced
+    return (
+        bool(mine and theirs)
+        and mine.isdisjoint(theirs)
+        and not (new.objects - mine) & (old.objects - theirs)
+    )
 
 
 def _places(new: Evidence, old: Evidence) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
