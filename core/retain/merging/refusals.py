@@ -39,6 +39,8 @@ LEAST_UNALIKE = 0.8
 LEAST_UNASKED = 0.45
 # How likely it must be that a fact says the same, by a model's likelihoods, where their words look otherwise.
 LEAST_KNOWN = 0.85
+# And how likely what an action is meant for must be between named people, who chat of one thing again and again.
+LEAST_BETWEEN_PEOPLE: Mapping[Action, float] = {"join": 0.5, "replace": 0.9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def refused(action: Action, fact: NewFact, told: Standing) -> bool:
         return False
     if told.answer is None and told.odds[MEANT[action]] < LEAST_UNASKED:
         return True
-    if fact.speakers and told.neighbour.memory.speakers and _far_between_people(action, fact, told.neighbour):
+    if fact.speakers and told.neighbour.memory.speakers and _far_between_people(action, fact, told):
         return True
     new, old = bare(fact, told.neighbour)
     if action == "keep":
@@ -116,15 +118,18 @@ def _beside(fact: str, memory: str, told: Standing) -> bool:
     )
 
 
-def _far_between_people(action: Action, fact: NewFact, neighbour: Neighbour) -> bool:
+def _far_between_people(action: Action, fact: NewFact, standing: Standing) -> bool:
     """Whether too little speaks for an action where named people told the two in passing. Two parades in a year are
     two, and what is joined to a long memory of a person makes it grow without end."""
+    neighbour = standing.neighbour
     new, old = map(read, bare(fact, neighbour))
     told, known = told_besides_people(fact, neighbour)
     one = bool((new.one | new.keyed) & (old.one | old.keyed))
     if action == "keep":
         return False
     if not one and (len(told & known) < 2 or not of_one_thing(fact, neighbour)):
+        return True
+    if standing.answer is not None and standing.odds[MEANT[action]] < LEAST_BETWEEN_PEOPLE[action]:
         return True
     if action == "join":
         return not old.short or new.negated != old.negated or begins_otherwise(new, old)
