@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from retain import Memory, Message, ModelError, ModelReplyError, _operations
+from retain import Memory, Message, ModelError, ModelReplyError, StorageError, _operations
 from retain.merging import Decision, NewFact, WithoutModel
 from retain.ports import Prompt
 from tests.conftest import Face, Opener
@@ -114,6 +115,33 @@ def test_one_fact_may_replace_one_memory_and_remove_another(open_memory: Opener)
     result = memory.add("I no longer eat meat", user_id="alice")
     assert [change.operation for change in result] == ["UPDATE", "DELETE"]
     assert texts(memory, user_id="alice") == ["No longer eats meat"]
+
+
+def test_a_fact_that_repeats_what_another_of_the_same_add_brought_up_to_date_is_known(memory: Face) -> None:
+    memory.add("I have a brother named Tom.", user_id="alice")
+    told = ["I have a brother named Tom who is a doctor in Leeds.", "I have a brother named Tom."]
+    result = memory.add(told, user_id="alice")
+    assert [change.operation for change in result] == ["UPDATE", "NOOP"]
+    [item] = memory.get_all(user_id="alice")
+    assert item.text == "I have a brother named Tom who is a doctor in Leeds."
+    assert len(item.sources) == 3
+
+
+def test_a_decision_about_a_version_that_is_not_there_fails_once_and_loses_nothing(
+    open_memory: Opener,
+) -> None:
+    def decide(fact: NewFact) -> tuple[Decision, ...]:
+        if not fact.neighbours:
+            return (Decision("ADD", fact.text, None, "new"),)
+        known = fact.neighbours[0].memory
+        return (Decision("UPDATE", fact.text, replace(known, version=known.version + 1), "replaces"),)
+
+    memory = open_memory(merger=ScriptedMerger(decide))
+    memory.add("I live in Berlin.", user_id="alice")
+    with pytest.raises(StorageError, match="conflicts with itself"):
+        memory.add("I live in Lisbon.", user_id="alice")
+    assert texts(memory, user_id="alice") == ["I live in Berlin."]
+    assert [job.state for job in memory.pending()] == ["pending"]
 
 
 def test_memories_of_another_scope_are_no_neighbours(open_memory: Opener) -> None:

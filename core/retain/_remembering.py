@@ -15,7 +15,7 @@ from ._basis import Basis
 from ._io import CONCURRENCY, IO, holding
 from ._store import Store
 from ._vectors import Matrix, embed_documents
-from .errors import ModelError, ModelReplyError, RetainError
+from .errors import ModelError, ModelReplyError, RetainError, StorageError
 from .events import Listeners, Observation
 from .extraction import extract
 from .index.base import Candidate, IndexQuery
@@ -326,6 +326,7 @@ class Remembering:
         """Decide and commit. Where somebody else changed the scope meanwhile, decide again."""
         spent = Usage()
         embedded: tuple[Basis, Matrix] | None = None
+        decided_on: tuple[Basis, int] | None = None
         while True:
             await self._store.caught_up(io, job.scope)
             async with self._store.using(io) as basis:
@@ -340,6 +341,12 @@ class Remembering:
                 try:
                     changes = await self._commit(io, basis, job, writes, whole, revision)
                 except Conflict:
+                    if decided_on is not None and decided_on[0] is basis and decided_on[1] == revision:
+                        raise StorageError(
+                            f"add {job.id!r} conflicts with itself; its messages are journaled, and `retry` takes "
+                            "it up again"
+                        ) from None
+                    decided_on = basis, revision
                     await self._store.settled(io, basis)
                     continue
             await self._store.project_after_commit(io)
@@ -394,12 +401,16 @@ class Remembering:
     ) -> list[Write]:
         new_ids = [new_id() for _ in found]
         writes: list[Write] = []
+        changed: set[str] = set()  # by an earlier fact of these: no longer of the version that was looked at
         for at, (fact, decided) in enumerate(zip(found, decisions, strict=True)):
             for decision in decided:
                 target = decision.target.id if decision.target is not None else None
                 if decision.repeats is not None:
                     target = _memory_of(decisions[decision.repeats][0], new_ids[decision.repeats])
-                writes.append(_write(decision, fact, target, new_ids[at], job.metadata))
+                write = _write(decision, fact, target, new_ids[at], job.metadata)
+                writes.append(replace(write, expected=None) if target in changed else write)
+                if target is not None and decision.operation != "NOOP":
+                    changed.add(target)
         return await self._with_vectors(io, basis, writes, found, vectors)
 
     async def _with_vectors(
