@@ -40,7 +40,7 @@ LEAST_UNASKED = 0.45
 # How likely it must be that a fact says the same, by a model's likelihoods, where their words look otherwise.
 LEAST_KNOWN = 0.85
 # And how likely what an action is meant for must be between named people, who chat of one thing again and again.
-LEAST_BETWEEN_PEOPLE: Mapping[Action, float] = {"join": 0.5, "replace": 0.9}
+LEAST_BETWEEN_PEOPLE: Mapping[Action, float] = {"keep": 0.85, "join": 0.5, "replace": 0.9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +125,11 @@ def _far_between_people(action: Action, fact: NewFact, standing: Standing) -> bo
     new, old = map(read, bare(fact, neighbour))
     told, known = told_besides_people(fact, neighbour)
     one = bool((new.one | new.keyed) & (old.one | old.keyed))
+    if standing.answer is not None and standing.odds[MEANT[action]] < LEAST_BETWEEN_PEOPLE[action]:
+        return True
     if action == "keep":
         return False
     if not one and (len(told & known) < 2 or not of_one_thing(fact, neighbour)):
-        return True
-    if standing.answer is not None and standing.odds[MEANT[action]] < LEAST_BETWEEN_PEOPLE[action]:
         return True
     if action == "join":
         return not old.short or new.negated != old.negated or begins_otherwise(new, old)
