@@ -14,8 +14,8 @@ engine does. Raw replies are cached by request, so that a second run asks nothin
 pairs in `results/merging_answers.json`, from which the guard replays them without a model.
 
 The letter of an id is its batch. Each batch was written before it was run, run once blind, and tuned on afterwards:
-what the blind runs gave lies under "blind" in `results/merging.json`. The batches m to z are each of an author who
-knew neither the code nor the other cases (ids "m-001" …); all others are of one author, who did.
+what the blind runs gave lies under "blind" in `results/merging.json`. The batches j to z are each of an author who
+knew neither the code nor the other cases (ids "j-001" …); all others are of one author, who did.
 """
 
 from __future__ import annotations
