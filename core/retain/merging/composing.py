@@ -40,6 +40,23 @@ _INSTEAD_OF = (
 _ARTICLE = re.compile(r"^(?:the|a|an) ", re.IGNORECASE)
 _PIECE = re.compile(r"\d+(?:[.,:/-]\d+)*|\s+|[^\W\d_]+(?:['’-][^\W\d_]+)*|.", re.DOTALL)
 _LINKS = "is|are|was|were|has|have|called|named|spelled|in|at|on|for|with|to"
+_BETWEEN = r"[,，、;；/]|\band\b|\bor\b|\bas well as\b|&|和|跟|以及|及|与"
+_LISTED = re.compile(rf"\s*(?:{_BETWEEN})\s*", re.IGNORECASE)
+_ONLY_BETWEEN = re.compile(rf"\s*(?:(?:{_BETWEEN})\s*)+", re.IGNORECASE)
+_COMMA_CJK = re.compile("[，,；;]")
+_RELATIVE = re.compile(r"(?:who|whom|whose|which|that|where)\b", re.IGNORECASE)
+_DENIED_CJK = re.compile(r"(?:不再|不|没有?|停|取消)(.{3,}?)了?$")
+_KIN_FIRST = re.compile(rf"^((?:{'|'.join(lexicon.OTHERS)})(?:-in-law)? ?)(.+)$", re.IGNORECASE)
+_NAMED = re.compile(
+    r"\b(?:named|called) ([A-Z][\w'-]*)|(?:叫做?|名叫)([\u4e00-\u9fff]{2,3}?)(?=[，,；;。、的]|$)"
+)
+# What a new statement leaves as it was: times and sums, with the words before them, and places. In Chinese an
+# employer looks like a place, so that only a correction leaves it.
+_LEFT = frozenset({"time", "weekday", "date", "money"})
+_LEAD = re.compile(r"(?:\b(?:at|on|every|from|the|first|second|third|last) )+$", re.IGNORECASE)
+_PLACE = re.compile(r"\bin [A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*")
+_PLACE_CJK = re.compile("在[\u4e00-\u9fff]{2,4}?(?=当|做|上|读|教|开|学|工作|打工|办)")
+_ABOUT_PLACE_CJK = re.compile("在|地[点址方]|场地|城市")
 LONGEST_WORD = 12
 LONGEST_VALUE = 4  # words, or Chinese characters, that stand for one value
 _LASTING = frozenset({"home", "work", "partner", "vehicle", "studies", "baby"})
@@ -57,13 +74,6 @@ def replaced(old: str, new: str) -> str:
     return _joined(text, [one for one in left if missing(one, text)])
 
 
-_COMMA_CJK = re.compile("[，,；;]")
-_LISTED = re.compile(r"\s*(?:[,，、;；]|\band\b|\bor\b|\bas well as\b|和|跟|以及|及|与)\s*", re.IGNORECASE)
-
-
-_BETWEEN = re.compile(r"\s*(?:[,，、;；/]|\band\b|\bor\b|&|和|跟|以及|及|与)+\s*", re.IGNORECASE)
-
-
 def _without_listed(old: str, new: str) -> str | None:
     """The old statement without the values of a list that the new one ends: of "on Tuesdays and Thursdays" one."""
     ended = {(value.kind, value.plain) for value in values(new)}
@@ -72,21 +82,11 @@ def _without_listed(old: str, new: str) -> str | None:
         if (value.kind, value.plain) not in ended:
             continue
         before, after = known[i - 1] if i else None, known[i + 1] if i + 1 < len(known) else None
-        if after and after.kind == value.kind and _BETWEEN.fullmatch(old[value.end : after.start]):
+        if after and after.kind == value.kind and _ONLY_BETWEEN.fullmatch(old[value.end : after.start]):
             return old[: value.start] + old[after.start :]
-        if before and before.kind == value.kind and _BETWEEN.fullmatch(old[before.end : value.start]):
+        if before and before.kind == value.kind and _ONLY_BETWEEN.fullmatch(old[before.end : value.start]):
             return old[: before.end] + old[value.end :]
     return None
-
-
-_RELATIVE = re.compile(r"(?:who|whom|whose|which|that|where)\b", re.IGNORECASE)
-_DENIED_CJK = re.compile(r"(?:不再|不|没有?|停|取消)(.{3,}?)了?$")
-_KIN_FIRST = re.compile(rf"^((?:{'|'.join(lexicon.OTHERS)})(?:-in-law)? ?)(.+)$", re.IGNORECASE)
-
-
-_NAMED = re.compile(
-    r"\b(?:named|called) ([A-Z][\w'-]*)|(?:叫做?|名叫)([\u4e00-\u9fff]{2,3}?)(?=[，,；;。、的]|$)"
-)
 
 
 def _introduction(old: str, new: str) -> list[str]:
@@ -118,23 +118,14 @@ def _ends_a_part(old: str, new: str) -> bool:
     about = read(denied[1]).pairs if denied else told.pairs
     for clause in _COMMA_CJK.split(old) if told.chinese else [old]:
         listed = [read(item) for item in _LISTED.split(clause) if not _RELATIVE.match(item)]
-        items = [item.objects - told.concepts for item in listed]
         touched = [
-            bool(item.pairs & about) if told.chinese else bool(objects & told.words)
-            for item, objects in zip(listed, items, strict=True)
-            if objects
+            bool(item.pairs & about if told.chinese else item.objects & told.words - told.concepts)
+            for item in listed
+            if item.objects - told.concepts
         ]
         if any(touched) and not all(touched):
             return True
     return False
-
-
-_LEAD = r"(?:\b(?:at|on|every|from|the|first|second|third|last) )*"
-_LEFT = frozenset({"time", "weekday", "date", "money"})
-_PLACE = re.compile(r"\bin [A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*")
-# In Chinese an employer looks like a place; only a correction leaves it as it was.
-_ABOUT_PLACE_CJK = re.compile("在|地[点址方]|场地|城市")
-_PLACE_CJK = re.compile("在[\u4e00-\u9fff]{2,4}?(?=当|做|上|读|教|开|学|工作|打工|办)")
 
 
 def _values_in_place(old: str, new: str) -> str | None:
@@ -172,7 +163,7 @@ def _left(old: str, new: str, text: str) -> list[str]:
         spans += [found.span() for found in places.finditer(old)]
     left = []
     for start, end in sorted(spans):
-        lead = re.search(_LEAD + "$", old[:start], re.IGNORECASE)
+        lead = _LEAD.search(old[:start])
         phrase = old[lead.start() if lead else start : end]
         if phrase.casefold() not in text.casefold():
             left.append(phrase)
