@@ -47,10 +47,10 @@ def test_memories_come_first_and_then_the_turns_behind_them_each_with_its_date()
     assert context.text.split("\n") == [
         FRAME_OPEN,
         PREAMBLE["en"],
-        "- [2023-05-08] Mel went hiking",
-        "- [2023-05-09] Mel likes tea",
+        "- [8 May 2023] Mel went hiking",
+        "- [9 May 2023] Mel likes tea",
         TURNS["en"],
-        "[2023-05-08]",
+        "[8 May 2023]",
         "- Mel: My hike up Mount Tam was so foggy that we turned back at the lake",
         FRAME_CLOSE,
     ]
@@ -83,11 +83,13 @@ def test_turns_are_shown_in_the_order_they_were_said() -> None:
 
 
 def test_a_memory_kept_word_for_word_names_its_speaker() -> None:
-    assert "- [2023-05-08] Mel: I like tea" in shown([hit("1", "I like tea", speakers=("Mel",))]).text
+    assert "- [8 May 2023] Mel: I like tea" in shown([hit("1", "I like tea", speakers=("Mel",))]).text
 
 
 def test_chinese_memories_are_framed_in_chinese() -> None:
-    assert PREAMBLE["zh"] in shown([hit("1", "小明喜欢喝茶"), hit("2", "小明用 Python 写程序")]).text
+    text = shown([hit("1", "小明喜欢喝茶"), hit("2", "小明用 Python 写程序")]).text
+    assert PREAMBLE["zh"] in text
+    assert "- [2023年5月8日] 小明喜欢喝茶" in text
     assert PREAMBLE["en"] in shown([hit("1", "Mel learns Chinese and says 你好")]).text
 
 
@@ -149,7 +151,7 @@ def test_no_budget_is_ever_exceeded_and_no_frame_is_ever_broken(
 
 
 def _is_day(line: str) -> bool:
-    return bool(re.fullmatch(r"\[\d{4}-\d\d-\d\d\]", line))
+    return bool(re.fullmatch(r"\[(?:\d{1,2} [A-Z][a-z]+ \d{4}|\d{4}年\d{1,2}月\d{1,2}日)\]", line))
 
 
 def test_a_tokeniser_that_counts_a_whole_text_higher_than_its_lines_is_not_overrun() -> None:

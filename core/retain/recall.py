@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 
+from .dates import written
 from .lexical import content_terms
 from .prompts.frame import FRAME_CLOSE, FRAME_OPEN, PREAMBLE, TURNS, Language
 from .ranking import indexed_text
@@ -46,7 +47,7 @@ def assemble(
     """
     tongue = language or _language(hit.text for hit in hits)
     left = max_tokens - _cost(count, FRAME_OPEN, PREAMBLE[tongue], FRAME_CLOSE)
-    cost_of = cache(lambda at: _cost(count, _memory_line(hits[at])))
+    cost_of = cache(lambda at: _cost(count, _memory_line(hits[at], tongue)))
     chosen = _fitting(len(hits), cost_of, int(left * _MEMORIES_SHARE), ())
     left -= sum(map(cost_of, chosen))
     turns, spent = _fitting_turns(_adding([hits[at] for at in chosen], messages), left, count, tongue)
@@ -79,7 +80,7 @@ def _fitting_turns(
     days: set[str] = set()
     spent = 0
     for turn in turns:
-        day = _day(turn.happened_at)
+        day = _day(turn.happened_at, tongue)
         headings = [*([] if fitting else [TURNS[tongue]]), *([] if day in days else [_heading(day)])]
         cost = _cost(count, _turn_line(turn), *headings)
         if spent + cost <= left:
@@ -133,13 +134,13 @@ def _within(
 
 
 def _text(tongue: Language, shown: Sequence[SearchHit], turns: Sequence[JournaledMessage]) -> str:
-    lines = [FRAME_OPEN, PREAMBLE[tongue], *(_memory_line(hit) for hit in shown)]
+    lines = [FRAME_OPEN, PREAMBLE[tongue], *(_memory_line(hit, tongue) for hit in shown)]
     if turns:
         lines.append(TURNS[tongue])
     day = ""
     for turn in sorted(turns, key=_said):
-        if _day(turn.happened_at) != day:
-            day = _day(turn.happened_at)
+        if _day(turn.happened_at, tongue) != day:
+            day = _day(turn.happened_at, tongue)
             lines.append(_heading(day))
         lines.append(_turn_line(turn))
     return "\n".join([*lines, FRAME_CLOSE])
@@ -149,8 +150,8 @@ def _said(turn: JournaledMessage) -> tuple[datetime, int, str]:
     return turn.happened_at, turn.position, turn.id
 
 
-def _memory_line(hit: SearchHit) -> str:
-    return f"- [{_day(hit.memory.happened_at or hit.memory.created_at)}] {_memory_text(hit)}"
+def _memory_line(hit: SearchHit, tongue: Language) -> str:
+    return f"- [{_day(hit.memory.happened_at or hit.memory.created_at, tongue)}] {_memory_text(hit)}"
 
 
 def _memory_text(hit: SearchHit) -> str:
@@ -165,8 +166,9 @@ def _turn_line(turn: JournaledMessage) -> str:
     return f"- {as_data(turn.message.name or turn.message.role)}: {as_data(turn.message.content)}"
 
 
-def _day(at: datetime) -> str:
-    return at.date().isoformat()
+def _day(at: datetime, tongue: Language) -> str:
+    """As memories write days, and as a model will when it is asked for one."""
+    return written(at.date(), chinese=tongue == "zh")
 
 
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
