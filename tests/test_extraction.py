@@ -671,6 +671,16 @@ def test_a_model_that_never_comes_to_an_end_is_asked_a_bounded_number_of_times()
     assert asked == 2
 
 
+def test_an_earlier_message_told_again_in_the_place_of_its_end_is_no_fact_of_the_new_one() -> None:
+    standup = "The standup is on Mondays and Thursdays at 10 in room 4"
+    made = window(said("No more standup on Thursdays."), earlier=[said(f"{standup}.")])
+    assert texts_of(made, [(1, standup)], [(1, "No more standup on Thursdays")]) == [
+        "No more standup on Thursdays"
+    ]
+    refined = window(said("He is three years old."), earlier=[said("I have a dog called Rex.")])
+    assert texts_of(refined, [(1, "Rex the dog is three years old")]) == ["Rex the dog is three years old"]
+
+
 def test_what_a_message_states_of_a_thing_is_asked_for_again_where_the_context_was_told_instead() -> None:
     earlier = [said("My dog Rex is allergic to chicken.")]
     made = window(said("The standup is on Mondays at 10:00 in room 4."), earlier=earlier)

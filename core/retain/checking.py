@@ -26,6 +26,7 @@ SUPPORTED = 0.25
 SHORT_SUPPORTED, SHORT_FACT = 0.4, 6
 # Another message takes over only when it supports the fact by this much more than the one that was named.
 CLEARLY_BETTER = 0.34
+TOLD_HERE, TOLD_BEFORE = 0.67, 0.95  # shares of a fact's words
 
 # From one message, facts that share this much of their words say one thing twice ("is keen on counseling",
 # "is thinking of counseling"), unless they differ in a name, a number or a Chinese character.
@@ -90,13 +91,16 @@ def checked(
     """The candidates that hold up, in the order of the conversation, none twice.
 
     said_before: the earlier messages that were shown; they may explain a fact but not be its only support.
-    told_before: all of the context; what another speaker told there is no fact of this one.
+    told_before: all of the context; what another speaker told there is no fact of this one, and what it tells again
+        of there is none of the new messages.
     """
     evidence = _Evidence(lines, said_before)
     found: list[Candidate] = []
     for candidate in _whole(candidates[: MOST_PER_MESSAGE * len(lines)], lines):
         line = evidence.line_of(candidate)
         if line is None or _forbidden(candidate.text, line, scope, evidence):
+            continue
+        if _is_told_again(candidate.text, line, told_before):
             continue
         if line.role == "user":
             candidate = replace(candidate, text=_unbent(candidate.text, line))
@@ -330,6 +334,15 @@ def _negations(text: str) -> int:
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(content_terms(text))
+
+
+def _is_told_again(text: str, line: Line, told_before: Sequence[Line]) -> bool:
+    """Whether a fact says what an earlier message says, and its own message at most in part: "The standup is on
+    Mondays and Thursdays in room 4" of "No more standup on Thursdays"."""
+    words = _words(text) - _words(line.name or "")
+    if not words or len(words & _words(line.text)) >= TOLD_HERE * len(words):
+        return False
+    return any(len(words & _words(earlier.text)) >= TOLD_BEFORE * len(words) for earlier in told_before)
 
 
 class _Evidence:
