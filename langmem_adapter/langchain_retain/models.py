@@ -82,40 +82,46 @@ class LangChainModel:
     def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         """The reply to `messages`, as an object where the model gave one and `schema` asked for it."""
         while True:
-            structure = self._structure
+            structure, telling = self._structure, self._telling
             try:
-                asked, given = self._request(structure, messages, schema)
+                asked, given = self._request(structure, telling, messages, schema)
                 return _completion(asked.invoke(given, self._config), schema)
             except Exception as error:
-                if not self._narrowed(structure, schema, error):
+                if not self._narrowed(structure, telling, schema, error):
                     raise
 
     async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         """Async `complete`."""
         while True:
-            structure = self._structure
+            structure, telling = self._structure, self._telling
             try:
-                asked, given = self._request(structure, messages, schema)
+                asked, given = self._request(structure, telling, messages, schema)
                 return _completion(await asked.ainvoke(given, self._config), schema)
             except Exception as error:
-                if not self._narrowed(structure, schema, error):
+                if not self._narrowed(structure, telling, schema, error):
                     raise
 
     def _request(
-        self, structure: Structure, messages: Sequence[Prompt], schema: Schema | None
+        self,
+        structure: Structure,
+        telling: Runnable[Any, Any],
+        messages: Sequence[Prompt],
+        schema: Schema | None,
     ) -> tuple[Runnable[Any, Any], list[BaseMessage]]:
         given = convert_prompts_to_langchain(messages)
         if schema is None:
             return self._model, given
-        model: Any = self._telling if schema.choice else self._model
+        model: Any = telling if schema.choice else self._model
         if structure == "text":
             return model, _with_schema(given, schema)
         form = {"title": schema.name, "description": schema.description, **schema.json}
         return model.with_structured_output(form, method=_METHODS[structure], include_raw=True), given
 
-    def _narrowed(self, tried: Structure, schema: Schema | None, error: Exception) -> bool:
+    def _narrowed(
+        self, tried: Structure, telling: Runnable[Any, Any], schema: Schema | None, error: Exception
+    ) -> bool:
         """Whether the next form of asking is worth a try; then it is the one from now on."""
-        if self._telling is not self._model and "logprobs" in str(error):
+        if schema and schema.choice and telling is not self._model and "logprobs" in str(error):
             self._telling = self._model
             return True
         if self._fixed or schema is None or tried == "text" or isinstance(error, ModelRefusedError):

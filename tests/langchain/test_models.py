@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -316,6 +317,24 @@ def test_a_model_that_refuses_to_tell_answers_all_the_same(run: Runner, endpoint
         assert run.call(model, "complete", ASKED, schema=RELATION).content == {"relation": "adds"}
     assert ["logprobs" in body for body in endpoint.bodies] == [True, False, False]
     assert set(endpoint.structures) == {"json_schema"}
+
+
+def test_refusals_to_tell_side_by_side_are_both_answered(endpoint: Endpoint) -> None:
+    both = threading.Barrier(2)
+
+    def answer(body: dict[str, Any]) -> Any:
+        if "logprobs" not in body:
+            return chat('{"relation": "adds"}')
+        both.wait(10)
+        return refused("You are not allowed to request logprobs from this model", 403)
+
+    endpoint.answer = answer
+    model = small(endpoint)
+
+    async def go() -> list[Any]:
+        return await asyncio.gather(*(model.acomplete(ASKED, schema=RELATION) for _ in range(2)))
+
+    assert [reply.content for reply in asyncio.run(go())] == [{"relation": "adds"}] * 2
 
 
 def test_what_the_user_s_own_model_tells_of_is_left_as_it_is(endpoint: Endpoint, run: Runner) -> None:
