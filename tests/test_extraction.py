@@ -677,6 +677,8 @@ def test_an_earlier_message_told_again_in_the_place_of_its_end_is_no_fact_of_the
     assert texts_of(made, [(1, standup)], [(1, "No more standup on Thursdays")]) == [
         "No more standup on Thursdays"
     ]
+    agreed = window(said("Yes, I do."), earlier=[replied("Do you live in Lisbon?")])
+    assert texts_of(agreed, [(1, "Lives in Lisbon")]) == ["Lives in Lisbon"]
     refined = window(said("He is three years old."), earlier=[said("I have a dog called Rex.")])
     assert texts_of(refined, [(1, "Rex the dog is three years old")]) == ["Rex the dog is three years old"]
 

@@ -337,12 +337,13 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _is_told_again(text: str, line: Line, told_before: Sequence[Line]) -> bool:
-    """Whether a fact says what an earlier message says, and its own message at most in part: "The standup is on
-    Mondays and Thursdays in room 4" of "No more standup on Thursdays"."""
+    """Whether a fact says what its speaker said earlier, and its own message at most in part: "The standup is on
+    Mondays and Thursdays in room 4" of "No more standup on Thursdays". A "yes" takes its words from another's."""
     words = _words(text) - _words(line.name or "")
     if not words or len(words & _words(line.text)) >= TOLD_HERE * len(words):
         return False
-    return any(len(words & _words(earlier.text)) >= TOLD_BEFORE * len(words) for earlier in told_before)
+    own = (earlier for earlier in told_before if (earlier.role, earlier.name) == (line.role, line.name))
+    return any(len(words & _words(earlier.text)) >= TOLD_BEFORE * len(words) for earlier in own)
 
 
 class _Evidence:
