@@ -124,7 +124,8 @@ def _runs(text: str, names: Iterable[str], found: Sequence[Value]) -> list[bool]
     whether it is a name."""
     spans = [(value.start, value.end, False) for value in found]
     for name in names:
-        spans += [(m.start(), m.end(), True) for m in re.finditer(re.escape(name), text, re.IGNORECASE)]
+        whole = rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])"
+        spans += [(m.start(), m.end(), True) for m in re.finditer(whole, text, re.IGNORECASE)]
     runs: list[bool] = []
     last = 0
     for start, end, is_name in sorted(spans):
