@@ -11,8 +11,8 @@ from ._vectors import embed_documents
 from .errors import NotFoundError, UndoError
 from .events import Listeners
 from .filters import Filter
+from .ledger.commit import Conflict, Write
 from .ledger.erasure import erase
-from .ledger.memories import Conflict, Write
 from .ledger.times import to_micros
 from .ranking import indexed_text
 from .types import Change, Changes, Erasure, MemoryItem, Metadata, Scope

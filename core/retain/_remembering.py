@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from ._asking import Asking
 from ._basis import Basis
+from ._found import Found, addition, verbatim, without_model, writes_of
 from ._io import CONCURRENCY, IO, holding
 from ._store import Store
 from ._vectors import Matrix, embed_documents
@@ -19,17 +20,15 @@ from .errors import ModelError, ModelReplyError, RetainError, StorageError
 from .events import Listeners, Observation
 from .extraction import extract
 from .index.base import Candidate, IndexQuery
+from .ledger.commit import Conflict, Write
 from .ledger.ids import new_id
 from .ledger.jobs import JobRecord, LeaseLost, NewJob
-from .ledger.memories import Conflict, JobStep, Write
-from .ledger.times import to_micros
+from .ledger.memories import JobStep
 from .lexical import query_vector
-from .merging import Decision, Decisions, MergeStrategy, Neighbour, NewFact
+from .merging import Decisions, MergeStrategy, Neighbour, NewFact
 from .ports import LanguageModel
 from .ranking import RankQuery, Weights, indexed_text, rank
-from .recalled import strip_recalled
-from .statements import statements
-from .types import AddResult, Changes, JournaledMessage, MemoryItem, Message, Metadata, Scope, Usage
+from .types import AddResult, Changes, JournaledMessage, Message, Metadata, Scope, Usage
 from .windowing import Window, windows
 
 T = TypeVar("T")
@@ -40,23 +39,6 @@ NEAREST = Weights(**{signal.name: 0.0 for signal in fields(Weights) if signal.na
 VERBATIM_STEP = 512  # texts that are kept as they are, per transaction
 EARLIER_MESSAGES = 20  # looked at for what a window's pronouns refer to; a token budget cuts further
 RETRY_SECONDS = (5, 30, 120, 600, 3600)  # the background's patience with a failing model; then it gives up
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A fact, with the journaled messages that it came from."""
-
-    text: str
-    behind: tuple[JournaledMessage, ...]
-    happened_at: datetime | None
-
-    @property
-    def speakers(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(said.message.name for said in self.behind if said.message.name))
-
-    @property
-    def indexed(self) -> str:
-        return indexed_text(self.text, self.speakers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +211,7 @@ class Remembering:
         texts = [message for message in said if message.message.content.strip()]
         slices = _batches(texts, VERBATIM_STEP) or [[]]
         for number in range(job.windows_done, len(slices)):
-            found = [_verbatim(message) for message in slices[number]]
+            found = [verbatim(message) for message in slices[number]]
             step = JobStep(job.id, self.owner, Usage(), number + 1 == len(slices))
             changes = await self._kept(io, job, found, step)
             await self._store.project_after_commit(io)
@@ -241,7 +223,7 @@ class Remembering:
             async with self._store.using(io) as basis:
                 vectors = await self._embedded(io, basis, found)
                 writes = [
-                    _addition(fact, vector, job.metadata, "kept as it was said")
+                    addition(fact, vector, job.metadata, "kept as it was said")
                     for fact, vector in zip(found, vectors, strict=True)
                 ]
                 try:
@@ -307,9 +289,9 @@ class Remembering:
     ) -> tuple[list[Found], Usage]:
         behind = shown[window.start : window.start + len(window.messages)]
         if not job.extract:
-            return [_verbatim(message) for message in behind], Usage()
+            return [verbatim(message) for message in behind], Usage()
         if self._llm is None:
-            return _without_model(behind), Usage()
+            return without_model(behind), Usage()
         await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
         asking = Asking(io, self._llm)
         facts = await asking.hold(extract(window, scope=job.scope, instructions=job.instructions))
@@ -336,7 +318,8 @@ class Remembering:
                 vectors = embedded[1]
                 decisions, usage = await self._decided(io, basis, job, found, vectors)
                 spent += usage
-                writes = await self._writes(io, basis, job, found, vectors, decisions)
+                decided = writes_of(found, decisions, job.metadata)
+                writes = await self._with_vectors(io, basis, decided, found, vectors)
                 whole = replace(step, usage=step.usage + spent)
                 try:
                     changes = await self._commit(io, basis, job, writes, whole, revision)
@@ -390,29 +373,6 @@ class Remembering:
 
     # -- from decisions to writes -------------------------------------------------------------------------------
 
-    async def _writes(
-        self,
-        io: IO,
-        basis: Basis,
-        job: JobRecord,
-        found: Sequence[Found],
-        vectors: Matrix,
-        decisions: Decisions,
-    ) -> list[Write]:
-        new_ids = [new_id() for _ in found]
-        writes: list[Write] = []
-        changed: set[str] = set()  # by an earlier fact of these: no longer of the version that was looked at
-        for at, (fact, decided) in enumerate(zip(found, decisions, strict=True)):
-            for decision in decided:
-                target = decision.target.id if decision.target is not None else None
-                if decision.repeats is not None:
-                    target = _memory_of(decisions[decision.repeats][0], new_ids[decision.repeats])
-                write = _write(decision, fact, target, new_ids[at], job.metadata)
-                writes.append(replace(write, expected=None) if target in changed else write)
-                if target is not None and decision.operation != "NOOP":
-                    changed.add(target)
-        return await self._with_vectors(io, basis, writes, found, vectors)
-
     async def _with_vectors(
         self, io: IO, basis: Basis, writes: Sequence[Write], found: Sequence[Found], vectors: Matrix
     ) -> list[Write]:
@@ -441,19 +401,6 @@ def _batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _verbatim(said: JournaledMessage) -> Found:
-    return Found(said.message.content, (said,), said.happened_at)
-
-
-def _without_model(said: Sequence[JournaledMessage]) -> list[Found]:
-    """What users stated, word for word, sentence by sentence."""
-    found = []
-    for message in said:
-        own = replace(message.message, content=strip_recalled(message.message.content))
-        found += [Found(text, (message,), message.happened_at) for text in statements(own)]
-    return found
-
-
 def _without_asking(merger: MergeStrategy, facts: Sequence[NewFact]) -> Decisions:
     """Run a strategy that has no model to ask: whatever it would ask counts as unanswered."""
     dialogue = merger.merge(facts)
@@ -471,59 +418,6 @@ def _nearest(candidates: Sequence[Candidate]) -> list[Candidate]:
     by_id = {candidate.id: candidate for candidate in candidates}
     ranked = rank(RankQuery(), candidates, limit=NEIGHBOURS, now=datetime.now(UTC), weights=NEAREST)
     return [by_id[hit.id] for hit in ranked]
-
-
-def _memory_of(decision: Decision, new_id: str) -> str:
-    return decision.target.id if decision.target is not None else new_id
-
-
-def _write(decision: Decision, fact: Found, target: str | None, new_id: str, metadata: Metadata) -> Write:
-    known = decision.target
-    write = Write(
-        decision.operation,
-        decision.reason,
-        decision.text,
-        target=target,
-        expected=known.version if known is not None else None,
-        metadata={**known.metadata, **metadata} if known is not None else metadata,
-        happened_at=_micros(fact, known),
-        speakers=tuple(dict.fromkeys((*(known.speakers if known else ()), *fact.speakers))),
-        sources=tuple(message.id for message in fact.behind),
-    )
-    return (
-        _placed(write, fact)
-        if decision.operation != "ADD"
-        else _placed(replace(write, memory_id=new_id), fact)
-    )
-
-
-def _addition(fact: Found, vector: Matrix, metadata: Metadata, reason: str) -> Write:
-    write = Write(
-        "ADD",
-        reason,
-        fact.text,
-        metadata=metadata,
-        vector=vector,
-        happened_at=_micros(fact, None),
-        speakers=fact.speakers,
-        sources=tuple(message.id for message in fact.behind),
-    )
-    return _placed(write, fact)
-
-
-def _placed(write: Write, fact: Found) -> Write:
-    """Where in the conversation it was said."""
-    if not fact.behind:
-        return write
-    first = min(fact.behind, key=lambda message: message.position)
-    return replace(write, episode=first.episode, position=first.position)
-
-
-def _micros(fact: Found, known: MemoryItem | None) -> int | None:
-    at = fact.happened_at or (
-        fact.behind[0].happened_at if fact.behind else known.happened_at if known else None
-    )
-    return None if at is None else to_micros(at)
 
 
 def _extended(result: AddResult, changes: Changes, usage: Usage) -> AddResult:

@@ -27,8 +27,8 @@ from ._store import Store
 from ._vectors import BATCH, Matrix, embed_documents
 from .errors import InputError, StorageError
 from .ledger import Ledger
+from .ledger.commit import Conflict
 from .ledger.exchange import TABLES, Intake, rows_out, stored_versions
-from .ledger.memories import Conflict
 from .ranking import indexed_text
 from .types import Scope, Transfer
 

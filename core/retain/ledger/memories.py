@@ -8,11 +8,9 @@ up to date.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import (
     BindParameter,
     Connection,
@@ -21,26 +19,22 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    insert,
     select,
     tuple_,
     update,
 )
 
-from ..errors import InputError, NotFoundError, UndoError
+from ..errors import InputError, NotFoundError
 from ..filters import Filter
 from ..index.base import FOREVER
-from ..types import Change, Changes, MemoryItem, Metadata, Operation, Page, Scope, Usage
+from ..types import Change, Changes, MemoryItem, Page, Scope, Usage
 from ._filter_sql import where
+from .commit import Commit, Conflict, Write
 from .database import Database, in_scope, lock_scope, scope_key
-from .ids import new_id
 from .jobs import advance, hold
-from .schema import changes, evidence, meta, outbox, scopes, vectors, versions
+from .schema import changes, evidence, meta, scopes, versions
 from .times import Clock, from_micros
 
-ORDINAL_BITS = (
-    12  # room for 4,096 memories per microsecond; microseconds << 12 fits 63 bits until the year 2041
-)
 CHUNK = 500  # bound parameters per statement stay far below SQLite's limit
 
 
@@ -55,36 +49,6 @@ _SOURCES = (
 )
 
 LISTED = (versions.c.ordinal, versions.c.memory_id)  # the order of `get_all`, total even across processes
-
-
-class Conflict(Exception):
-    """The scope's memories have changed since they were looked up; nothing was committed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One change that was decided, ready to be committed.
-
-    target: the memory it changes; None for an ADD.
-    expected: the version of the target that the decision was based on.
-    text, metadata, vector, ...: the version that it leaves; unused for DELETE and NOOP.
-    """
-
-    operation: Operation
-    reason: str
-    text: str = ""
-    target: str | None = None
-    expected: int | None = None
-    metadata: Metadata = field(default_factory=dict)
-    vector: npt.NDArray[np.float32] | None = None
-    happened_at: int | None = None
-    speakers: tuple[str, ...] = ()
-    episode: int | None = None
-    position: int | None = None
-    sources: tuple[str, ...] = ()
-    undoes: str | None = None
-    restores: str | None = None
-    memory_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +99,7 @@ class Memories:
             counters = lock_scope(db, scope)
             if revision is not None and counters.revision != revision:
                 raise Conflict
-            stored = _Commit(db, scope, now, embedder, step.job_id if step else None).store(writes)
+            stored = Commit(db, scope, now, embedder, step.job_id if step else None).store(writes)
             if any(write.operation != "NOOP" for write in writes):
                 raise_revision(db, scope)
             if step is not None:
@@ -147,7 +111,7 @@ class Memories:
         with self._database.writing() as db:
             expect_embedder(db, embedder)
             lock_scope(db, scope)
-            commit = _Commit(db, scope, self._clock(), embedder, None)
+            commit = Commit(db, scope, self._clock(), embedder, None)
             for change in reversed(undone):
                 commit.take_back(change)
             stored = commit.finish()
@@ -257,217 +221,6 @@ FILTER_COLUMNS: Mapping[str, Any] = {
     "updated_at": versions.c.valid_from,
     "happened_at": versions.c.happened_at,
 }
-
-
-class _Commit:
-    """One transaction's worth of changes, gathered into a few bulk statements."""
-
-    def __init__(self, db: Connection, scope: Scope, now: int, embedder: str, add_id: str | None) -> None:
-        self._db = db
-        self._scope = scope
-        self._now = now
-        self._embedder = embedder
-        self._add_id = add_id
-        self._versions: list[dict[str, Any]] = []
-        self._vectors: list[dict[str, Any]] = []
-        self._changes: list[dict[str, Any]] = []
-        self._evidence: list[dict[str, Any]] = []
-        self._dirty: list[str] = []
-        self._stored = Changes()
-        self._opened = 0
-
-    def store(self, writes: Sequence[Write]) -> Changes:
-        for write in writes:
-            self._one(write)
-        return self.finish()
-
-    def finish(self) -> Changes:
-        self._insert()
-        return self._stored
-
-    def take_back(self, change: Change) -> None:
-        """Write the change that undoes this one, unless something later depends on it."""
-        self._insert_versions()
-        sides = self._db.execute(
-            select(changes.c.before, changes.c.after).where(changes.c.id == change.id)
-        ).one()
-        before, after, last = (
-            self._version(sides.before),
-            self._version(sides.after),
-            self._last(change.memory_id),
-        )
-        left = before if change.operation == "DELETE" else after
-        gone = last is not None and last.valid_to != FOREVER
-        if last is None or left is None or _content(last) != _content(left) or gone != (after is None):
-            raise UndoError(
-                f"change {change.id!r} ({change.operation} {change.text!r}) cannot be undone: memory "
-                f"{change.memory_id!r} was changed again later; undo its later changes first"
-            )
-        self._one(_undoing(change, before, last, self._vector(sides.before)))
-
-    def _version(self, version_id: str | None) -> Row[Any] | None:
-        return self._db.execute(select(versions).where(versions.c.id == version_id)).one_or_none()
-
-    def _last(self, memory_id: str) -> Row[Any] | None:
-        newest = select(versions).where(versions.c.memory_id == memory_id).order_by(versions.c.version.desc())
-        return self._db.execute(newest.limit(1)).one_or_none()
-
-    def _vector(self, version_id: str | None) -> npt.NDArray[np.float32] | None:
-        query = select(vectors.c.vector).where(
-            vectors.c.version_id == version_id, vectors.c.embedder == self._embedder
-        )
-        blob = self._db.execute(query).scalar()
-        return None if blob is None else np.frombuffer(blob, dtype="<f4")
-
-    def _one(self, write: Write) -> None:
-        before = None if write.target is None else self._current(write)
-        if before is not None and write.operation in ("UPDATE", "DELETE"):
-            self._close(before)
-        after = before if write.operation == "NOOP" else None
-        new_id: str | None = None
-        if write.operation in ("ADD", "UPDATE"):
-            new_id = self._open(write, before)
-        self._record(write, before, new_id if after is None else after.id)
-
-    def _current(self, write: Write) -> Row[Any]:
-        assert write.target is not None
-        self._insert_versions()  # an earlier change of this commit may have opened the version we look for
-        row = self._last(write.target)
-        if row is None:
-            raise NotFoundError(f"there is no memory {write.target!r}")
-        if write.expected is not None and row.version != write.expected:
-            raise Conflict
-        if write.operation in ("DELETE", "NOOP") and row.valid_to != FOREVER:
-            raise NotFoundError(f"memory {write.target!r} was deleted")
-        return row
-
-    def _close(self, row: Row[Any]) -> None:
-        if row.valid_to != FOREVER:
-            # An undo reopens a deleted memory; its last version stays as it was, and no instant has two.
-            self._now = max(self._now, row.valid_to + 1)
-            return
-        self._now = max(self._now, row.valid_from + 1)
-        self._db.execute(update(versions).where(versions.c.id == row.id).values(valid_to=self._now))
-        self._dirty.append(row.id)
-
-    def _open(self, write: Write, before: Row[Any] | None) -> str:
-        version_id = new_id()
-        assert write.vector is not None
-        memory_id = before.memory_id if before is not None else write.memory_id or new_id()
-        self._versions.append(
-            {
-                "id": version_id,
-                "memory_id": memory_id,
-                "version": before.version + 1 if before is not None else 1,
-                "ordinal": before.ordinal if before is not None else self._next_ordinal(),
-                **scope_key(self._scope),
-                "text": write.text,
-                "metadata": dict(write.metadata),
-                "speakers": list(write.speakers),
-                "created_at": before.created_at if before is not None else self._now,
-                "happened_at": write.happened_at,
-                "valid_from": self._now,
-                "valid_to": FOREVER,
-                "episode": write.episode,
-                "position": write.position,
-                "restores": write.restores,
-            }
-        )
-        blob = np.ascontiguousarray(write.vector, dtype="<f4").tobytes()
-        self._vectors.append({"version_id": version_id, "embedder": self._embedder, "vector": blob})
-        self._dirty.append(version_id)
-        return version_id
-
-    def _record(self, write: Write, before: Row[Any] | None, after: str | None) -> None:
-        change_id = new_id()
-        reopened = before is not None and before.valid_to != FOREVER
-        memory_id = before.memory_id if before is not None else self._versions[-1]["memory_id"]
-        self._changes.append(
-            {
-                "id": change_id,
-                "memory_id": memory_id,
-                "add_id": self._add_id,
-                "operation": write.operation,
-                "before": before.id if before is not None and not reopened else None,
-                "after": after,
-                "reason": write.reason,
-                "at": self._now,
-                "undoes": write.undoes,
-            }
-        )
-        sources = dict.fromkeys(write.sources)
-        self._evidence += [
-            {"change_id": change_id, "memory_id": memory_id, "message_id": source, "position": position}
-            for position, source in enumerate(sources)
-        ]
-        self._stored.append(
-            Change(
-                id=change_id,
-                memory_id=memory_id,
-                operation=write.operation,
-                before=before.text if before is not None and not reopened else None,
-                after=_text_after(write, before),
-                reason=write.reason,
-                at=from_micros(self._now),
-                sources=tuple(sources),
-                add_id=self._add_id,
-                undoes=write.undoes,
-            )
-        )
-
-    def _next_ordinal(self) -> int:
-        """Memories are listed in the order of their creation; the low bits count within a commit."""
-        self._opened += 1
-        return (self._now << ORDINAL_BITS) + self._opened
-
-    def _insert_versions(self) -> None:
-        if self._versions:
-            self._db.execute(insert(versions), self._versions)
-            self._db.execute(insert(vectors), self._vectors)
-            self._versions, self._vectors = [], []
-
-    def _insert(self) -> None:
-        self._insert_versions()
-        if self._changes:
-            self._db.execute(insert(changes), self._changes)
-        if self._evidence:
-            self._db.execute(insert(evidence), self._evidence)
-        if self._dirty:
-            self._db.execute(insert(outbox), [{"version_id": name} for name in self._dirty])
-
-
-def _content(row: Row[Any]) -> str:
-    """Names what a version says: a version that an undo restored says what the restored one said."""
-    return str(row.restores or row.id)
-
-
-def _undoing(
-    change: Change, before: Row[Any] | None, last: Row[Any], vector: npt.NDArray[np.float32] | None
-) -> Write:
-    reason = f"undo of {change.operation} {change.id}"
-    if before is None:
-        return Write("DELETE", reason, target=change.memory_id, undoes=change.id)
-    return Write(
-        "ADD" if change.operation == "DELETE" else "UPDATE",
-        reason,
-        before.text,
-        target=change.memory_id,
-        expected=last.version,
-        metadata=before.metadata,
-        vector=vector,
-        happened_at=before.happened_at,
-        speakers=tuple(before.speakers),
-        episode=before.episode,
-        position=before.position,
-        undoes=change.id,
-        restores=_content(before),
-    )
-
-
-def _text_after(write: Write, before: Row[Any] | None) -> str | None:
-    if write.operation == "DELETE":
-        return None
-    return before.text if write.operation == "NOOP" and before is not None else write.text
 
 
 def expect_embedder(db: Connection, name: str) -> None:

@@ -1,0 +1,117 @@
+"""Facts as they were found, and the changes to the ledger that decisions about them become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ._vectors import Matrix
+from .ledger.commit import Write
+from .ledger.ids import new_id
+from .ledger.times import to_micros
+from .merging import Decision, Decisions
+from .ranking import indexed_text
+from .recalled import strip_recalled
+from .statements import statements
+from .types import JournaledMessage, MemoryItem, Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A fact, with the journaled messages that it came from."""
+
+    text: str
+    behind: tuple[JournaledMessage, ...]
+    happened_at: datetime | None
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(said.message.name for said in self.behind if said.message.name))
+
+    @property
+    def indexed(self) -> str:
+        return indexed_text(self.text, self.speakers)
+
+
+def verbatim(said: JournaledMessage) -> Found:
+    return Found(said.message.content, (said,), said.happened_at)
+
+
+def without_model(said: Sequence[JournaledMessage]) -> list[Found]:
+    """What users stated, word for word, sentence by sentence."""
+    found = []
+    for message in said:
+        own = replace(message.message, content=strip_recalled(message.message.content))
+        found += [Found(text, (message,), message.happened_at) for text in statements(own)]
+    return found
+
+
+def writes_of(found: Sequence[Found], decisions: Decisions, metadata: Metadata) -> list[Write]:
+    """The changes that carry the decisions out, in order, still without vectors."""
+    new_ids = [new_id() for _ in found]
+    writes: list[Write] = []
+    changed: set[str] = set()  # by an earlier fact of these: no longer of the version that was looked at
+    for at, (fact, decided) in enumerate(zip(found, decisions, strict=True)):
+        for decision in decided:
+            target = decision.target.id if decision.target is not None else None
+            if decision.repeats is not None:
+                target = _memory_of(decisions[decision.repeats][0], new_ids[decision.repeats])
+            write = _write(decision, fact, target, new_ids[at], metadata)
+            writes.append(replace(write, expected=None) if target in changed else write)
+            if target is not None and decision.operation != "NOOP":
+                changed.add(target)
+    return writes
+
+
+def _memory_of(decision: Decision, new_id: str) -> str:
+    return decision.target.id if decision.target is not None else new_id
+
+
+def _write(decision: Decision, fact: Found, target: str | None, new_id: str, metadata: Metadata) -> Write:
+    known = decision.target
+    write = Write(
+        decision.operation,
+        decision.reason,
+        decision.text,
+        target=target,
+        expected=known.version if known is not None else None,
+        metadata={**known.metadata, **metadata} if known is not None else metadata,
+        happened_at=_micros(fact, known),
+        speakers=tuple(dict.fromkeys((*(known.speakers if known else ()), *fact.speakers))),
+        sources=tuple(message.id for message in fact.behind),
+    )
+    return (
+        _placed(write, fact)
+        if decision.operation != "ADD"
+        else _placed(replace(write, memory_id=new_id), fact)
+    )
+
+
+def addition(fact: Found, vector: Matrix, metadata: Metadata, reason: str) -> Write:
+    write = Write(
+        "ADD",
+        reason,
+        fact.text,
+        metadata=metadata,
+        vector=vector,
+        happened_at=_micros(fact, None),
+        speakers=fact.speakers,
+        sources=tuple(message.id for message in fact.behind),
+    )
+    return _placed(write, fact)
+
+
+def _placed(write: Write, fact: Found) -> Write:
+    """Where in the conversation it was said."""
+    if not fact.behind:
+        return write
+    first = min(fact.behind, key=lambda message: message.position)
+    return replace(write, episode=first.episode, position=first.position)
+
+
+def _micros(fact: Found, known: MemoryItem | None) -> int | None:
+    at = fact.happened_at or (
+        fact.behind[0].happened_at if fact.behind else known.happened_at if known else None
+    )
+    return None if at is None else to_micros(at)
