@@ -496,6 +496,19 @@ def test_what_never_changes_of_a_pair_comes_first_and_stays_under_a_thousand_tok
         ),
         ("Hurt the left wrist", "It was the right wrist, not the left", "Hurt the right wrist"),
         ("在闵行租房，月租两千八", "月租涨到三千一了", "在闵行租房，月租三千一"),
+        ("用户的生日是3月12日", "之前生日记错了，其实是3月21日", "用户的生日是3月21日"),
+        ("房租每月四千五，押一付三", "更正一下，房租是五千四一个月", "房租每月五千四，押一付三"),
+        (
+            "公公属龙，五月做完胆囊手术后一直在威海休养",
+            "之前说错了，公公五月做的是疝气手术",
+            "公公属龙，五月做的是疝气手术后一直在威海休养",
+        ),
+        ("租房住，和两个同事合租", "已经搬进自己买的新房，一个人住", "已经搬进自己买的新房，一个人住"),
+        (
+            "Lives in Denver with her partner Sam",
+            "Moved with Sam to Portland last month",
+            "Moved with partner Sam to Portland last month",
+        ),
     ],
 )
 def test_a_replacement_says_all_that_the_change_does_not_touch(known: str, text: str, after: str) -> None:
@@ -523,6 +536,11 @@ def test_whatever_is_answered_to_pairs_every_fact_is_decided(
         ("Runs the bakery on Mill Lane", "Runs the bakery with Carla", "UPDATE"),
         ("Owes a cousin 40 euros", "Owes a colleague 40 euros", "UPDATE"),
         ("The billing service is owned by team Heron", "The search service is owned by team Heron", "UPDATE"),
+        (
+            "Family reunion is on 23 June at Aunt Rosalind's farm near Tralee",
+            "About forty relatives come to the reunion at Rosalind's farm, and the tents are brought along",
+            "UPDATE",
+        ),
     ],
 )
 def test_a_model_that_is_sure_makes_known_only_what_gives_nothing_else(
@@ -627,6 +645,27 @@ def test_how_likely_a_model_finds_its_answer_decides(different: float, operation
     ((decision,),) = run_inline(asking.hold(PairByPair().merge(asked)))
     assert decision.operation == operation
     assert asking.usage.calls == 1
+
+
+def test_words_that_are_sure_and_not_enough_leave_it_to_the_model() -> None:
+    asked = fact("Is employed as an accountant by Acme", "User works at Acme as an accountant")
+    ((alone,),), _ = run(WithoutModel(), [asked])
+    ((decided,),), questions = run(PairByPair(), [asked], {"relation": "same"})
+    assert (alone.operation, len(questions), decided.operation) == ("ADD", 1, "NOOP")
+
+
+@pytest.mark.parametrize(("different", "operation"), [(0.001, "UPDATE"), (0.9, "ADD")])
+def test_long_statements_are_joined_where_a_model_is_certain_that_they_are_of_one_thing(
+    different: float, operation: str
+) -> None:
+    known = "Started physiotherapy for a frozen left shoulder in February at the clinic on Mill Road"
+    new = "The shoulder physiotherapy on Mill Road is with Priya on Monday mornings and runs for twelve weeks"
+    rest = (1 - different) / 2
+    model = Saying("adds", {"same": rest / 9, "adds": rest, "changes": rest, "different": different})
+    ((decision,),) = run_inline(Asking(Inline(), model).hold(PairByPair().merge([fact(new, known)])))
+    assert decision.operation == operation
+    assert new in decision.text
+    assert operation == "ADD" or known in decision.text
 
 
 # --- conversations between named people -------------------------------------------------------------------

@@ -38,7 +38,7 @@ _INSTEAD_OF = (
     re.compile(r"不是(?P<denied>[^，,。]+?)[，,]?\s*(?:而)?是(?P<holds>[^，,。]+)"),
 )
 _ARTICLE = re.compile(r"^(?:the|a|an) ", re.IGNORECASE)
-_PIECE = re.compile(r"\d+(?:[.,:/-]\d+)*|\s+|[^\W\d_]+(?:['’-][^\W\d_]+)*|.", re.DOTALL)
+_PIECE = re.compile(rf"\d+(?:[.,:/-]\d+)*|\s+|[{_CJK}]|[^\W\d_{_CJK}]+(?:['’-][^\W\d_{_CJK}]+)*|.", re.DOTALL)
 _LINKS = "is|are|was|were|has|have|called|named|spelled|in|at|on|for|with|to"
 _BETWEEN = r"[,，、;；/]|\band\b|\bor\b|\bas well as\b|&|和|跟|以及|及|与"
 _LISTED = re.compile(rf"\s*(?:{_BETWEEN})\s*", re.IGNORECASE)
@@ -47,6 +47,7 @@ _COMMA_CJK = re.compile("[，,；;]")
 _RELATIVE = re.compile(r"(?:who|whom|whose|which|that|where)\b", re.IGNORECASE)
 _DENIED_CJK = re.compile(r"(?:不再|不|没有?|停|取消)(.{3,}?)了?$")
 _KIN_FIRST = re.compile(rf"^((?:{'|'.join(lexicon.OTHERS)})(?:-in-law)? ?)(.+)$", re.IGNORECASE)
+_KIN_NAMED = re.compile(rf"\b((?:{lexicon.KIN})(?:-in-law)?) ([A-Z][\w'-]*)")
 _NAMED = re.compile(
     r"\b(?:named|called) ([A-Z][\w'-]*)|(?:叫做?|名叫)([\u4e00-\u9fff]{2,3}?)(?=[，,；;。、的]|$)"
 )
@@ -98,7 +99,10 @@ def _introduction(old: str, new: str) -> list[str]:
 
 
 def _introduced_again(old: str, new: str) -> str:
-    """The new statement with whom it is about called what the old one calls them: "Sister Nadia", not "Nadia"."""
+    """The new statement with whom it names called what the old one calls them: "Sister Nadia", not "Nadia"."""
+    for kin, name in () if read(new).persons else _KIN_NAMED.findall(old):
+        if re.search(rf"(?<!^)\b{name}\b", new):
+            return re.sub(rf"\b{name}\b", f"{kin} {name}", new, count=1)
     found = _KIN_FIRST.match(old)
     name = found and re.match(r"[A-Z][\w'-]*|[\u4e00-\u9fff]{2}", found[2])
     said = _without_preface(new)
@@ -360,7 +364,7 @@ def without_denials(old: str, new: str) -> str:
 
 
 def _without_preface(text: str) -> str:
-    return lexicon.PREFACED.sub("", lexicon.PREFACE.sub("", text.strip()))
+    return lexicon.PREFACED.sub("", lexicon.without_preface(text))
 
 
 def _joined(first: str, others: Sequence[str]) -> str:

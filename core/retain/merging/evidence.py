@@ -137,7 +137,7 @@ def _kept(text: str, position: int) -> str:
 @lru_cache(maxsize=4096)
 def read(text: str) -> Evidence:
     """The evidence in `text`."""
-    plain = normalised(lexicon.PREFACE.sub("", text.strip()))
+    plain = normalised(lexicon.without_preface(text))
     full = normalised(text)
     return Evidence(
         sequence=tuple(_words(plain)),
@@ -259,8 +259,7 @@ _TAKING_PART = frozenset({"with", "and", "to", "for", "from", "by", "two", "thre
 _COPULAR = re.compile(
     r"^(?!(?:is|was|are|were)\b)(?:\S+ ){1,4}?(?:is|was|are|were|will be|has been|have been)\b"
 )
-_KIN = "|".join(sorted((word for word in lexicon.OTHERS if word.isascii()), key=len, reverse=True))
-_INTRODUCED = re.compile(rf"\b(?:named|called|(?:{_KIN})(?: is| named| called)?) ([a-z]+)")
+_INTRODUCED = re.compile(rf"\b(?:named|called|(?:{lexicon.KIN})(?: is| named| called)?) ([a-z]+)")
 _VERB = re.compile(r"^(?:is|was|are|were|has|had|will|can|does|did|[a-z]{2,}(?:s|ed))$")
 _ADVERBS = frozenset({"no", "longer", "now", "just", "still", "never", "recently", "currently", "also"})
 _PRONOUNS = frozenset({"user", "i", "we", "it", "he", "she", "they", "there"})

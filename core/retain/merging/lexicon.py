@@ -64,7 +64,7 @@ ENDING = re.compile(
     r"recovered|cured|died|dead|"
     r"gave(?= (?:\w+ ){1,4}away)|threw(?= (?:\w+ ){1,4}(?:away|out))|paid(?= (?:\w+ ){1,3}back)|paid off|"
     r"rehomed|broke down|dropped out|moved out|out of business|discontinued)\b"
-    r"|不再|戒|已经不|已经没|取消|停止|停了|放弃|卖了|卖掉|分手|离婚|去世|不用了|退订|退出|弃|辞职|辞去|"
+    r"|不再|戒|已经不|已经没|取消|停止|停了|放弃|卖[了掉给]|分手|离婚|去世|不用了|退订|退出|弃|辞职|辞去|"
     r"离职|退休|没有了|裁员|裁掉|被裁|开除|卸载|删了|删除|删掉|注销|关闭|痊愈|康复|治好|病好|死了|过世|"
     r"送人|辍学|搬走|停产|倒闭|关门|还清|"
     r"不.{1,12}了$"
@@ -85,10 +85,11 @@ REPLACED = re.compile(
 CORRECTION = re.compile(
     r"\b(?:actually|correction|in fact|spell?ed|spelt|mistaken?|wrong|i meant|to be exact|rather than|"
     r"misspell?ed|"
-    r"misheard|misspoke|mixed (?:that|it|this|them|up)|slip of the tongue|correct(?:ed|ly)?)\b"
+    r"misheard|misspoke|mixed (?:that|it|this|them|up)|mix up|slip of the tongue|correct(?:ed|ly)?|typo|after all|"
+    r"turns out|(?:counted|checked|looked) again|(?:double|re)checked)\b"
     r"|(?<!is)(?<!are)(?<!was)(?<!were)(?<!does)(?<!do)(?<!did)(?<!has)(?<!will)"
     r" not (?:(?:the|on|in|at|a) )?(?:\w+|\d+ \w+)$"
-    r"|其实|更正|纠正|实际上|应该是|而是|[说讲记写听看打弄搞]错|[记搞弄]混|准确地说|才对|正确"
+    r"|其实|更正|纠正|实际上|应该是|而是|[说讲记写听看打弄搞数]错|[记搞弄]混|记岔|口误|笔误|核对|准确地说|才对|正确"
 )
 ACHIEVED = re.compile(
     r"\b(?:approved|granted|arrived|delivered|confirmed|signed|bought|found|got|finished|completed|accepted|passed|submitted|graduated|published|launched|"
@@ -127,12 +128,18 @@ PREFACE = re.compile(
     r"更正(?:一下)?|纠正一下|其实|实际上|"
     r"(?:i )?mixed (?:that|it|this|them|up)\b[^,，:：;；]{0,20}(?=[,，:：;；])|"
     r"i (?:got|had) (?:that|it|this) (?:wrong|mixed up|backwards)(?: earlier)?|"
-    r"(?:之前|前面|刚才|上次|[^，,：:]{0,4})?(?:是?我)?(?:[说记写讲看听打搞弄]错|[记搞弄]混)了?(?=[,，:：;；])|"
+    r"(?:之前|以前|前面|刚才|上次)?(?:是?我)?(?:把|将)?(?P<topic>[^，,：:]{0,6}?)"
+    r"(?:[说记写讲看听打搞弄]错|[记搞弄]混)了?(?=[,，:：;；])|"
     r"(?:之前|前面|刚才|上次)?(?:是?我)?(?:说|记|写|讲|搞|弄)错了|不对|抱歉|对了)"
     r"[\s,，:：;；.。!！]+"
-    r"|^[^:：]{0,30}\b(?:wrong|mistake|mistaken|misspoke)\b[^:：]{0,20}[:：]\s*",
+    r"|^[^:：]{0,30}\b(?:wrong|mistake|mistaken|misspoke|typo)\b[^:：]{0,20}[:：]\s*",
     re.IGNORECASE,
 )
+def without_preface(text: str) -> str:
+    """A statement without what is said about it; what that names ("I had the birthday wrong: …") stays."""
+    return PREFACE.sub(r"\g<topic>", text.strip())
+
+
 # A clause that says that something is as it was.
 UNCHANGED = re.compile(
     r"\b(?:still|same)\b[^,;.]*\b(?:as before|unchanged|the same)\b|[^\s，,；;。]*(?:没有?[变换动]|不变|照旧)"
@@ -160,7 +167,7 @@ ONE = {
     "home": r"\b(?:lives?|living(?= in| with| at| on| alone)|lived|resid(?:es?|ing)|home is|"
     r"mov(?:ed|es|ing)|relocat(?:ed|es|ing)|"
     r"settled|"
-    r"based)\b(?: back)?(?: in| to)?|居住在|住在|定居在?|住|家在|搬家?[到去回]?了?|迁居?到?",
+    r"based)\b(?: back)?(?: in| to)?|居住在|住在|定居在?|合租|租房|住|家在|搬家?[到去回]?了?|迁居?到?",
     "work": r"\b(?:(?:works?|worked|working)(?= as| at| for| in| with| remotely| from)|(?<!the )works$|(?:new|"
     r"current) job|"
     r"job(?= as| at| is)|employed|occupation|profession|hired|for a living|new position|"
@@ -245,6 +252,8 @@ OTHERS = {
     "姥爷": "mother's father", "老板": "boss", "同事": "colleague",
     "邻居": "neighbour", "朋友": "friend", "室友": "roommate", "狗": "dog", "猫": "cat",
 }  # fmt: skip
+
+KIN = "|".join(sorted((word for word in OTHERS if word.isascii()), key=len, reverse=True))  # of a pattern
 
 # One of several of a kind: the eldest brother, the second uncle.
 NUMBERED_CJK = re.compile(

@@ -25,6 +25,7 @@ from .signals import (
     says_nothing_new,
     shared_objects,
     speaks_of_change,
+    tells_much,
     tells_new,
 )
 from .values import on_other_days
@@ -39,6 +40,10 @@ LEAST_UNALIKE = 0.8
 LEAST_UNASKED = 0.45
 # How likely it must be that a fact says the same, by a model's likelihoods, where their words look otherwise.
 LEAST_KNOWN = 0.85
+# How likely, by a model's likelihoods, that they are of one thing, for a fact to be joined whatever the words say.
+LEAST_JOINED = 0.97
+# How many things a fact may say that the memory does not, for it to be another wording of the same.
+MOST_NEW = 4
 # And how likely what an action is meant for must be between named people, who chat of one thing again and again.
 LEAST_BETWEEN_PEOPLE: Mapping[Action, float] = {"keep": 0.85, "join": 0.5, "replace": 0.9}
 
@@ -68,6 +73,8 @@ def refused(action: Action, fact: NewFact, told: Standing) -> bool:
     new, old = bare(fact, told.neighbour)
     if action == "keep":
         return not _known(new, old, told)
+    if action == "join" and heard(told.answer) == "likelihoods" and told.related >= LEAST_JOINED:
+        return False
     return _unrelated(read(new), read(old), told) or (action == "replace" and _beside(new, old, told))
 
 
@@ -76,7 +83,7 @@ def _known(fact: str, memory: str, told: Standing) -> bool:
     new, old = read(fact), read(memory)
     if says_nothing_new(new, old):
         return True
-    if tells_new(fact, memory) or of_another_subject(new, old):
+    if tells_new(fact, memory) or of_another_subject(new, old) or tells_much(new, old, MOST_NEW):
         return False
     if heard(told.answer) == "likelihoods" and told.odds["same"] >= LEAST_KNOWN:
         return True

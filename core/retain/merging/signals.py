@@ -237,6 +237,11 @@ def tells_new(fact: str, memory: str) -> bool:
     return bool(exact) or bool(exchanged(memory, fact)) or old.words < new.words
 
 
+def tells_much(new: Evidence, old: Evidence, most: int) -> bool:
+    """Whether it says more than so many things that the memory does not, and some that it does."""
+    return bool(new.objects & old.words) and len(new.objects - old.words - DENIALS) > most
+
+
 def of_another_thing(new: Evidence, old: Evidence) -> bool:
     """Whether it is about a thing that the memory, which tells of the user, does not mention."""
     return bool(new.subject) and new.subject.isdisjoint(old.words) and not (old.subject or new.corrected)

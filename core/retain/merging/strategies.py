@@ -20,7 +20,8 @@ Asking = Generator[Sequence[Question], Sequence[Any], dict[int, Proposal]]
 Row = Mapping[str, Any]
 
 # A model is asked where the words find it this likely that a fact and a memory speak of one thing, or where their
-# cosine is this high (with some embedders it mostly is), unless the words are this sure of a relation.
+# cosine is this high (with some embedders it mostly is), unless the words are this sure of a
+# relation and enough for what follows from it.
 WORTH_ASKING, WORTH_ASKING_COSINE, SURE = 0.07, 0.2, 0.97
 
 
@@ -41,7 +42,7 @@ class _Strategy:
             if i in decided:
                 continue
             told = nearest(fact)
-            if told is not None and self._in_doubt(told):
+            if told is not None and self._in_doubt(fact, told):
                 unsure[i] = Doubt(fact, told.neighbour)
             else:
                 decided[i] = concluded(fact, told)
@@ -51,9 +52,10 @@ class _Strategy:
         proposed = [decided.get(i) or added(fact, silent) for i, fact in enumerate(facts)]
         return reviewed(facts, proposed)
 
-    def _in_doubt(self, told: Standing) -> bool:
+    def _in_doubt(self, fact: NewFact, told: Standing) -> bool:
         """Whether a model is to be asked about a fact, by how it stands to what it most likely speaks of."""
-        if max(told.odds[relation] for relation in ("same", "adds", "changes")) >= SURE:
+        sure = max(told.odds[relation] for relation in ("same", "adds", "changes")) >= SURE
+        if sure and concluded(fact, told)[0].operation != "ADD":
             return False
         return told.related >= WORTH_ASKING or told.neighbour.similarity >= WORTH_ASKING_COSINE
 
@@ -64,7 +66,7 @@ class _Strategy:
 class WithoutModel(_Strategy):
     """No questions: what is likely by the words is done, all else is kept."""
 
-    def _in_doubt(self, told: Standing) -> bool:
+    def _in_doubt(self, fact: NewFact, told: Standing) -> bool:
         return False
 
 

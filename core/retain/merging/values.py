@@ -33,7 +33,7 @@ _VALUE = re.compile(
         |(?:凌晨|清晨|早上|上午|中午|下午|傍晚|晚上)?(?:\d{{1,2}}|[{_HAN}]{{1,3}})点(?:半|钟|(?:\d{{1,2}}|[{_HAN}]{{1,3}})分)?)
     | (?P<money>[£$€¥￥]\s?{_NUMBER}(?:\s?(?:k|million|m)\b)?|\b{_NUMBER}\s?(?:dollars|euros?|pounds|yuan|bucks)\b
         |(?:{_NUMBER}|[{_HAN}百千万]+)(?:万)?(?:元|块|美元|欧元|英镑)
-        |[{_HAN}]+[百千万][{_HAN}百千万]*(?=[，,。；;了]|$))
+        |[{_HAN}]+[百千万][{_HAN}百千万]*?(?=[，,。；;了]|一?个?月|每|$))
     | (?P<date>\b\d{{4}}-\d{{2}}(?:-\d{{2}})?\b
         |\b{_DAY}\s(?:of\s)?{_MONTH}\b(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s{_DAY}\b(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s\d{{4}}\b
         |\b(?:in|on|until|by|since|from|every)\s{_MONTH}\b(?!,?\s\d)
@@ -248,4 +248,4 @@ def without_values(text: str) -> str:
         bare = f"{bare[: value.start]} {bare[value.end :]}"
     bare = bare.strip()
     bare = bare[:1].lower() + bare[1:]
-    return lexicon.CHANGE.sub(" ", lexicon.CORRECTION.sub(" ", lexicon.PREFACE.sub("", bare)))
+    return lexicon.CHANGE.sub(" ", lexicon.CORRECTION.sub(" ", lexicon.without_preface(bare)))

@@ -28,7 +28,6 @@ class Texts:
     closing: str
     user_label: str
     assistant_label: str
-    rewrite: str
 
 
 EXAMPLE_MARKS = ("Zelda", "Quito", "Tamsin", "札幌", "泽楠", "藏红花")
@@ -64,7 +63,6 @@ Example
     closing="Write down the facts of messages {numbers} in JSON.",
     user_label="user",
     assistant_label="assistant",
-    rewrite="",
 )
 
 CHINESE = Texts(
@@ -97,7 +95,6 @@ CHINESE = Texts(
     closing="用JSON写下消息{numbers}中值得记住的内容。",
     user_label="用户",
     assistant_label="助手",
-    rewrite="",
 )
 
 FEWEST = 6
