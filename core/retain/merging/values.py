@@ -40,6 +40,10 @@ _VALUE = re.compile(
         |(?:\d{{4}}年)?(?:\d{{1,2}}|[{_HAN}]{{1,2}})月(?:(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号])?|\d{{4}}年|\b(?:19|20)\d\d\b)
     | (?P<monthday>(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号](?!楼|线|馆|店|院|桌|机))
     | (?P<weekday>\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|(?:周|星期|礼拜)[一二三四五六日天])
+    | (?P<often>\b(?:daily|nightly|weekly|fortnightly|biweekly|monthly|quarterly|yearly|annually)\b
+        |\b(?:once|twice|(?:\d+|{_WRITTEN})\stimes)\s(?:a|per|every)\s(?:day|week|month|quarter|year)\b
+        |\bevery\s(?:(?:other|second|third|few|\d+|{_WRITTEN})\s)?(?:day|week|weekend|month|quarter|year)s?\b
+        |每隔?(?:(?:\d+|[{_HAN}])个?)?(?:天|周末|周|星期|礼拜|月|季度|半年|年)(?![一二三四五六日天初末底\d]))
     | (?P<version>(?<=\s)(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)*\b(?![:%-]|\s(?:of\s)?{_MONTH}\b|\s?[ap]\.?m\b))
     | (?P<count>(?<![\w.-])(?:{_NUMBER}|{_WRITTEN})(?:\s?%|[\s-]?(?:[a-zµ]+))
         |(?:{_NUMBER}|[{_HAN}百千]+)(?![{_HAN}百千])[%{CJK}])
