@@ -18,7 +18,7 @@ from retain.merging.values import (
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("Nightly builds start at 04:30 on Mondays", [("time", "04:30"), ("weekday", "Mondays")]),
+        ("Nightly builds start at 04:30 on Mondays", [("often", "Nightly"), ("time", "04:30"), ("weekday", "Mondays")]),
         ("Rent is £1,015 a month", [("money", "£1,015")]),
         ("Flies on 14 May and back in June", [("date", "14 May"), ("date", "June")]),
         ("Born on 1987-05-12", [("date", "1987-05-12")]),
@@ -26,7 +26,12 @@ from retain.merging.values import (
         ("Has two sons", [("count son", "two")]),
         ("房贷每月20号扣款", [("monthday", "20号")]),
         ("团队例会每周一上午十点开", [("weekday", "周一"), ("time", "上午十点")]),
-        ("密码每90天换一次", [("count 天", "90天")]),
+        ("密码每90天换一次", [("often", "每90天")]),
+        ("Is paid every other Friday", [("weekday", "Friday")]),
+        ("Swims twice a week, or every other day", [("often", "twice a week"), ("often", "every other day")]),
+        ("每季度打一次针，每周三复查", [("often", "每季度"), ("weekday", "周三")]),
+        ("Release 4.2 has been pushed back to May", [("version release", "4.2"), ("date", "May")]),
+        ("Pays 840 euros", [("money", "840 euros")]),
         ("Likes tea", []),
         ("月租三千五，押一付三", [("money", "三千五")]),
         ("一点辣都不能吃", []),

@@ -135,14 +135,16 @@ def _ends_a_part(old: str, new: str) -> bool:
 def _values_in_place(old: str, new: str) -> str | None:
     """The old statement with the values that the new one gives; with the new one before it where that says more."""
     text = None if read(new).ended else with_values(old, new)
-    if text is None:
-        return None
-    return _saying_all(without_denials(old, new), text, new)
+    said, told, known = without_denials(old, new), read(new), read(old)
+    if text is None or _content_of(without_values(said)) <= _content_of(text):
+        return text
+    others = told.names - known.names - known.words and known.names - told.names - told.words
+    return None if others else _joined(new, [text])
 
 
-def _saying_all(said: str, text: str, new: str = "") -> str:
+def _saying_all(said: str, text: str) -> str:
     """A text, with the new statement before it where that one says more."""
-    return text if _content_of(without_values(said)) <= _content_of(text) else _joined(new or said, [text])
+    return text if _content_of(without_values(said)) <= _content_of(text) else _joined(said, [text])
 
 
 def _content_of(text: str) -> frozenset[str]:
@@ -324,10 +326,17 @@ def _by_clauses(old: str, new: str) -> str:
         and not (over and _RELATIVE.match(clause))  # it tells of what has ended
         and not read(clause).one & read(new).one  # it too tells what there is only one of
         and missing(clause, new)
+        and not _only_values(clause, new)
         and not (before.strip() == "with" and _other_company(clause, new))
         and not (address and i == touched + 1 and before.strip() == "," and not read(clause).concepts)
     ]
     return _joined(said, kept)
+
+
+def _only_values(clause: str, new: str) -> bool:
+    """Whether a clause is nothing but values for which a statement gives others: "from Sunday to Wednesday"."""
+    kinds = {value.kind for value in values(clause)}
+    return bool(kinds) and kinds <= {value.kind for value in values(new)} and not _content_of(without_values(clause))
 
 
 def _other_company(clause: str, new: str) -> bool:

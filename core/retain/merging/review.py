@@ -113,7 +113,7 @@ def drops_more(fact: str, memory: str, text: str) -> bool:
     if not told.corrected and (told.ended or (told.negated and not known.negated)):
         return False  # what belongs to the thing that has ended goes with it
     counts = [value for value in gone if value.kind.startswith("count ")]
-    exact = [value for value in gone if value not in counts]
+    exact = [value for value in gone if value not in counts and value.kind != "often"]
     runs = _runs(memory, known.called - after.called - after.words - told.denied, exact)
     others = len(_runs(fact, told.called - known.called - known.words, []))
     return len(runs) > min(sum(runs), others) or len(counts) > MOST_COUNTS_DROPPED

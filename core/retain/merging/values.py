@@ -36,7 +36,7 @@ _VALUE = re.compile(
         |[{_HAN}]+[百千万][{_HAN}百千万]*?(?=[，,。；;了]|一?个?月|每|$))
     | (?P<date>\b\d{{4}}-\d{{2}}(?:-\d{{2}})?\b
         |\b{_DAY}\s(?:of\s)?{_MONTH}\b(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s{_DAY}\b(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s\d{{4}}\b
-        |\b(?:in|on|until|by|since|from|every)\s{_MONTH}\b(?!,?\s\d)
+        |\b(?:in|on|to|until|by|since|from|every)\s{_MONTH}\b(?!,?\s\d)
         |(?:\d{{4}}年)?(?:\d{{1,2}}|[{_HAN}]{{1,2}})月(?:(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号])?|\d{{4}}年|\b(?:19|20)\d\d\b)
     | (?P<monthday>(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号](?!楼|线|馆|店|院|桌|机))
     | (?P<weekday>\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|(?:周|星期|礼拜)[一二三四五六日天])
@@ -44,13 +44,13 @@ _VALUE = re.compile(
         |\b(?:once|twice|(?:\d+|{_WRITTEN})\stimes)\s(?:a|per|every)\s(?:day|week|month|quarter|year)\b
         |\bevery\s(?:(?:other|second|third|few|\d+|{_WRITTEN})\s)?(?:day|week|weekend|month|quarter|year)s?\b
         |每隔?(?:(?:\d+|[{_HAN}])个?)?(?:天|周末|周|星期|礼拜|月|季度|半年|年)(?![一二三四五六日天初末底\d]))
-    | (?P<version>(?<=\s)(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)*\b(?![:%-]|\s(?:of\s)?{_MONTH}\b|\s?[ap]\.?m\b))
+    | (?P<version>(?:(?<=\s)(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)*|^(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)+)\b(?![:%-]|\s(?:of\s)?{_MONTH}\b|\s?[ap]\.?m\b))
     | (?P<count>(?<![\w.-])(?:{_NUMBER}|{_WRITTEN})(?:\s?%|[\s-]?(?:[a-zµ]+))
         |(?:{_NUMBER}|[{_HAN}百千]+)(?![{_HAN}百千])[%{CJK}])
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_LEAD = re.compile(r"^(?:in|on|until|by|since|from|every)\s", re.IGNORECASE)
+_LEAD = re.compile(r"^(?:in|on|to|until|by|since|from|every)\s", re.IGNORECASE)
 _COUNTED = re.compile(rf"^({_NUMBER}|{_WRITTEN}|[{_HAN}百千]+)[\s-]?(.+)$", re.IGNORECASE)
 _DIGITS = {word: str(n) for n, word in enumerate(_WRITTEN.split("|"), 1)}
 _YUAN = re.compile("[块元]$")  # left unsaid as well: 月租三千五
@@ -207,7 +207,8 @@ def _of_one_thing(old: str, new: str) -> bool:
     shared = told.objects & known.objects
     if (told.one | told.keyed) & (known.one | known.keyed) - {"date", "amount"}:
         return True
-    return bool(told.names & known.names) or len(shared) >= (3 if told.chinese else 2)
+    versions = [{(v.kind, v.plain) for v in values(text) if v.kind.startswith("version")} for text in (old, new)]
+    return bool(told.names & known.names or versions[0] & versions[1]) or len(shared) >= (3 if told.chinese else 2)
 
 
 def begins_with_known(new: str, old: str) -> bool:
