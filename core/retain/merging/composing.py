@@ -9,7 +9,7 @@ from itertools import takewhile
 
 from . import lexicon
 from .evidence import CJK as _CJK
-from .evidence import STOP, dated, missing, normalised, read
+from .evidence import STOP, Evidence, dated, missing, normalised, read
 from .values import exchanged, values, with_values, without_values
 
 _CLAUSES = re.compile(
@@ -56,6 +56,7 @@ _NAMED = re.compile(
 _LEFT = frozenset({"time", "weekday", "date", "money"})
 _LEAD = re.compile(r"(?:\b(?:at|on|every|from|the|first|second|third|last) )+$", re.IGNORECASE)
 _PLACE = re.compile(r"\bin [A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*")
+_WHERE = re.compile(r"\b(?:in|to|from|near) (?:the )?[A-Z]|[\u4e00-\u9fff]")
 _PLACE_CJK = re.compile("在[\u4e00-\u9fff]{2,4}?(?=当|做|上|读|教|开|学|工作|打工|办)")
 _ABOUT_PLACE_CJK = re.compile("在|地[点址方]|场地|城市")
 LONGEST_WORD = 12
@@ -123,7 +124,7 @@ def _ends_a_part(old: str, new: str) -> bool:
     for clause in _COMMA_CJK.split(old) if told.chinese else [old]:
         listed = [read(item) for item in _LISTED.split(clause) if not _RELATIVE.match(item)]
         touched = [
-            bool(item.pairs & about if told.chinese else item.objects & told.words - told.concepts)
+            bool(told.plain.startswith(item.plain) or item.pairs & about if told.chinese else item.objects & told.words - told.concepts)
             for item in listed
             if item.objects - told.concepts
         ]
@@ -158,7 +159,7 @@ def _left(old: str, new: str, text: str) -> list[str]:
     if (
         told.ended
         or told.negated != known.negated
-        or (told.one & known.one and not told.corrected)
+        or (told.one & known.one and not told.corrected and not _at_home(told, known, new))
         or not told.objects & known.objects
     ):
         return []
@@ -174,6 +175,11 @@ def _left(old: str, new: str, text: str) -> list[str]:
         if phrase.casefold() not in text.casefold():
             left.append(phrase)
     return left
+
+
+def _at_home(told: Evidence, known: Evidence, new: str) -> bool:
+    """Whether a statement tells of the same home, and not where it is: "Yuki moved into the loft"."""
+    return told.one & known.one == {"home"} and not _WHERE.search(new)
 
 
 def _denied_in_place(old: str, new: str) -> str | None:

@@ -72,10 +72,11 @@ ENDING = re.compile(
 CHANGE = re.compile(
     r"\b(?:moved|moving|switched|changed|now|nowadays|these days|instead|replaced|became|becomes|has become|"
     r"started|promoted|relocated|upgraded|migrated|postponed|rescheduled|pushed back|brought forward|renamed|"
+    r"slipped|delayed|put off|shifted|"
     r"new job|(?:went|go|gone) (?:up|down)|raised|lowered|increased|reduced|rose|fell|dropped to|grew to|"
     r"re(?:written|built|designed)|currently|recently|just|transferred|converted|got (?:married|"
     r"engaged|divorced))\b"
-    r"|搬|换|改|转|现在|如今|变成|成为|升职|晋升|推迟|提前|调整|涨|[降升增减]到|跳槽|迁|目前|开始|刚|最近|升级"
+    r"|搬|换|改|转|现在|如今|变成|成为|升职|晋升|推迟|提前|顺延|延[期后迟]|挪|调整|涨|[降升增减]到|跳槽|迁|目前|开始|刚|最近|升级"
 )
 REPLACED = re.compile(
     r"\b(?:switched|changed|replaced|relocated|migrated|rescheduled|renamed|converted|re(?:written|"

@@ -129,7 +129,7 @@ def _runs(text: str, names: Iterable[str], found: Sequence[Value]) -> list[bool]
     runs: list[bool] = []
     last = 0
     for start, end, is_name in sorted(spans):
-        if runs and not text[last:start].strip(" '’-"):
+        if runs and not text[last:start].strip(" '’-&"):
             runs[-1] |= is_name
         else:
             runs.append(is_name)
