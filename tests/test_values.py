@@ -18,7 +18,10 @@ from retain.merging.values import (
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("Nightly builds start at 04:30 on Mondays", [("often", "Nightly"), ("time", "04:30"), ("weekday", "Mondays")]),
+        (
+            "Nightly builds start at 04:30 on Mondays",
+            [("often", "Nightly"), ("time", "04:30"), ("weekday", "Mondays")],
+        ),
         ("Rent is £1,015 a month", [("money", "£1,015")]),
         ("Flies on 14 May and back in June", [("date", "14 May"), ("date", "June")]),
         ("Born on 1987-05-12", [("date", "1987-05-12")]),

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ._vectors import Matrix
+from .extraction import Fact
 from .ledger.commit import Write
 from .ledger.ids import new_id
 from .ledger.times import to_micros
-from .merging import Decision, Decisions
+from .merging import Decision, Decisions, parted
 from .ranking import indexed_text
 from .recalled import strip_recalled
 from .statements import statements
@@ -32,6 +33,13 @@ class Found:
     @property
     def indexed(self) -> str:
         return indexed_text(self.text, self.speakers)
+
+
+def found_in(fact: Fact, window: Sequence[JournaledMessage]) -> list[Found]:
+    """An extracted fact with the messages of its window that it came from; in parts where it tells two things."""
+    found = Found(fact.text, tuple(window[at] for at in fact.sources), fact.happened_at)
+    speaker = next((name for name in found.speakers if fact.text.startswith(f"{name} ")), "")
+    return [replace(found, text=part) for part in parted(fact.text, speaker)]
 
 
 def verbatim(said: JournaledMessage) -> Found:

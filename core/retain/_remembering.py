@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from ._asking import Asking
 from ._basis import Basis
-from ._found import Found, addition, verbatim, without_model, writes_of
+from ._found import Found, addition, found_in, verbatim, without_model, writes_of
 from ._io import CONCURRENCY, IO, holding
 from ._store import Store
 from ._vectors import Matrix, embed_documents
@@ -295,10 +295,7 @@ class Remembering:
         await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
         asking = Asking(io, self._llm)
         facts = await asking.hold(extract(window, scope=job.scope, instructions=job.instructions))
-        found = [
-            Found(fact.text, tuple(behind[at] for at in fact.sources), fact.happened_at) for fact in facts
-        ]
-        return found, asking.usage
+        return [one for fact in facts for one in found_in(fact, behind)], asking.usage
 
     # -- merging ------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Pure: it asks through a dialogue and does no I/O.
 
 from .data import Decision, Decisions, MergeStrategy, Neighbour, NewFact
 from .evidence import normalised
+from .parting import parted
 from .signals import near_duplicate
 from .strategies import Operations, PairByPair, WithoutModel
 
@@ -19,4 +20,5 @@ __all__ = [
     "WithoutModel",
     "near_duplicate",
     "normalised",
+    "parted",
 ]

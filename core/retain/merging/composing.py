@@ -124,7 +124,11 @@ def _ends_a_part(old: str, new: str) -> bool:
     for clause in _COMMA_CJK.split(old) if told.chinese else [old]:
         listed = [read(item) for item in _LISTED.split(clause) if not _RELATIVE.match(item)]
         touched = [
-            bool(told.plain.startswith(item.plain) or item.pairs & about if told.chinese else item.objects & told.words - told.concepts)
+            bool(
+                told.plain.startswith(item.plain) or item.pairs & about
+                if told.chinese
+                else item.objects & told.words - told.concepts
+            )
             for item in listed
             if item.objects - told.concepts
         ]
@@ -136,9 +140,10 @@ def _ends_a_part(old: str, new: str) -> bool:
 def _values_in_place(old: str, new: str) -> str | None:
     """The old statement with the values that the new one gives; with the new one before it where that says more."""
     text = None if read(new).ended else with_values(old, new)
-    said, told, known = without_denials(old, new), read(new), read(old)
+    said = without_denials(old, new)
     if text is None or _content_of(without_values(said)) <= _content_of(text):
         return text
+    told, known = read(without_values(new)), read(without_values(old))
     others = told.names - known.names - known.words and known.names - told.names - told.words
     return None if others else _joined(new, [text])
 
@@ -342,7 +347,11 @@ def _by_clauses(old: str, new: str) -> str:
 def _only_values(clause: str, new: str) -> bool:
     """Whether a clause is nothing but values for which a statement gives others: "from Sunday to Wednesday"."""
     kinds = {value.kind for value in values(clause)}
-    return bool(kinds) and kinds <= {value.kind for value in values(new)} and not _content_of(without_values(clause))
+    return (
+        bool(kinds)
+        and kinds <= {value.kind for value in values(new)}
+        and not _content_of(without_values(clause))
+    )
 
 
 def _other_company(clause: str, new: str) -> bool:

@@ -29,7 +29,9 @@ CJK_STOP = frozenset(
 # What may begin a statement before its subject; what stands before a month; what follows a number and is no unit.
 LEADING = _words("since after before from until till when while as on in at by for with because during")
 BEFORE_MONTHS = _words("in of by on since until this next last every early late mid")
-NO_UNIT = _words("of in on at to and or the a is are was were has have had will for with from by not but that")
+NO_UNIT = _words(
+    "of in on at to and or the a is are was were has have had will for with from by not but that"
+)
 
 NEGATION = _words("""
     not no never none nothing nobody without cannot cant dont doesnt didnt isnt arent wasnt werent wont
@@ -136,6 +138,8 @@ PREFACE = re.compile(
     r"|^[^:：]{0,30}\b(?:wrong|mistake|mistaken|misspoke|typo)\b[^:：]{0,20}[:：]\s*",
     re.IGNORECASE,
 )
+
+
 def without_preface(text: str) -> str:
     """A statement without what is said about it; what that names ("I had the birthday wrong: …") stays."""
     return PREFACE.sub(r"\g<topic>", text.strip())

@@ -98,7 +98,7 @@ def _found(text: str) -> Iterator[Value]:
             counted = _COUNTED.match(found)
             if (
                 counted is None
-                or found[0] == "一"
+                or counted[1] == "一"
                 or counted[2].casefold() in lexicon.NO_UNIT
                 or text[start - 1 : start] in _ORDINAL_CJK
             ):
@@ -208,8 +208,12 @@ def _of_one_thing(old: str, new: str) -> bool:
     shared = told.objects & known.objects
     if (told.one | told.keyed) & (known.one | known.keyed) - {"date", "amount"}:
         return True
-    versions = [{(v.kind, v.plain) for v in values(text) if v.kind.startswith("version")} for text in (old, new)]
-    return bool(told.names & known.names or versions[0] & versions[1]) or len(shared) >= (3 if told.chinese else 2)
+    versions = [
+        {(v.kind, v.plain) for v in values(text) if v.kind.startswith("version")} for text in (old, new)
+    ]
+    return bool(told.names & known.names or versions[0] & versions[1]) or len(shared) >= (
+        3 if told.chinese else 2
+    )
 
 
 def begins_with_known(new: str, old: str) -> bool:

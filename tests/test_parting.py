@@ -1,0 +1,72 @@
+"""Facts that tell two things at once become two, where nothing of either is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from retain import Memory, Prompt
+from retain.merging import parted
+from retain.ports import Completion, Schema
+
+
+@pytest.mark.parametrize(
+    ("text", "speaker", "parts"),
+    [
+        ("Moved to Lisbon and eats fish now", "", ["Moved to Lisbon", "Eats fish now"]),
+        ("Anna moved to Lisbon and eats fish now", "Anna", ["Anna moved to Lisbon", "Anna eats fish now"]),
+        (
+            "Works at Siemens and lives in Berlin, and is vegan",
+            "",
+            ["Works at Siemens", "Lives in Berlin", "Is vegan"],
+        ),
+        ("搬到了里斯本，现在吃鱼", "", ["搬到了里斯本", "现在吃鱼"]),
+    ],
+)
+def test_what_there_is_one_of_is_told_apart(text: str, speaker: str, parts: Sequence[str]) -> None:
+    assert list(parted(text, speaker)) == parts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Likes cats and dogs",
+        "Was born and raised in Nairobi",
+        "Moved to Berlin and works there",
+        "Got married and moved to Oslo in 2019",
+        "Has a sister, Zelda, who moved to Quito and works as a nurse",
+        "Brother Tom lives in Graz and works as a baker",
+        "有个姐姐叫泽楠，住在札幌，当护士",
+        "Likes pizza",
+        "",
+    ],
+)
+def test_what_leans_on_the_rest_stays_with_it(text: str) -> None:
+    assert parted(text) == (text,)
+
+
+class Telling:
+    """A model that tells both things at once, and finds everything changed."""
+
+    name = "telling"
+
+    def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
+        if schema is not None and schema.choice:
+            likely = {"same": 0.01, "adds": 0.01, "changes": 0.97, "different": 0.01}
+            return Completion({"relation": "changes"}, likelihoods=likely)
+        told = {"message": 1, "speaker": "user", "fact": "Moved to Lisbon and eats fish now"}
+        return Completion({"facts": [told]})
+
+    async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
+        return self.complete(messages, schema=schema)
+
+
+def test_one_sentence_brings_two_memories_up_to_date() -> None:
+    with Memory(":memory:", llm=Telling()) as memory:
+        for text in ("Lives in Berlin", "Is vegetarian"):
+            memory.add(text, user_id="mia", infer=False)
+        result = memory.add("I've moved to Lisbon and I eat fish now", user_id="mia")
+        texts = {item.text for item in memory.get_all(user_id="mia").items}
+    assert [change.operation for change in result.changes] == ["UPDATE", "UPDATE"]
+    assert texts == {"Moved to Lisbon", "Eats fish now"}
