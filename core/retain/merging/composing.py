@@ -13,7 +13,7 @@ from .evidence import STOP, Evidence, dated, missing, normalised, read
 from .values import exchanged, values, with_values, without_values
 
 _CLAUSES = re.compile(
-    rf"\s*([;；，。]|,(?!\d)|{STOP}|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b))\s*"
+    rf"\s*([;；，。]|,(?!\d)|{STOP}|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b)|(?<=\s)(?=who\s))\s*"
 )
 _NOT = re.compile(
     r"[,，]?\s*(?:and )?\b(?:not|instead of|rather than)\b [^,;，；。]+|[,，]\s*(?:而)?不是[^,;，；。]+"
@@ -45,6 +45,7 @@ _LISTED = re.compile(rf"\s*(?:{_BETWEEN})\s*", re.IGNORECASE)
 _ONLY_BETWEEN = re.compile(rf"\s*(?:(?:{_BETWEEN})\s*)+", re.IGNORECASE)
 _COMMA_CJK = re.compile("[，,；;]")
 _RELATIVE = re.compile(r"(?:who|whom|whose|which|that|where)\b", re.IGNORECASE)
+_WITH = re.compile(r"\bwith\b(.+)", re.IGNORECASE)
 _DENIED_CJK = re.compile(r"(?:不再|不|没有?|停|取消)(.{3,}?)了?$")
 _KIN_FIRST = re.compile(rf"^((?:{'|'.join(lexicon.OTHERS)})(?:-in-law)? ?)(.+)$", re.IGNORECASE)
 _KIN_NAMED = re.compile(rf"\b((?:{lexicon.KIN})(?:-in-law)?) ([A-Z][\w'-]*)")
@@ -54,7 +55,7 @@ _NAMED = re.compile(
 # What a new statement leaves as it was: times and sums, with the words before them, and places. In Chinese an
 # employer looks like a place, so that only a correction leaves it.
 _LEFT = frozenset({"time", "weekday", "date", "money"})
-_LEAD = re.compile(r"(?:\b(?:at|on|every|from|the|first|second|third|last) )+$", re.IGNORECASE)
+_LEAD = re.compile(r"(?:\b(?:at|on|in|during|since|every|from|the|first|second|third|last) )+$", re.IGNORECASE)
 _PLACE = re.compile(r"\bin [A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*")
 _WHERE = re.compile(r"\b(?:in|to|from|near) (?:the )?[A-Z]|[\u4e00-\u9fff]")
 _PLACE_CJK = re.compile("在[\u4e00-\u9fff]{2,4}?(?=当|做|上|读|教|开|学|工作|打工|办)")
@@ -117,6 +118,9 @@ def _ends_a_part(old: str, new: str) -> bool:
     told, known = read(new), read(old)
     if told.corrected or not (told.ended or (told.negated and not known.negated)):
         return False
+    company = _WITH.search(old)
+    if told.subject and company and told.subject <= read(company[1]).words:
+        return True  # of someone who takes part: "Ivo is no longer involved"
     if told.one & known.one or not known.objects - told.words:
         return False
     denied = _DENIED_CJK.search(new)
@@ -144,8 +148,9 @@ def _values_in_place(old: str, new: str) -> str | None:
     if text is None or _content_of(without_values(said)) <= _content_of(text):
         return text
     told, known = read(without_values(new)), read(without_values(old))
+    another = told.one & known.one & _LASTING
     others = told.names - known.names - known.words and known.names - told.names - told.words
-    return None if others else _joined(new, [text])
+    return None if others or another else _joined(new, [text])
 
 
 def _saying_all(said: str, text: str) -> str:
@@ -327,14 +332,15 @@ def _by_clauses(old: str, new: str) -> str:
         + (affirms and read(clause).negated)
         for _, clause in parts
     ]
-    touched = shared.index(max(shared))
+    # The first that it speaks of most; what tells of someone ("who refuses to …") before who that is.
+    touched = max(range(len(parts)), key=lambda i: (shared[i], bool(_RELATIVE.match(parts[i][1])), -i))
     address = "home" in read(parts[touched][1]).one
     over = read(new).ended or read(new).negated != read(old).negated
     kept = [
         clause
         for i, (before, clause) in enumerate(parts)
         if i != touched
-        and not (over and _RELATIVE.match(clause))  # it tells of what has ended
+        and not ((over or i == touched + 1) and _RELATIVE.match(clause))
         and not read(clause).one & read(new).one  # it too tells what there is only one of
         and missing(clause, new)
         and not _only_values(clause, new)
@@ -356,15 +362,16 @@ def _only_values(clause: str, new: str) -> bool:
 
 def _other_company(clause: str, new: str) -> bool:
     """Whether a statement, too, says with whom or what, and not just of the same."""
-    company = re.search(r"\bwith\b(.+)", new, re.IGNORECASE)
+    company = _WITH.search(new)
     told, words = read(clause).words, read(new).words
     return bool(told & words) and not (company and read(company[1]).objects <= told)
 
 
 def _topic(old: str, new: str) -> frozenset[str]:
     """The words that both begin with: whom or what they are about, which tells no clause from another."""
-    a, b = read(old).sequence, read(new).sequence
-    return frozenset(x for x, _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+    told, known = read(new), read(old)
+    both = zip(known.sequence, told.sequence, strict=False)
+    return told.subject | {x for x, _ in takewhile(lambda pair: pair[0] == pair[1], both)}
 
 
 def _touched(clause: str, new: str, topic: frozenset[str]) -> float:

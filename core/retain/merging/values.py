@@ -38,7 +38,7 @@ _VALUE = re.compile(
     | (?P<date>\b\d{{4}}-\d{{2}}(?:-\d{{2}})?\b
         |\b{_DAY}\s(?:of\s)?{_MONTH}\b(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s{_DAY}\b(?:,?\s\d{{4}}\b)?|\b{_MONTH}\s\d{{4}}\b
         |\b(?:in|on|to|until|by|since|from|every)\s{_MONTH}\b(?!,?\s\d)
-        |(?:\d{{4}}年)?(?:\d{{1,2}}|[{_HAN}]{{1,2}})月(?:(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号])?|\d{{4}}年|\b(?:19|20)\d\d\b)
+        |(?:\d{{4}}年)?(?:\d{{1,2}}|[{_HAN}]{{1,2}})月(?:(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号]|初[{_HAN}]|[二三]?十[{_HAN}]?(?![个{CJK}]))?|\d{{4}}年|\b(?:19|20)\d\ds?\b)
     | (?P<monthday>(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号](?!楼|线|馆|店|院|桌|机))
     | (?P<weekday>\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|(?:周|星期|礼拜)[一二三四五六日天])
     | (?P<often>\b(?:daily|nightly|weekly|fortnightly|biweekly|monthly|quarterly|yearly|annually)\b
@@ -47,7 +47,7 @@ _VALUE = re.compile(
         |每隔?(?:(?:\d+|[{_HAN}])个?)?(?:天|周末|周|星期|礼拜|月|季度|半年|年)(?![一二三四五六日天初末底\d]))
     | (?P<version>(?:(?<=\s)(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)*|^(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)+)\b(?![:%-]|\s(?:of\s)?{_MONTH}\b|\s?[ap]\.?m\b))
     | (?P<count>(?<![\w.-])(?:{_NUMBER}|{_WRITTEN})(?:\s?%|[\s-]?(?:[a-zµ]+))
-        |(?:{_NUMBER}|[{_HAN}百千]+)(?![{_HAN}百千])[%{CJK}])
+        |(?:{_NUMBER}|[{_HAN}百千]+)(?![{_HAN}百千])(?:个(?=人))?[%{CJK}])
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -55,6 +55,7 @@ _LEAD = re.compile(r"^(?:in|on|to|until|by|since|from|every)\s", re.IGNORECASE)
 _COUNTED = re.compile(rf"^({_NUMBER}|{_WRITTEN}|[{_HAN}百千]+)[\s-]?(.+)$", re.IGNORECASE)
 _DIGITS = {word: str(n) for n, word in enumerate(_WRITTEN.split("|"), 1)}
 _YUAN = re.compile("[块元]$")  # left unsaid as well: 月租三千五
+_PERSONS_CJK = frozenset({"个人", "名", "位"})
 _ORDINAL_CJK = frozenset("第初")
 
 
@@ -109,6 +110,8 @@ def _found(text: str) -> Iterator[Value]:
 
 
 def _unit(word: str) -> str:
+    if IS_CJK.search(word):
+        return "人" if word in _PERSONS_CJK else word
     stems = terms(word) if word.isalpha() and word.isascii() else []
     return stems[0] if stems else word
 
@@ -203,19 +206,6 @@ def _another_inside(new: Evidence, old: Evidence) -> bool:
     return False
 
 
-def _of_one_thing(old: str, new: str) -> bool:
-    told, known = read(without_values(new)), read(without_values(old))
-    shared = told.objects & known.objects
-    if (told.one | told.keyed) & (known.one | known.keyed) - {"date", "amount"}:
-        return True
-    versions = [
-        {(v.kind, v.plain) for v in values(text) if v.kind.startswith("version")} for text in (old, new)
-    ]
-    return bool(told.names & known.names or versions[0] & versions[1]) or len(shared) >= (
-        3 if told.chinese else 2
-    )
-
-
 def begins_with_known(new: str, old: str) -> bool:
     """Whether what a statement begins with, its subject or its topic, is named in the other."""
     told, known = read(new), read(old)
@@ -227,10 +217,9 @@ def begins_with_known(new: str, old: str) -> bool:
 
 
 def with_values(old: str, new: str) -> str | None:
-    """`old` with the values of `new` in the place of its own, where they are exchanged and it is clear that both
-    speak of one thing: a name or several words are in both, or the fact says nothing else."""
+    """`old` with the values of `new` in the place of its own; None where it is not clear which are exchanged."""
     pairs = exchanged(old, new)
-    if not pairs or not (_of_one_thing(old, new) or revalued(old, new)):
+    if not pairs:
         return None
     text = old
     for then, now in sorted(pairs, key=lambda pair: -pair[0].start):
