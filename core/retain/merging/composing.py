@@ -56,7 +56,10 @@ _NAMED = re.compile(
 # employer looks like a place, so that only a correction leaves it.
 _LEFT = frozenset({"time", "weekday", "date", "money"})
 _LEAD = re.compile(r"(?:\b(?:at|on|in|during|since|every|from|the|first|second|third|last) )+$", re.IGNORECASE)
-_PLACE = re.compile(r"\bin [A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*")
+_CALLED = r"(?:(?:the|a|an|his|her|their|my) )?(?:(?!is |was |are )[a-z]+ ){0,2}[A-Z][\w'’-]*(?:(?: | & )[A-Z][\w'’-]*)*"
+# In what town, where and with whom. Of each kind the new statement may name another, and what it names anew may be
+# in the place of all but the town.
+_PHRASES = tuple(re.compile(rf"\b(?:{words}) {_CALLED}") for words in ("in|to", "at|on|near", "with"))
 _WHERE = re.compile(r"\b(?:in|to|from|near) (?:the )?[A-Z]|[\u4e00-\u9fff]")
 _PLACE_CJK = re.compile("在[\u4e00-\u9fff]{2,4}?(?=当|做|上|读|教|开|学|工作|打工|办)")
 _ABOUT_PLACE_CJK = re.compile("在|地[点址方]|场地|城市")
@@ -175,9 +178,11 @@ def _left(old: str, new: str, text: str) -> list[str]:
         return []
     given = {value.kind for value in values(new)}
     spans = [(v.start, v.end) for v in values(old) if v.kind in _LEFT and v.kind not in given]
-    places = _PLACE if not told.chinese else _PLACE_CJK if told.corrected else None
-    if places and not places.search(new) and not _ABOUT_PLACE_CJK.search(new):
-        spans += [found.span() for found in places.finditer(old)]
+    if not told.chinese:
+        kinds = _PHRASES[:1] if told.names - known.names else _PHRASES
+        spans += [span for kind in kinds if not kind.search(new) for span in _phrases(kind, old)]
+    elif told.corrected and not _ABOUT_PLACE_CJK.search(new):
+        spans += _phrases(_PLACE_CJK, old)
     left = []
     for start, end in sorted(spans):
         lead = _LEAD.search(old[:start])
@@ -185,6 +190,13 @@ def _left(old: str, new: str, text: str) -> list[str]:
         if phrase.casefold() not in text.casefold():
             left.append(phrase)
     return left
+
+
+def _phrases(kind: re.Pattern[str], text: str) -> list[tuple[int, int]]:
+    """Where phrases of a kind stand in a text, but for those that are values."""
+    taken = [range(value.start, value.end) for value in values(text)]
+    found = [match.span() for match in kind.finditer(text)]
+    return [(start, end) for start, end in found if not any(range(start, end)[-1] in one for one in taken)]
 
 
 def _at_home(told: Evidence, known: Evidence, new: str) -> bool:
