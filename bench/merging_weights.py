@@ -1,6 +1,7 @@
 """The weights of `retain.merging.likelihood`: fitted on the cases, and tried on authors whom they were not fitted on.
 
-    python bench/merging_weights.py [--cases] [--ablation] [--write]
+    python bench/merging_weights.py [--cases] [--ablation]
+    python bench/merging_weights.py --write
 
 A multinomial logistic regression over pairs of a fact and a memory, for each of the three things that may be heard
 of a model: nothing ("words": all pairs of all cases), its answer, and how likely it found each answer (the pairs that
@@ -210,11 +211,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cases", action="store_true", help="decide whole cases too")
     parser.add_argument("--ablation", action="store_true", help="without each signal")
-    parser.add_argument("--write", action="store_true", help="keep the weights, fitted on all cases")
+    parser.add_argument("--write", action="store_true", help="keep the weights, fitted on all cases, and try nothing")
     arguments = parser.parse_args()
     stored = json.loads(Path(__file__).with_name("merging_cases.json").read_text(encoding="utf-8"))
     cases = [case for case in (bench.Case(**case) for case in stored) if author(case) != NAMED]
     sets = told_of(list(pairs(cases, bench.answers_on_record())))
+    if arguments.write:
+        kept = json.dumps(weights_of(sets), indent=1, ensure_ascii=False)
+        WEIGHTS.write_text(kept + "\n", encoding="utf-8")
+        return
     for name, told in sets.items():
         names, x, y, authors = matrix(told)
         by_author = tried(x, y, authors)
@@ -226,10 +231,6 @@ def main() -> None:
             print(f"    without {signal}: {without[0] - right:+.3f} right, {without[1] - apart:+.3f} apart")
     if arguments.cases:
         decide_cases(cases, sets)
-    if arguments.write:
-        WEIGHTS.write_text(
-            json.dumps(weights_of(sets), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
 
 
 if __name__ == "__main__":

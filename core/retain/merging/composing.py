@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from itertools import takewhile
 
 from . import lexicon
+from .clauses import RELATIVE, WITH, untouched
 from .evidence import CJK as _CJK
-from .evidence import STOP, Evidence, dated, missing, normalised, read
-from .values import exchanged, values, with_values, without_values
+from .evidence import Evidence, dated, missing, normalised, read
+from .values import values, with_values, without_values
 
-_CLAUSES = re.compile(
-    rf"\s*([;；，。]|,(?!\d)|{STOP}|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b)|(?<=\s)(?=who\s))\s*"
-)
 _NOT = re.compile(
     r"[,，]?\s*(?:and )?\b(?:not|instead of|rather than)\b [^,;，；。]+|[,，]\s*(?:而)?不是[^,;，；。]+"
 )
@@ -44,8 +41,6 @@ _BETWEEN = r"[,，、;；/]|\band\b|\bor\b|\bas well as\b|&|和|跟|以及|及|�
 _LISTED = re.compile(rf"\s*(?:{_BETWEEN})\s*", re.IGNORECASE)
 _ONLY_BETWEEN = re.compile(rf"\s*(?:(?:{_BETWEEN})\s*)+", re.IGNORECASE)
 _COMMA_CJK = re.compile("[，,；;]")
-_RELATIVE = re.compile(r"(?:who|whom|whose|which|that|where)\b", re.IGNORECASE)
-_WITH = re.compile(r"\bwith\b(.+)", re.IGNORECASE)
 _DENIED_CJK = re.compile(r"(?:不再|不|没有?|停|取消)(.{3,}?)了?$")
 _KIN_FIRST = re.compile(rf"^((?:{'|'.join(lexicon.OTHERS)})(?:-in-law)? ?)(.+)$", re.IGNORECASE)
 _KIN_NAMED = re.compile(rf"\b((?:{lexicon.KIN})(?:-in-law)?) ([A-Z][\w'-]*)")
@@ -55,8 +50,11 @@ _NAMED = re.compile(
 # What a new statement leaves as it was: times and sums, with the words before them, and places. In Chinese an
 # employer looks like a place, so that only a correction leaves it.
 _LEFT = frozenset({"time", "weekday", "date", "money"})
-_LEAD = re.compile(r"(?:\b(?:at|on|in|during|since|every|from|the|first|second|third|last) )+$", re.IGNORECASE)
-_CALLED = r"(?:(?:the|a|an|his|her|their|my) )?(?:(?!is |was |are )[a-z]+ ){0,2}[A-Z][\w'’-]*(?:(?: | & )[A-Z][\w'’-]*)*"
+_LEAD = re.compile(
+    r"(?:\b(?:at|on|in|during|since|every|from|the|first|second|third|last) )+$", re.IGNORECASE
+)
+_NAME = r"[A-Z][\w'’-]*(?:(?: | & )[A-Z][\w'’-]*)*"
+_CALLED = rf"(?:(?:the|a|an|his|her|their|my) )?(?:(?!is |was |are )[a-z]+ ){{0,2}}{_NAME}"
 # In what town, where and with whom. Of each kind the new statement may name another, and what it names anew may be
 # in the place of all but the town.
 _PHRASES = tuple(re.compile(rf"\b(?:{words}) {_CALLED}") for words in ("in|to", "at|on|near", "with"))
@@ -73,9 +71,11 @@ def replaced(old: str, new: str) -> str:
     if _ends_a_part(old, new):
         text = _without_listed(old, new)
         return _saying_all(new, text) if text else _joined(new, [old])
-    new = _introduced_again(old, new)
+    all_else = bool(lexicon.ALL_ELSE.search(new))
+    new = _introduced_again(old, lexicon.ALL_ELSE.sub("", new))
     places = (_denied_in_place, _values_in_place, _value_in_place)
-    text = next((text for place in places if (text := place(old, new))), None) or _by_clauses(old, new)
+    text = next((text for place in places if (text := place(old, new))), None)
+    text = text or _joined(without_denials(old, new), untouched(old, new, all_else=all_else))
     left = _left(old, new, text) + _introduction(old, new)
     return _joined(text, [one for one in left if missing(one, text)])
 
@@ -121,7 +121,7 @@ def _ends_a_part(old: str, new: str) -> bool:
     told, known = read(new), read(old)
     if told.corrected or not (told.ended or (told.negated and not known.negated)):
         return False
-    company = _WITH.search(old)
+    company = WITH.search(old)
     if told.subject and company and told.subject <= read(company[1]).words:
         return True  # of someone who takes part: "Ivo is no longer involved"
     if told.one & known.one or not known.objects - told.words:
@@ -129,7 +129,7 @@ def _ends_a_part(old: str, new: str) -> bool:
     denied = _DENIED_CJK.search(new)
     about = read(denied[1]).pairs if denied else told.pairs
     for clause in _COMMA_CJK.split(old) if told.chinese else [old]:
-        listed = [read(item) for item in _LISTED.split(clause) if not _RELATIVE.match(item)]
+        listed = [read(item) for item in _LISTED.split(clause) if not RELATIVE.match(item)]
         touched = [
             bool(
                 told.plain.startswith(item.plain) or item.pairs & about
@@ -150,8 +150,8 @@ def _values_in_place(old: str, new: str) -> str | None:
     said = without_denials(old, new)
     if text is None or _content_of(without_values(said)) <= _content_of(text):
         return text
+    another = read(new).one & read(old).one & _LASTING
     told, known = read(without_values(new)), read(without_values(old))
-    another = told.one & known.one & _LASTING
     others = told.names - known.names - known.words and known.names - told.names - told.words
     return None if others or another else _joined(new, [text])
 
@@ -321,76 +321,6 @@ def _value_in_place(old: str, new: str) -> str | None:
 def _content(pieces: Sequence[str]) -> list[str]:
     """The content words among the pieces; of Chinese, the characters."""
     return list(read("".join(pieces)).sequence)
-
-
-def clauses(text: str) -> list[tuple[str, str]]:
-    """The clauses of a statement, each after what parts it from the one before."""
-    parts = _CLAUSES.split(text)
-    return [(before, clause) for before, clause in zip(["", *parts[1::2]], parts[::2], strict=True) if clause]
-
-
-def _by_clauses(old: str, new: str) -> str:
-    """The new statement, followed by those clauses of the old one that it does not touch."""
-    parts = clauses(old)
-    said = without_denials(old, new)
-    if len(parts) < 2:
-        return said
-    topic, changing = _topic(old, new), lexicon.UNCHANGED.sub(" ", new)
-    given = [then.text for then, _ in exchanged(old, new)]
-    affirms = read(old).negated and not read(new).negated
-    shared = [
-        _touched(clause, changing, topic)
-        + any(value in clause for value in given)
-        + (affirms and read(clause).negated)
-        for _, clause in parts
-    ]
-    # The first that it speaks of most; what tells of someone ("who refuses to …") before who that is.
-    touched = max(range(len(parts)), key=lambda i: (shared[i], bool(_RELATIVE.match(parts[i][1])), -i))
-    address = "home" in read(parts[touched][1]).one
-    over = read(new).ended or read(new).negated != read(old).negated
-    kept = [
-        clause
-        for i, (before, clause) in enumerate(parts)
-        if i != touched
-        and not ((over or i == touched + 1) and _RELATIVE.match(clause))
-        and not read(clause).one & read(new).one  # it too tells what there is only one of
-        and missing(clause, new)
-        and not _only_values(clause, new)
-        and not (before.strip() == "with" and _other_company(clause, new))
-        and not (address and i == touched + 1 and before.strip() == "," and not read(clause).concepts)
-    ]
-    return _joined(said, kept)
-
-
-def _only_values(clause: str, new: str) -> bool:
-    """Whether a clause is nothing but values for which a statement gives others: "from Sunday to Wednesday"."""
-    kinds = {value.kind for value in values(clause)}
-    return (
-        bool(kinds)
-        and kinds <= {value.kind for value in values(new)}
-        and not _content_of(without_values(clause))
-    )
-
-
-def _other_company(clause: str, new: str) -> bool:
-    """Whether a statement, too, says with whom or what, and not just of the same."""
-    company = _WITH.search(new)
-    told, words = read(clause).words, read(new).words
-    return bool(told & words) and not (company and read(company[1]).objects <= told)
-
-
-def _topic(old: str, new: str) -> frozenset[str]:
-    """The words that both begin with: whom or what they are about, which tells no clause from another."""
-    told, known = read(new), read(old)
-    both = zip(known.sequence, told.sequence, strict=False)
-    return told.subject | {x for x, _ in takewhile(lambda pair: pair[0] == pair[1], both)}
-
-
-def _touched(clause: str, new: str, topic: frozenset[str]) -> float:
-    """What share of a clause a statement speaks of."""
-    part, told = read(clause), read(new)
-    words = part.words - topic
-    return (len(words & told.words) + len(part.one & told.one)) / (len(words) or 1)
 
 
 def without_denials(old: str, new: str) -> str:

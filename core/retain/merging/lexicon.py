@@ -78,12 +78,12 @@ CHANGE = re.compile(
     r"new job|(?:went|go|gone) (?:up|down)|raised|lowered|increased|reduced|rose|fell|dropped to|grew to|"
     r"re(?:written|built|designed)|currently|recently|just|transferred|converted|got (?:married|"
     r"engaged|divorced))\b"
-    r"|搬|换|改|转|现在|如今|变成|成为|升职|晋升|推迟|提前|顺延|延[期后迟]|挪|调整|涨|[降升增减]到|跳槽|迁|目前|开始|刚|最近|升级"
+    r"|搬|换|改|转|调[到成为至]|现在|如今|变成|成为|升职|晋升|推迟|提前|顺延|延[期后迟]|挪|调整|涨|[降升增减]到|跳槽|迁|目前|开始|刚|最近|升级"
 )
 REPLACED = re.compile(
     r"\b(?:switched|changed|replaced|relocated|migrated|rescheduled|renamed|converted|re(?:written|"
     r"built|designed)|"
-    r"instead|moved (?:to|from))\b|搬|换|改|转|迁|调整"
+    r"instead|moved (?:to|from))\b|搬|换|改|转|迁|调整|调[到成为至]"
 )
 CORRECTION = re.compile(
     r"\b(?:actually|correction|in fact|spell?ed|spelt|mistaken?|wrong|i meant|to be exact|rather than|"
@@ -128,11 +128,11 @@ DENIED = re.compile(
 PREFACE = re.compile(
     r"^(?:correction|actually|in fact|sorry|i was wrong|i misspoke(?: earlier)?|my mistake|my bad|"
     r"(?:no|well|oh)(?=[,，:：;；.。!！])|"
-    r"更正(?:一下)?|纠正一下|其实|实际上|"
+    r"(?:用户)?更正(?:一下)?|纠正一下|其实|实际上|"
     r"(?:i )?mixed (?:that|it|this|them|up)\b[^,，:：;；]{0,20}(?=[,，:：;；])|"
     r"i (?:got|had) (?:that|it|this) (?:wrong|mixed up|backwards)(?: earlier)?|"
     r"(?:之前|以前|前面|刚才|上次)?(?:是?我)?(?:把|将)?(?P<topic>[^，,：:]{0,6}?)"
-    r"(?:[说记写讲看听打搞弄]错|[记搞弄]混)了?(?=[,，:：;；])|"
+    r"(?:[说记写讲看听打搞弄]错|[记搞弄]混)了?[^，,：:]{0,3}(?=[,，:：;；])|"
     r"(?:之前|前面|刚才|上次)?(?:是?我)?(?:说|记|写|讲|搞|弄)错了|不对|抱歉|对了)"
     r"[\s,，:：;；.。!！]+"
     r"|^[^:：]{0,30}\b(?:wrong|mistake|mistaken|misspoke|typo)\b[^:：]{0,20}[:：]\s*",
@@ -149,6 +149,13 @@ def without_preface(text: str) -> str:
 UNCHANGED = re.compile(
     r"\b(?:still|same)\b[^,;.]*\b(?:as before|unchanged|the same)\b|[^\s，,；;。]*(?:没有?[变换动]|不变|照旧)"
     r"|(?:人|还)+(?:是|住)?在[^\s，,；;。]*"
+)
+# That nothing else has changed, said at the end.
+ALL_ELSE = re.compile(
+    r"\s*[,;，；。]\s*(?:but |and )?(?:(?:everything|all|the) (?:else|rest|others?)|others?) [^,;，；]*"
+    r"(?:same|unchanged|as before|as it was|stands|correct|right)[^,;，；]*$"
+    r"|\s*[,，；。;]\s*[^,，；;]{1,10}(?:不变|没有?变|没有?[记说写弄搞]?错|照旧|照常|还是原样)[^,，；;]{0,2}$",
+    re.IGNORECASE,
 )
 REMARKS_CJK = re.compile("现在|目前|如今|最近|刚刚?|已经|其实|开始|[上下]个?[周月]|明年|去年|今年")
 PREFACED = re.compile(r"^(?:其实|实际上|actually |in fact )", re.IGNORECASE)

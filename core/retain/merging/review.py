@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from .composing import extended, replaced
 from .data import Decision, Decisions, Neighbour, NewFact, Relation
-from .evidence import missing, normalised, read
+from .evidence import dated, missing, normalised, read
 from .likelihood import Answer, reason, relations
 from .people import akin, bare, said_by_others
 from .refusals import MEANT, Action, Standing, refused
@@ -114,7 +114,8 @@ def drops_more(fact: str, memory: str, text: str) -> bool:
         return False  # what belongs to the thing that has ended goes with it
     counts = [value for value in gone if value.kind.startswith("count ")]
     exact = [value for value in gone if value not in counts and value.kind != "often"]
-    runs = _runs(memory, known.called - after.called - after.words - told.denied, exact)
+    dropped = known.called - after.called - after.words - told.denied
+    runs = _runs(memory, [name for name in dropped if not (name.isalpha() and dated([name]))], exact)
     others = len(_runs(fact, told.called - known.called - known.words, []))
     return len(runs) > min(sum(runs), others) or len(counts) > MOST_COUNTS_DROPPED
 
