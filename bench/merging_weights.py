@@ -211,7 +211,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cases", action="store_true", help="decide whole cases too")
     parser.add_argument("--ablation", action="store_true", help="without each signal")
-    parser.add_argument("--write", action="store_true", help="keep the weights, fitted on all cases, and try nothing")
+    parser.add_argument(
+        "--write", action="store_true", help="keep the weights, fitted on all cases, and try nothing"
+    )
     arguments = parser.parse_args()
     stored = json.loads(Path(__file__).with_name("merging_cases.json").read_text(encoding="utf-8"))
     cases = [case for case in (bench.Case(**case) for case in stored) if author(case) != NAMED]

@@ -59,7 +59,7 @@ _CALLED = rf"(?:(?:the|a|an|his|her|their|my) )?(?:(?!is |was |are )[a-z]+ ){{0,
 # in the place of all but the town.
 _PHRASES = tuple(re.compile(rf"\b(?:{words}) {_CALLED}") for words in ("in|to", "at|on|near", "with"))
 _WHERE = re.compile(r"\b(?:in|to|from|near) (?:the )?[A-Z]|[\u4e00-\u9fff]")
-_PLACE_CJK = re.compile("在[\u4e00-\u9fff]{2,4}?(?=当|做|上|读|教|开|学|工作|打工|办)")
+_PLACE_CJK = re.compile("在[\u4e00-\u9fff]{2,4}?(?=当|做|上|读|教|开|(?<!大)学|工作|打工|办)")
 _ABOUT_PLACE_CJK = re.compile("在|地[点址方]|场地|城市")
 LONGEST_WORD = 12
 LONGEST_VALUE = 4  # words, or Chinese characters, that stand for one value

@@ -18,6 +18,7 @@ from .signals import (
     differ_twice,
     far_apart,
     in_common,
+    in_order,
     introduce_others,
     of_another_key,
     of_another_subject,
@@ -85,6 +86,8 @@ def _known(fact: str, memory: str, told: Standing) -> bool:
         return True
     if tells_new(fact, memory) or of_another_subject(new, old) or tells_much(new, old, MOST_NEW):
         return False
+    if new.words == old.words and not in_order(new, old):
+        return False  # "spaces over tabs"
     if heard(told.answer) == "likelihoods" and told.odds["same"] >= LEAST_KNOWN:
         return True
     found = heard(told.answer) == "likelihoods" or "same" in (told.answer or ())

@@ -16,13 +16,14 @@ from .signals import near_duplicate, of_another_thing
 from .values import Value, values
 
 # What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside
-# it, where the fact says the same, adds, changes, or is of something else. A duplicate or a stale detail costs 1, a
-# lost fact 2; what is replaced loses a detail and stays in the history; joined texts are clumsy and lose nothing.
+# it, where the fact says the same, adds, changes, or is of something else. A stale detail costs 1, a duplicate or a
+# stale memory 1.25, a lost fact 2; what is replaced loses a detail and stays in the history; joined texts are clumsy
+# and lose nothing.
 COSTS: Mapping[Action, Mapping[Relation, float]] = {
     "keep": {"same": 0, "adds": 2, "changes": 2, "different": 2},
     "join": {"same": 0.5, "adds": 0, "changes": 1, "different": 1},
     "replace": {"same": 1.5, "adds": 1.5, "changes": 0, "different": 1.5},
-    "add": {"same": 1, "adds": 1, "changes": 1, "different": 0},
+    "add": {"same": 1.25, "adds": 1.25, "changes": 1.25, "different": 0},
 }
 # What it counts, in the choice of the memory that a fact speaks of, that it mentions what the fact is about; from 0.1
 # to 0.3 the cases with other memories besides show no difference.
