@@ -534,7 +534,8 @@ def test_whatever_is_answered_to_pairs_every_fact_is_decided(
     [
         ("Runs the bakery on Mill Lane with two partners", "Runs a shop", "NOOP"),
         ("Runs the bakery on Mill Lane", "Runs the bakery with Carla", "UPDATE"),
-        ("Owes a cousin 40 euros", "Owes a colleague 40 euros", "ADD"),
+        ("Prefers tabs over spaces", "Prefers spaces over tabs", "UPDATE"),
+        ("Owes a cousin 40 euros", "Owes a colleague 40 euros", "UPDATE"),
         ("The billing service is owned by team Heron", "The search service is owned by team Heron", "UPDATE"),
         (
             "Family reunion is on 23 June at Aunt Rosalind's farm near Tralee",

@@ -86,8 +86,8 @@ def _known(fact: str, memory: str, told: Standing) -> bool:
         return True
     if tells_new(fact, memory) or of_another_subject(new, old) or tells_much(new, old, MOST_NEW):
         return False
-    if new.words == old.words and not in_order(new, old):
-        return False  # "spaces over tabs"
+    if new.words == old.words and new.directed and old.directed and not in_order(new, old):
+        return False  # "spaces over tabs", where it is tabs over spaces
     if heard(told.answer) == "likelihoods" and told.odds["same"] >= LEAST_KNOWN:
         return True
     found = heard(told.answer) == "likelihoods" or "same" in (told.answer or ())
