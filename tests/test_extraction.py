@@ -579,6 +579,32 @@ def test_what_small_models_bend_is_put_right(message: str, told: str, kept: str)
 
 
 @pytest.mark.parametrize(
+    ("message", "told", "kept"),
+    [
+        ("It's almonds, not peanuts, that I'm allergic to.", "Is allergic to peanuts", "almonds"),
+        ("I no longer live in Berlin, I live in Lisbon.", "Lives in Berlin", "Lisbon"),
+        ("我不是北京人，是天津人。", "是北京人", "天津"),
+    ],
+)
+def test_what_is_denied_is_not_told_as_so(message: str, told: str, kept: str) -> None:
+    (text,) = texts_of(window(said(message)), [(1, told)])
+    assert text != told
+    assert kept in text
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("It's almonds, not peanuts, that I'm allergic to.", "Is allergic to almonds"),
+        ("I moved from Berlin to Lisbon.", "Moved from Berlin to Lisbon"),
+        ("I'm not only a nurse, I also paint.", "Is a nurse"),
+    ],
+)
+def test_what_is_said_beside_a_denial_stays_as_it_is(message: str, told: str) -> None:
+    assert texts_of(window(said(message)), [(1, told)]) == [told]
+
+
+@pytest.mark.parametrize(
     ("message", "told"),
     [
         ("I was there. They're so graceful!", "They're so graceful"),

@@ -172,10 +172,32 @@ _CLAIMS = (
 def _unbent(text: str, line: Line) -> str:
     """The fact; where it claims what its message does not ("used to check", "recommended", "is 5 years old"), the
     sentence of the speaker's own that it was made from, or nothing."""
-    if all(not claim.search(text) or needed.search(line.text) for claim, needed in _CLAIMS):
+    claimed = any(claim.search(text) and not needed.search(line.text) for claim, needed in _CLAIMS)
+    if not claimed and not _affirms_what_is_denied(text, line):
         return text
     said = _closest(text, [s for s in sentences(line.text) if is_own(s) and is_statement(s)])
     return tidy(said) if len(_words(said) & _words(text)) >= 2 else ""
+
+
+def _affirms_what_is_denied(text: str, line: Line) -> bool:
+    """Whether a fact says of something that it is so, of which its message only says that it is not."""
+    if _TURNED.search(text):
+        return False
+    denied = frozenset(word for match in _DENIED.findall(line.text) for word in _words(" ".join(match)))
+    return bool(_words(text) & denied - _words(_DENIED.sub(" ", line.text)))
+
+
+# "It is almonds, not peanuts": what is not, or no longer, so; and words that tell it.
+_DENIED = re.compile(
+    r"\b(?:not(?! only\b| just\b)|no longer|instead of|rather than)\s+(.+?)(?=[,.;:!?]|\s+(?:but|and|that)\b|$)"
+    r"|(?:而?不是|并非)(.{1,12}?)(?=[，,。；;！!？?]|而?是|$)",
+    re.I,
+)
+_TURNED = re.compile(
+    r"\b(?:not|no|never|without|cannot|stopped|quit|gave up|instead|rather|former|used to|from|left|sold)\b|n['’]t\b"
+    r"|[不没无别未非戒停改换从]",
+    re.I,
+)
 
 
 def _without_you(text: str, line: Line, shown: Sequence[Line]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ._dialogue import Dialogue, Question, Unreadable
 from .checking import MOST_PER_MESSAGE, YOU, Candidate, Line, checked, foreign, is_own
+from .completing import completed
 from .dates import mentioned, resolve, written
 from .errors import ModelReplyError
 from .lexical import content_terms
@@ -111,7 +112,7 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
 def _checked(
     candidates: Sequence[Candidate], lines: Sequence[Line], window: Window, scope: Scope
 ) -> list[Candidate]:
-    return checked(
+    held_up = checked(
         candidates,
         lines,
         said_before=_asked_before(window),
@@ -119,6 +120,7 @@ def _checked(
         scope=scope,
         chinese=is_chinese(" ".join(line.text for line in lines)),
     )
+    return completed(held_up, lines)
 
 
 def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate], *, told_again: bool) -> list[Line]:

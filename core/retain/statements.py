@@ -52,7 +52,7 @@ _QUESTION_INVERTED = re.compile(
 _QUESTION_CHINESE = re.compile(
     r"(?:吗|呢|么)[。.！!~～]*$"
     r"|^(?:请问|为什么|怎么|如何|什么|哪里|哪个|谁|是否|能不能|可不可以|有没有|要不要|会不会|是不是)(?!.*[，,]我)"
-    r"|(?<!知道)(?<!学会)(?<!明白)该(?:怎么|如何)"
+    r"|(?<!知道)(?<!学会)(?<!明白)该(?:怎么|如何|从?哪[里儿个]?|去哪|找谁|用什么|选什么)"
 )
 _REQUEST_ENGLISH = re.compile(
     r"^(?:(?:and|but|so|then|now|also|ok(?:ay)?|hey|hi|hello)[,!]? )?(?:please|pls|kindly)\b"

@@ -63,8 +63,8 @@ class MergeStrategy(Protocol):
         """Decide every fact of one `add`.
 
         Returns one tuple per fact, in order, never empty. Its first decision is the fact's own; any further
-        ones are an UPDATE or a DELETE of other memories that the fact makes untrue. Over all facts a memory
-        is the target of at most one UPDATE or DELETE. Whatever the model answers, no fact is left undecided
-        and no detail that still holds is dropped: an answer that does not hold up becomes ADD.
+        ones are an UPDATE or a DELETE of other memories that the fact makes untrue. Where several facts
+        UPDATE one memory, each text says what the one before it says. Whatever the model answers, no fact is
+        left undecided and no detail that still holds is dropped: an answer that does not hold up becomes ADD.
         """
         ...

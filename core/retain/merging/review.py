@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from .composing import extended, replaced
 from .data import Decision, Decisions, Neighbour, NewFact, Relation
-from .evidence import dated, missing, normalised, read
+from .evidence import dated, normalised, read
 from .likelihood import Answer, reason, relations
 from .people import akin, bare, said_by_others
 from .refusals import MEANT, Action, Standing, refused
 from .signals import near_duplicate, of_another_thing
-from .values import Value, values
+from .values import Value, exchanged, values
 
 # What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside
 # it, where the fact says the same, adds, changes, or is of something else. A stale detail costs 1, a duplicate or a
@@ -31,6 +31,7 @@ MENTIONED = 0.3
 # Counts that a memory's new text may leave out besides those that it exchanges: they tell of what is replaced ("goes
 # to the office five days a week"). Names, dates, times and sums may stand for themselves.
 MOST_COUNTS_DROPPED = 1
+REPEATED = 0.6  # of a fact's words, for it to say no other than a fact of the same messages
 
 
 def standing(fact: NewFact, neighbour: Neighbour, answer: Answer | None = None) -> Standing:
@@ -177,9 +178,23 @@ def _held(fact: NewFact, decision: Decision, taken: Mapping[str, Decision]) -> D
         return None
     earlier = taken.get(decision.target.id)
     if earlier is not None:
-        still_said = decision.operation == "NOOP" and not missing(fact.text, earlier.text)
-        return decision if still_said and earlier.operation == "UPDATE" else None
+        return _afterwards(fact, decision, earlier)
     return _worded(fact, decision) if decision.operation == "UPDATE" else decision
+
+
+def _afterwards(fact: NewFact, decision: Decision, earlier: Decision) -> Decision | None:
+    """A decision about a memory that another fact of these has changed: what this one says is kept with that, unless
+    it says otherwise."""
+    if "DELETE" in (decision.operation, earlier.operation):
+        return None
+    told, known = read(fact.text).words, read(earlier.text).words
+    otherwise = relations(fact.text, earlier.text)["changes"] > 0.5
+    if otherwise and (len(told & known) < REPEATED * len(told) or exchanged(earlier.text, fact.text)):
+        return None
+    text = extended(earlier.text, fact.text)
+    if normalised(text) == normalised(earlier.text):
+        return replace(decision, operation="NOOP", text=fact.text, reason="said by another fact of these")
+    return replace(decision, operation="UPDATE", text=text, reason="kept with another fact of these")
 
 
 def _worded(fact: NewFact, decision: Decision) -> Decision:

@@ -142,6 +142,10 @@ def _within(exact: _Calendar, vague: _Calendar) -> bool:
     return any(b is not None for _, b in pairs) and all(b is None or a == b for a, b in pairs)
 
 
+def _comparable(one: _Calendar, other: _Calendar) -> bool:
+    return any(a is not None and b is not None for a, b in zip(one, other, strict=True))
+
+
 def same_occasion(old: str, new: str) -> bool:
     """Whether both name the same day, or the same month of a year."""
     known = [_calendar(value.text) for value in values(old) if value.kind == "date"]
@@ -171,8 +175,8 @@ def exchanged(old: str, new: str) -> list[tuple[Value, Value]]:
         if len(now) != 1 or len(then) != 1:
             return []
         days = _calendar(then[0].text), _calendar(now[0].text)
-        if kind == "date" and (_within(*days) or _within(*reversed(days))):
-            continue  # the same day, said more or less exactly
+        if kind == "date" and (_within(*days) or _within(*reversed(days)) or not _comparable(*days)):
+            continue  # the same day, said more or less exactly; or a year, and a day of no year
         pairs.append((then[0], now[0]))
     return pairs
 
