@@ -36,9 +36,9 @@ MEANT: Mapping[Action, Relation] = {"keep": "same", "join": "adds", "replace": "
 
 # How likely a change must be for anything to be replaced, by what is heard of a model, and where the two have no word
 # in common; and any relation, for it to be believed of the words alone.
-LEAST_REPLACED: Mapping[str, float] = {"words": 0.5, "answer": 0.65, "likelihoods": 0.5}
+LEAST_REPLACED: Mapping[str, float] = {"words": 0.55, "answer": 0.65, "likelihoods": 0.5}
 LEAST_UNALIKE = 0.8
-LEAST_UNASKED = 0.45
+LEAST_UNASKED = 0.55
 # How likely it must be that a fact says the same, by a model's likelihoods, where their words look otherwise.
 LEAST_KNOWN = 0.85
 # How likely, by a model's likelihoods, that they are of one thing, for a fact to be joined whatever the words say.
@@ -116,6 +116,8 @@ def _beside(fact: str, memory: str, told: Standing) -> bool:
         return True
     if told.answer is None and new.negated != old.negated and denies_a_part(new, old):
         return True
+    if new.ended and not in_common(new, old):
+        return True  # of something else that has ended
     if speaks_of_change(new, old):
         return False
     one_of_many = differ_twice(new, old) or (told.answer is None and bool(new.many & old.many))
