@@ -18,6 +18,7 @@ TOLD, UNTOLD = 0.5, 0.25
 _NO_SUBJECT = re.compile(
     "我们?|咱们?|自己|的|也|都|还|就|又|已经?|今天|昨天|现在|最近|刚刚?|但是?|所以|因为|而且|然后"
 )
+_WHEN = ("的时候", "时", "的话")
 LEAST = 3  # pairs of characters of a clause worth keeping: "通勤时听书", not "挺好的"
 LONGEST = 60  # characters of a fact
 
@@ -65,4 +66,5 @@ def _shared(part: str, fact: str) -> float:
 
 
 def _tells(part: str) -> bool:
-    return len(content_terms(part)) >= LEAST and is_statement(part) and not YOU.search(part)
+    worth = len(content_terms(part)) >= LEAST and not YOU.search(part)
+    return worth and (is_statement(part) or part.endswith(_WHEN))

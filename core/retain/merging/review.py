@@ -16,12 +16,12 @@ from .signals import near_duplicate, of_another_thing
 from .values import Value, exchanged, values
 
 # What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside
-# it, where the fact says the same, adds, changes, or is of something else. A stale detail costs 1, a duplicate or a
-# stale memory 1.25, a lost fact 2; what is replaced loses a detail and stays in the history; joined texts are clumsy
-# and lose nothing.
+# it, where the fact says the same, adds, changes, or is of something else. A stale detail costs 1, a duplicate, a
+# stale memory or one of two things 1.25, a lost fact 2; what is replaced loses a detail and stays in the history;
+# joined texts are clumsy and lose nothing.
 COSTS: Mapping[Action, Mapping[Relation, float]] = {
     "keep": {"same": 0, "adds": 2, "changes": 2, "different": 2},
-    "join": {"same": 0.5, "adds": 0, "changes": 1, "different": 1},
+    "join": {"same": 0.5, "adds": 0, "changes": 1, "different": 1.25},
     "replace": {"same": 1.5, "adds": 1.5, "changes": 0, "different": 1.5},
     "add": {"same": 1.25, "adds": 1.25, "changes": 1.25, "different": 0},
 }
