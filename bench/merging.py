@@ -14,8 +14,8 @@ engine does. Raw replies are cached by request, so that a second run asks nothin
 pairs in `results/merging_answers.json`, from which the guard replays them without a model.
 
 The letter of an id is its batch. Each batch was written before it was run, run once blind, and tuned on afterwards:
-what the blind runs gave lies under "blind" in `results/merging.json`. The batches j to z are each of an author who
-knew neither the code nor the other cases (ids "j-001" …); all others are of one author, who did.
+what the blind runs gave lies under "blind" in `results/merging.json`. Batches whose ids begin with one letter
+("j-001") are each of an author who knew neither the code nor the other cases; all others are of one author, who did.
 """
 
 from __future__ import annotations
@@ -235,11 +235,16 @@ def outcome(case: Case, decisions: Sequence[Decision]) -> Outcome:
         elif decision.operation == "DELETE":
             del store[target]
     first = decisions[0]
-    said = ";\n".join(store.values()).casefold() + ";"
-    lost = [k for k in case.keep if not any(d.casefold() in said for d in ([k] if isinstance(k, str) else k))]
-    stale = [g for g in case.gone if g.casefold() in said]
+    lost, stale = asked_for(case, list(store.values()))
     about = int(first.target.id) if first.target else None
     return Outcome(case, first.operation, about, list(store.values()), first.reason, lost, stale)
+
+
+def asked_for(case: Case, texts: Sequence[str]) -> tuple[list[str | list[str]], list[str]]:
+    """The details that a case wants to be kept and that no memory says; those that should be gone and are not."""
+    said = ";\n".join(texts).casefold() + ";"
+    lost = [k for k in case.keep if not any(d.casefold() in said for d in ([k] if isinstance(k, str) else k))]
+    return lost, [g for g in case.gone if g.casefold() in said]
 
 
 def observations(sample: Mapping[str, Any]) -> list[str]:
