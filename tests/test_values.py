@@ -34,6 +34,7 @@ from retain.merging.values import (
         ("Swims twice a week, or every other day", [("often", "twice a week"), ("often", "every other day")]),
         ("每季度打一次针，每周三复查", [("often", "每季度"), ("weekday", "周三")]),
         ("Release 4.2 has been pushed back to May", [("version release", "4.2"), ("date", "May")]),
+        ("The staging server listens on port 9090", [("version port", "9090")]),
         ("Pays 840 euros", [("money", "840 euros")]),
         ("Likes tea", []),
         ("月租三千五，押一付三", [("money", "三千五")]),

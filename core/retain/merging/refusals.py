@@ -36,7 +36,7 @@ MEANT: Mapping[Action, Relation] = {"keep": "same", "join": "adds", "replace": "
 
 # How likely a change must be for anything to be replaced, by what is heard of a model, and where the two have no word
 # in common; and any relation, for it to be believed of the words alone.
-LEAST_REPLACED: Mapping[str, float] = {"words": 0.55, "answer": 0.65, "likelihoods": 0.5}
+LEAST_REPLACED: Mapping[str, float] = {"words": 0.55, "answer": 0.65, "likelihoods": 0.6}
 LEAST_UNALIKE = 0.8
 LEAST_UNASKED = 0.55
 # How likely it must be that a fact says the same, by a model's likelihoods, where their words look otherwise.

@@ -167,7 +167,10 @@ def begins_otherwise(new: Evidence, old: Evidence) -> bool:
 
 
 def of_another_subject(new: Evidence, old: Evidence) -> bool:
-    """Whether both name what they are about, and not the same: "The mail service is …", "The payment service …"."""
+    """Whether both name what they are about, and not the same: "The mail service is …", "The payment service …"; in
+    Chinese, whether only what they begin with differs."""
+    if new.chinese and old.chinese:
+        return [tag for tag, *_ in _places(new, old)] == ["replace", "equal"] and begins_otherwise(new, old)
     return bool(new.subject and old.subject) and new.subject != old.subject and begins_otherwise(new, old)
 
 

@@ -45,7 +45,8 @@ _VALUE = re.compile(
         |\b(?:once|twice|(?:\d+|{_WRITTEN})\stimes)\s(?:a|per|every)\s(?:day|week|month|quarter|year)\b
         |\bevery\s(?:(?:other|second|third|few|\d+|{_WRITTEN})\s)?(?:day|week|weekend|month|quarter|year)s?\b
         |每隔?(?:(?:\d+|[{_HAN}])个?)?(?:天|周末|周|星期|礼拜|月|季度|半年|年)(?![一二三四五六日天初末底\d]))
-    | (?P<version>(?:(?<=\s)(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)*|^(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)+)
+    | (?P<version>(?:(?<=\s)(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)*|^(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)+
+          |\b(?:port|room|gate|floor|line|route|bus|platform|row|seat|unit|flat|level|version|chapter|page)\s\d+)
         \b(?![:%-]|\s(?:of\s)?{_MONTH}\b|\s?[ap]\.?m\b))
     | (?P<count>(?<![\w.-])(?:{_NUMBER}|{_WRITTEN})(?:\s?%|[\s-]?(?:[a-zµ]+))
         |(?:{_NUMBER}|[{_HAN}百千]+)(?![{_HAN}百千])(?:个(?=人))?[%{CJK}])
