@@ -47,26 +47,58 @@ def test_what_leans_on_the_rest_stays_with_it(text: str) -> None:
 
 
 class Telling:
-    """A model that tells both things at once, and finds everything changed."""
+    """A model that tells these facts of every message, and finds everything changed."""
 
     name = "telling"
+
+    def __init__(self, *facts: str) -> None:
+        self.facts = [{"message": 1, "speaker": "user", "fact": fact} for fact in facts]
 
     def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         if schema is not None and schema.choice:
             likely = {"same": 0.01, "adds": 0.01, "changes": 0.97, "different": 0.01}
             return Completion({"relation": "changes"}, likelihoods=likely)
-        told = {"message": 1, "speaker": "user", "fact": "Moved to Lisbon and eats fish now"}
-        return Completion({"facts": [told]})
+        return Completion({"facts": self.facts})
 
     async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         return self.complete(messages, schema=schema)
 
 
+def texts_of(memory: Memory) -> set[str]:
+    return {item.text for item in memory.get_all(user_id="mia").items}
+
+
 def test_one_sentence_brings_two_memories_up_to_date() -> None:
-    with Memory(":memory:", llm=Telling()) as memory:
+    with Memory(":memory:", llm=Telling("Moved to Lisbon and eats fish now")) as memory:
         for text in ("Lives in Berlin", "Is vegetarian"):
             memory.add(text, user_id="mia", infer=False)
         result = memory.add("I've moved to Lisbon and I eat fish now", user_id="mia")
-        texts = {item.text for item in memory.get_all(user_id="mia").items}
-    assert [change.operation for change in result.changes] == ["UPDATE", "UPDATE"]
-    assert texts == {"Moved to Lisbon", "Eats fish now"}
+        assert [change.operation for change in result.changes] == ["UPDATE", "UPDATE"]
+        assert texts_of(memory) == {"Moved to Lisbon", "Eats fish now"}
+
+
+FACTS = ("Moved from Siemens to Bosch", "Works as a product manager")
+SAID = "I moved from Siemens to Bosch and still work as a product manager"
+
+
+def test_facts_about_one_memory_change_it_one_after_the_other_and_are_undone_together() -> None:
+    known = "Works at Siemens as a product manager"
+    with Memory(":memory:", llm=Telling(*FACTS)) as memory:
+        memory.add(known, user_id="mia", infer=False)
+        result = memory.add(SAID, user_id="mia")
+        (item,) = memory.get_all(user_id="mia").items
+        assert [change.operation for change in result.changes] == ["UPDATE", "UPDATE"]
+        assert item.version == 3
+        assert all(word in item.text for word in ("Bosch", "product manager"))
+        assert result.changes[1].before == result.changes[0].after
+        assert memory.search("product manager", user_id="mia")[0].text == item.text
+        memory.undo(result.id)
+        assert texts_of(memory) == {known}
+        assert memory.verify()
+
+
+async def test_facts_about_one_memory_change_it_one_after_the_other_async() -> None:
+    async with Memory(":memory:", llm=Telling(*FACTS)) as memory:
+        await memory.aadd("Works at Siemens as a product manager", user_id="mia", infer=False)
+        result = await memory.aadd(SAID, user_id="mia")
+        assert [change.operation for change in result.changes] == ["UPDATE", "UPDATE"]
