@@ -16,6 +16,13 @@ from retain.ports import Completion, Schema
     [
         ("Moved to Lisbon and eats fish now", "", ["Moved to Lisbon", "Eats fish now"]),
         ("Anna moved to Lisbon and eats fish now", "Anna", ["Anna moved to Lisbon", "Anna eats fish now"]),
+        ("小安搬到了里斯本，现在吃鱼", "小安", ["小安搬到了里斯本", "小安现在吃鱼"]),
+        (
+            "Anna's home is in Oslo and works as a nurse",
+            "Anna",
+            ["Anna's home is in Oslo and works as a nurse"],
+        ),
+        ("Moved to Lisbon and eats fish now", "Anna", ["Moved to Lisbon and eats fish now"]),
         (
             "Works at Siemens and lives in Berlin, and is vegan",
             "",
@@ -25,7 +32,7 @@ from retain.ports import Completion, Schema
     ],
 )
 def test_what_there_is_one_of_is_told_apart(text: str, speaker: str, parts: Sequence[str]) -> None:
-    assert list(parted(text, speaker)) == parts
+    assert list(parted(text, [speaker] if speaker else [])) == parts
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,7 @@ class Found:
 def found_in(fact: Fact, window: Sequence[JournaledMessage]) -> list[Found]:
     """An extracted fact with the messages of its window that it came from; in parts where it tells two things."""
     found = Found(fact.text, tuple(window[at] for at in fact.sources), fact.happened_at)
-    speaker = next((name for name in found.speakers if fact.text.startswith(f"{name} ")), "")
-    return [replace(found, text=part) for part in parted(fact.text, speaker)]
+    return [replace(found, text=part) for part in parted(fact.text, found.speakers)]
 
 
 def verbatim(said: JournaledMessage) -> Found:

@@ -6,6 +6,7 @@ A fact changes one memory. Parted, it changes where somebody lives and what he e
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from .evidence import Evidence, read
 from .values import values
@@ -25,19 +26,28 @@ _HALF = frozenset({"born"})  # of "was born and raised in"
 _DATED = frozenset({"date", "monthday", "weekday", "time", "often"})
 
 
-def parted(text: str, speaker: str = "") -> tuple[str, ...]:
+def parted(text: str, speakers: Sequence[str] = ()) -> tuple[str, ...]:
     """The things that a fact tells of its speaker, where it tells two of which there is one each; else the fact.
 
-    speaker: the name that the fact begins with; empty where it begins with a verb.
+    speakers: who may have told it; a fact of theirs begins with a name, all others with a verb.
     """
-    told = text.removeprefix(speaker).lstrip() if speaker else text
-    lead = text[: len(text) - len(told)]
+    lead = _name(text, speakers)
+    if speakers and not lead:
+        return (text,)
+    told = text[len(lead) :]
     for place in (_CHINESE if read(text).chinese else _ENGLISH).finditer(told):
         first, second = told[: place.start()], told[place.end() :]
         if _stands_alone(read(first), read(second)) and not _leans(first, second):
             second = second if lead else second[:1].upper() + second[1:]
-            return lead + first, *parted(lead + second, speaker)
+            return lead + first, *parted(lead + second, speakers)
     return (text,)
+
+
+def _name(text: str, speakers: Sequence[str]) -> str:
+    """The speaker's name that a text begins with, and the space after it; Chinese has none."""
+    ends = "[\u4e00-\u9fff]" if read(text).chinese else " "
+    names = (re.match(rf"{re.escape(name)}(?:(?={ends})) ?", text) for name in speakers)
+    return next((match[0] for match in names if match), "")
 
 
 def _stands_alone(first: Evidence, second: Evidence) -> bool:
