@@ -9,6 +9,7 @@ import pytest
 from retain import Memory, Prompt
 from retain.merging import parted
 from retain.ports import Completion, Schema
+from tests.conftest import Opener
 
 
 @pytest.mark.parametrize(
@@ -88,24 +89,19 @@ FACTS = ("Moved from Siemens to Bosch", "Works as a product manager")
 SAID = "I moved from Siemens to Bosch and still work as a product manager"
 
 
-def test_facts_about_one_memory_change_it_one_after_the_other_and_are_undone_together() -> None:
+def test_facts_about_one_memory_change_it_one_after_the_other_and_are_undone_together(
+    open_memory: Opener,
+) -> None:
     known = "Works at Siemens as a product manager"
-    with Memory(":memory:", llm=Telling(*FACTS)) as memory:
-        memory.add(known, user_id="mia", infer=False)
-        result = memory.add(SAID, user_id="mia")
-        (item,) = memory.get_all(user_id="mia").items
-        assert [change.operation for change in result.changes] == ["UPDATE", "UPDATE"]
-        assert item.version == 3
-        assert all(word in item.text for word in ("Bosch", "product manager"))
-        assert result.changes[1].before == result.changes[0].after
-        assert memory.search("product manager", user_id="mia")[0].text == item.text
-        memory.undo(result.id)
-        assert texts_of(memory) == {known}
-        assert memory.verify()
-
-
-async def test_facts_about_one_memory_change_it_one_after_the_other_async() -> None:
-    async with Memory(":memory:", llm=Telling(*FACTS)) as memory:
-        await memory.aadd("Works at Siemens as a product manager", user_id="mia", infer=False)
-        result = await memory.aadd(SAID, user_id="mia")
-        assert [change.operation for change in result.changes] == ["UPDATE", "UPDATE"]
+    memory = open_memory(llm=Telling(*FACTS))
+    memory.add(known, user_id="mia", infer=False)
+    result = memory.add(SAID, user_id="mia")
+    (item,) = memory.get_all(user_id="mia").items
+    assert [change.operation for change in result.changes] == ["UPDATE", "UPDATE"]
+    assert item.version == 3
+    assert all(word in item.text for word in ("Bosch", "product manager"))
+    assert result.changes[1].before == result.changes[0].after
+    assert memory.search("product manager", user_id="mia")[0].text == item.text
+    memory.undo(result.id)
+    assert [item.text for item in memory.get_all(user_id="mia").items] == [known]
+    assert memory.verify()
