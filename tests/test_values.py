@@ -8,7 +8,6 @@ from retain.merging.composing import replaced
 from retain.merging.values import (
     exchanged,
     on_other_days,
-    revalued,
     same_occasion,
     values,
     with_values,
@@ -67,21 +66,6 @@ def test_values_are_found_with_their_kinds(text: str, found: list[tuple[str, str
 def test_a_value_is_exchanged_and_all_else_is_kept(old: str, new: str, after: str) -> None:
     assert with_values(old, new) == after
     assert after in replaced(old, new)
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("测试环境的数据库密码每30天换一次", "生产环境的数据库密码每90天换一次"),
-        ("给客户远航做的小程序5月底上线", "给客户晨光做的小程序7月初上线"),
-        ("Pays £20 for Netflix", "Pays £12 for parking"),
-        ("Ran a marathon in June 2018", "Ran a marathon in May 2021"),
-        ("John's sister got engaged in March 2023", "John's cousin got engaged in June 2023"),
-        ("Dentist appointment on 4 March at 8:15", "Appointment with the dermatologist on 6 March at 8:15"),
-    ],
-)
-def test_a_value_of_something_else_changes_none(old: str, new: str) -> None:
-    assert not revalued(old, new)
 
 
 def test_values_that_may_belong_to_either_of_two_are_not_exchanged() -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import lru_cache
 
 from ..lexical import terms
 from ..numerals import in_digits
 from . import lexicon
-from .evidence import CJK, IS_CJK, Evidence, dated, normalised, read
+from .evidence import CJK, IS_CJK, normalised, read
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTH = (
@@ -180,36 +179,6 @@ def exchanged(old: str, new: str) -> list[tuple[Value, Value]]:
             continue  # the same day, said more or less exactly; or a year, and a day of no year
         pairs.append((then[0], now[0]))
     return pairs
-
-
-def revalued(old: str, new: str) -> bool:
-    """Whether `new` gives another value of what `old` is about, and says little else of something else."""
-    pairs = exchanged(old, new)
-    if not pairs:
-        return False
-    told, known = read(new), read(old)
-    if told.negated != known.negated or told.ended or told.others - known.persons:
-        return False
-    if known.past and not (told.corrected or told.changed):
-        return False  # of events there can be another
-    rest = read(without_values(new))
-    about = rest.objects or rest.words
-    unknown = about - known.words
-    if not about - unknown or 3 * len(unknown) > len(about) or rest.names - known.words - known.names:
-        return False
-    if _another_inside(told, known):
-        return False
-    return begins_with_known(without_values(new), old)
-
-
-def _another_inside(new: Evidence, old: Evidence) -> bool:
-    """Whether they say the same before and after other words: "the app for Acme is due" and "… for Orion is due"."""
-    steps = SequenceMatcher(None, old.sequence, new.sequence, autojunk=False).get_opcodes()
-    for (before, *_), (tag, i, j, k, m), (after, *_) in zip(steps, steps[1:], steps[2:], strict=False):
-        exchanged = not dated(old.sequence[i:j]) and not dated(new.sequence[k:m])
-        if (before, tag, after) == ("equal", "replace", "equal") and exchanged:
-            return True
-    return False
 
 
 def begins_with_known(new: str, old: str) -> bool:
