@@ -43,10 +43,10 @@ from minilm import MiniLM
 
 from retain import checking
 from retain._asking import Asking
-from retain._io import Inline, run_inline
 from retain.dates import mentioned, resolve
 from retain.errors import ModelError
 from retain.extraction import Fact, Window, extract, windows
+from retain.faces import Inline, run_inline
 from retain.lexical import content_terms
 from retain.models.openai import OpenAIModel
 from retain.ports import Completion, LanguageModel, Prompt, Schema

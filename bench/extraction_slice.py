@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from retain._asking import Asking
-from retain._io import Inline, run_inline
 from retain.errors import ModelError
 from retain.extraction import Fact, extract, windows
+from retain.faces import Inline, run_inline
 from retain.models.openai import OpenAIModel
 from retain.ports import Completion, LanguageModel, Prompt, Schema
 from retain.types import Message, Scope, Usage

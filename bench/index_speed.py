@@ -19,7 +19,7 @@ from uuid import UUID
 
 import numpy as np
 
-from retain._io import Inline, run_inline
+from retain.faces import Inline, run_inline
 from retain.filters import parse
 from retain.index import FOREVER, IndexQuery, Point, SparseVector, encode_metadata
 from retain.index.client import ClientIndex

@@ -21,8 +21,8 @@ import pytest
 import qdrant_edge
 
 from retain import filters
-from retain._io import IO, Asyncio, Inline, run_inline
 from retain.errors import ClosedError, StorageError, StoreLockedError
+from retain.faces import IO, Asyncio, Inline, run_inline
 from retain.index import FOREVER, Candidate, IndexQuery, Point, encode_metadata
 from retain.index.client import ClientIndex
 from retain.index.edge import EdgeIndex
@@ -441,7 +441,7 @@ def test_another_process_is_told_who_holds_the_folder(tmp_path: Path) -> None:
 FORK = """
 import os, sys, warnings
 import numpy as np
-from retain._io import Inline, run_inline
+from retain.faces import Inline, run_inline
 from retain.errors import StoreLockedError
 from retain.index.edge import EdgeIndex
 from retain.index.lock import FolderLock

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from retain._asking import Asking
 from retain._dialogue import Question, Unreadable
-from retain._io import Inline, run_inline
 from retain.errors import ModelReplyError
+from retain.faces import Inline, run_inline
 from retain.merging import (
     Decision,
     MergeStrategy,

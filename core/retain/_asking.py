@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from ._dialogue import Dialogue, Question, Unreadable
-from ._io import IO
 from .errors import ModelError, ModelReplyError, RetainError
+from .faces import IO
 from .models._reply import read_object
 from .ports import Completion, LanguageModel, Prompt
 from .types import Usage

@@ -6,7 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from ._io import IO
+from .faces import IO
 from .index import Index
 from .ports import Embedder
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ._basis import Basis
-from ._io import IO, holding
 from ._store import Store, finish_erasing
 from ._vectors import embed_documents
 from .errors import NotFoundError, UndoError
 from .events import Listeners
+from .faces import IO, holding
 from .filters import Filter
 from .ledger.commit import Conflict, Write
 from .ledger.erasure import erase

@@ -15,12 +15,12 @@ from ._store import OPEN_STORES, Indexes, Store
 from .errors import InputError, StorageError
 from .index import Index
 from .index.lock import FolderLock
+from .places import IN_MEMORY, default_folder
 from .ports import Embedder
 
 _log = logging.getLogger("retain")
 
 ROOM = 64 * 2**20  # with less, the engine may have closed files whose last pages found no place
-IN_MEMORY = ":memory:"
 
 
 def open_store(
@@ -38,14 +38,6 @@ def open_store(
         return Store("sqlite://", embedder, indexes, exclusive=True, now=now)
     folder = default_folder() if path is None else Path(path).expanduser().resolve()
     return OPEN_STORES.share(folder, embedder, lambda: _embedded(folder, embedder, index, now))
-
-
-def default_folder() -> Path:
-    """`RETAIN_HOME`, else the platform's folder for user data."""
-    import platformdirs
-
-    home = os.environ.get("RETAIN_HOME")
-    return Path(home or platformdirs.user_data_path("retain", appauthor=False)).expanduser().resolve()
 
 
 def _shared(

@@ -15,9 +15,8 @@ from typing import Any, Final, Literal
 
 from . import _inputs as inputs
 from ._changing import Changing, within
-from ._io import IO
 from ._masking import Masking
-from ._opening import IN_MEMORY, default_folder, open_store
+from ._opening import open_store
 from ._recalling import Asked, Recalling
 from ._reindexing import Progress, reindex
 from ._remembering import Remembering, Told
@@ -26,11 +25,13 @@ from ._transfer import export, import_
 from ._worker import Worker
 from .errors import InputError, NotFoundError
 from .events import Event, Listeners
+from .faces import IO
 from .filters import parse
 from .index import Index
 from .ledger.times import now_utc, to_micros
 from .merging import MergeStrategy, PairByPair, WithoutModel
 from .models import default_embedder, default_model
+from .places import IN_MEMORY, default_folder
 from .ports import Embedder, LanguageModel, Redactor, Reranker
 from .tokens import count_tokens
 from .types import (

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ._io import IO
 from ._store import Store
 from ._vectors import embed_query
 from .errors import ModelError, RetainError
 from .events import Listeners
+from .faces import IO
 from .filters import Filter
 from .index.base import IndexQuery
 from .ledger.times import from_micros, to_micros

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._basis import Basis
-from ._io import IO, holding
 from ._store import Store, drop_retired, fill
 from ._vectors import BATCH, embed_documents
 from .errors import InputError, StorageError
+from .faces import IO, holding
 from .index import Index
 from .ports import Embedder
 from .ranking import indexed_text

@@ -13,12 +13,12 @@ from uuid import uuid4
 from ._asking import Asking
 from ._basis import Basis
 from ._found import Found, addition, found_in, verbatim, without_model, writes_of
-from ._io import CONCURRENCY, IO, holding
 from ._store import Store
 from ._vectors import Matrix, embed_documents
 from .errors import ModelError, ModelReplyError, RetainError, StorageError
 from .events import Listeners, Observation
 from .extraction import extract
+from .faces import CONCURRENCY, IO, holding
 from .index.base import Candidate, IndexQuery
 from .ledger.commit import Conflict, Write
 from .ledger.ids import new_id

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from sqlalchemy import Row
 
 from ._basis import Basis
-from ._io import IO, Inline, KeyedLocks, holding, run_inline
 from .errors import ClosedError, EmbedderMismatchError, StorageError, StoreLockedError
+from .faces import IO, Inline, KeyedLocks, holding, run_inline
 from .index import Index, Point
 from .index.payload import encode_metadata
 from .ledger import Ledger

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from ._basis import Basis
-from ._io import IO
 from ._rows import FORMAT, VERSION, Checker, read_header, read_row
 from ._store import Store
 from ._vectors import BATCH, Matrix, embed_documents
 from .errors import InputError, StorageError
+from .faces import IO
 from .ledger import Ledger
 from .ledger.commit import Conflict
 from .ledger.exchange import TABLES, Intake, rows_out, stored_versions

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ._io import IO
 from .errors import EmbeddingError, RetainError
+from .faces import IO
 from .ports import Embedder
 
 Matrix = npt.NDArray[np.float32]

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
-from ._io import Inline, run_inline
 from ._remembering import Remembering
 from ._store import Store
 from .errors import RetainError
+from .faces import Inline, run_inline
 
 _log = logging.getLogger("retain")
 

@@ -22,9 +22,9 @@ from uuid import UUID
 
 import numpy as np
 
-from ._io import IO, Asyncio, Inline, run_inline
 from ._vectors import Matrix, embed_documents, embed_query
 from .errors import InputError
+from .faces import IO, Asyncio, Inline, run_inline
 
 if TYPE_CHECKING:
     from ._store import Store

@@ -11,13 +11,13 @@ from typing import IO as IO_
 from typing import Any, Self
 
 from . import _inputs as inputs
-from ._io import IO, Asyncio, Inline, run_inline
 from ._operations import FROM_ENVIRONMENT, Environment, Filters, Infer, Operations, confirmed, guard
 from ._recalling import hits_for
 from ._reindexing import Progress
 from ._store import Agreement
 from .documents import Documents
 from .events import Event
+from .faces import IO, Asyncio, Inline, run_inline
 from .filters import parse
 from .index import Index
 from .ledger.times import now_utc

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,6 +15,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from retain import Completion, InputError, ModelRefusedError, Prompt, Schema, Usage
+from retain.faces import IO, Asyncio, Inline, run_inline
+from retain.models.dialect import with_schema
 from retain.models.likelihoods import MOST_ALTERNATIVES, likelihoods
 
 Structure = Literal["json_schema", "tool", "text"]
@@ -26,7 +28,20 @@ _REFUSED = re.compile(
     r"response_format|json_schema|structured|grammar|guided|schema|\btools?\b|tool_choice|function|not supported",
     re.IGNORECASE,
 )
+# What chat models call the length at which a reply is cut off, and how one says that it was too short.
+_LIMITS = ("max_tokens", "num_predict", "max_output_tokens")
+_LENGTH = re.compile(r"length limit|max_(?:completion_|output_)?tokens|num_predict", re.IGNORECASE)
 _log = logging.getLogger("retain")
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How a model is asked: for the form of a reply, whether for how likely its choice was, and whether it is cut off
+    at the length of its form."""
+
+    structure: Structure
+    tells: bool = True
+    brief: bool = True
 
 
 class LangChainModel:
@@ -35,7 +50,9 @@ class LangChainModel:
     model: a chat model, or a runnable around one (`with_retry`, `with_fallbacks`, `bind`). A chat model with the
         settings `logprobs` and `top_logprobs` (ChatOpenAI and its kin, ChatOllama, ChatHuggingFace) is asked for
         them where a reply is a choice, as merging is better with them, until it refuses; with `logprobs=False`
-        it is not.
+        it is not. One whose `max_tokens` (or `num_predict`) is not set is cut off where the form of a reply cannot
+        be longer, as small models may repeat themselves without end; models that think before they answer are not
+        any more once a reply shows it.
     name: by default the model's own.
     structured: how the form of a reply is asked for. "auto" takes the first of "json_schema", "tool" and "text"
         that the model does not refuse, and remembers it for the life of this object.
@@ -58,10 +75,9 @@ class LangChainModel:
         if structured != "auto" and structured not in LADDER:
             raise InputError(f"structured={structured!r}: choose one of auto, {', '.join(LADDER)}")
         self._model = model
-        self._telling: Runnable[Any, Any] = _telling(model)
         self._name = name or _model_name(model)
         self._fixed = structured != "auto"
-        self._structure: Structure = _first(model) if structured == "auto" else structured
+        self._manner = _Manner(_first(model) if structured == "auto" else structured)
         self._config: RunnableConfig = {
             "run_name": "retain",
             **(config or {}),
@@ -73,7 +89,7 @@ class LangChainModel:
         }
 
     def __repr__(self) -> str:
-        return f"LangChainModel({self._name!r}, structured={self._structure!r})"
+        return f"LangChainModel({self._name!r}, structured={self._manner.structure!r})"
 
     @property
     def name(self) -> str:
@@ -81,57 +97,64 @@ class LangChainModel:
 
     def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         """The reply to `messages`, as an object where the model gave one and `schema` asked for it."""
-        while True:
-            structure, telling = self._structure, self._telling
-            try:
-                asked, given = self._request(structure, telling, messages, schema)
-                return _completion(asked.invoke(given, self._config), schema)
-            except Exception as error:
-                if not self._narrowed(structure, telling, schema, error):
-                    raise
+        return run_inline(self._complete(Inline(), messages, schema))
 
     async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         """Async `complete`."""
+        return await self._complete(Asyncio(), messages, schema)
+
+    async def _complete(self, io: IO, messages: Sequence[Prompt], schema: Schema | None) -> Completion:
         while True:
-            structure, telling = self._structure, self._telling
+            manner = self._manner
             try:
-                asked, given = self._request(structure, telling, messages, schema)
-                return _completion(await asked.ainvoke(given, self._config), schema)
+                asked, given = self._request(manner, messages, schema)
+                reply = await io.call(asked.invoke, asked.ainvoke, given, self._config)
+                completion = _completion(reply, schema)
             except Exception as error:
-                if not self._narrowed(structure, telling, schema, error):
+                if cut_off := _cut_off(error):
+                    return cut_off
+                narrower = self._narrowed(manner, schema, error)
+                if narrower is None:
                     raise
+                self._learn(manner, narrower)
+            else:
+                if completion.content or not (manner.brief and schema and schema.max_tokens):
+                    return completion
+                self._learn(manner, replace(manner, brief=False))
 
     def _request(
-        self,
-        structure: Structure,
-        telling: Runnable[Any, Any],
-        messages: Sequence[Prompt],
-        schema: Schema | None,
+        self, manner: _Manner, messages: Sequence[Prompt], schema: Schema | None
     ) -> tuple[Runnable[Any, Any], list[BaseMessage]]:
-        given = convert_prompts_to_langchain(messages)
         if schema is None:
-            return self._model, given
-        model: Any = telling if schema.choice else self._model
-        if structure == "text":
-            return model, _with_schema(given, schema)
+            return self._model, convert_prompts_to_langchain(messages)
+        model: Any = _telling(self._model) if schema.choice and manner.tells else self._model
+        if manner.brief and schema.max_tokens:
+            model = _limited(model, schema.max_tokens)
+        if manner.structure == "text":
+            return model, convert_prompts_to_langchain(with_schema(messages, schema))
         form = {"title": schema.name, "description": schema.description, **schema.json}
-        return model.with_structured_output(form, method=_METHODS[structure], include_raw=True), given
+        method = _METHODS[manner.structure]
+        asked = model.with_structured_output(form, method=method, include_raw=True)
+        return asked, convert_prompts_to_langchain(messages)
 
-    def _narrowed(
-        self, tried: Structure, telling: Runnable[Any, Any], schema: Schema | None, error: Exception
-    ) -> bool:
-        """Whether the next form of asking is worth a try; then it is the one from now on."""
-        if schema and schema.choice and telling is not self._model and "logprobs" in str(error):
-            self._telling = self._model
-            return True
-        if self._fixed or schema is None or tried == "text" or isinstance(error, ModelRefusedError):
-            return False
+    def _narrowed(self, tried: _Manner, schema: Schema | None, error: Exception) -> _Manner | None:
+        """The next way of asking that is worth a try; None where the error speaks of something else."""
+        if schema is None:
+            return None
+        if tried.tells and schema.choice and "logprobs" in str(error):
+            return replace(tried, tells=False)
+        if tried.brief and schema.max_tokens and _LENGTH.search(str(error)):
+            return replace(tried, brief=False)
+        if self._fixed or tried.structure == "text" or isinstance(error, ModelRefusedError):
+            return None
         if not isinstance(error, (NotImplementedError, AttributeError)) and not _REFUSED.search(str(error)):
-            return False
-        _log.debug("%s refused %s: %s", self._name, tried, error)
-        if self._structure == tried:  # else a request that ran beside this one has learned it already
-            self._structure = LADDER[LADDER.index(tried) + 1]
-        return True
+            return None
+        return replace(tried, structure=LADDER[LADDER.index(tried.structure) + 1])
+
+    def _learn(self, tried: _Manner, narrower: _Manner) -> None:
+        _log.debug("%s did not answer to %s; trying %s", self._name, tried, narrower)
+        if self._manner == tried:  # else a request that ran beside this one has learned it already
+            self._manner = narrower
 
 
 def as_language_model(model: Runnable[Any, Any], **options: Any) -> LangChainModel:
@@ -154,6 +177,26 @@ def _telling(model: Any) -> Any:
     return model.model_copy(update={"logprobs": True, "top_logprobs": MOST_ALTERNATIVES})
 
 
+def _limited(model: Any, most: int) -> Any:
+    """The model, cut off at so many tokens, where it has a setting for that and none was made."""
+    settings = getattr(type(model), "model_fields", {})
+    unset = (name for name in _LIMITS if name in settings and getattr(model, name) is None)
+    limit = next(unset, None)
+    return model.model_copy(update={limit: most}) if limit else model
+
+
+def _cut_off(error: Exception) -> Completion | None:
+    """What there is of a reply that was cut off: ChatOpenAI raises an error that holds it."""
+    reply = getattr(error, "completion", None)
+    choices = getattr(reply, "choices", None)
+    text = choices[0].message.content if choices else None
+    if not text:
+        return None
+    usage = getattr(reply, "usage", None)
+    told = (getattr(usage, key, None) or 0 for key in ("prompt_tokens", "completion_tokens"))
+    return Completion(text, Usage(1, *told))
+
+
 def _first(model: Any) -> Structure:
     """What the model says that it can do; "json_schema" where it says nothing."""
     if not hasattr(model, "with_structured_output"):
@@ -164,15 +207,6 @@ def _first(model: Any) -> Structure:
     if profile.get("structured_output", True):
         return "json_schema"
     return "tool" if profile.get("tool_calling", True) else "text"
-
-
-def _with_schema(messages: list[BaseMessage], schema: Schema) -> list[BaseMessage]:
-    """The schema in words, at the end of the system message, where it can be cached."""
-    form = json.dumps(schema.json, ensure_ascii=False)
-    demand = f"Reply with one JSON object that fits this JSON Schema, and nothing else:\n{form}"
-    if messages and isinstance(messages[0], SystemMessage):
-        return [SystemMessage(f"{messages[0].text}\n\n{demand}"), *messages[1:]]
-    return [SystemMessage(demand), *messages]
 
 
 def _completion(reply: Any, schema: Schema | None) -> Completion:

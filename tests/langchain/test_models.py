@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
+from openai import LengthFinishReasonError
 from pydantic import Field, SecretStr
 
 from langchain_retain import (
@@ -24,7 +26,7 @@ from langchain_retain import (
     as_embedder,
     as_language_model,
 )
-from retain import InputError, Memory, ModelError, ModelRefusedError, Prompt, Schema
+from retain import InputError, Memory, ModelError, ModelRefusedError, Prompt, Schema, Usage
 from retain.ports import Embedder, LanguageModel
 from tests.endpoint import RELATION, Endpoint, chat, refused, telling
 from tests.fakes import HashEmbedder
@@ -343,3 +345,45 @@ def test_what_the_user_s_own_model_tells_of_is_left_as_it_is(endpoint: Endpoint,
     run.call(as_language_model(chat_model), "complete", ASKED, schema=RELATION)
     chat_model.invoke("Hello")
     assert "logprobs" not in endpoint.bodies[-1]
+
+
+FORM = replace(SCHEMA, max_tokens=50)
+
+
+def test_a_reply_is_cut_off_where_its_form_ends(endpoint: Endpoint, run: Runner) -> None:
+    endpoint.answer = lambda body: chat('{"word": "Hi"}')
+    for options, limit in (({}, 50), ({"max_tokens": 900}, 900)):
+        run.call(small(endpoint, **options), "complete", ASKED, schema=FORM)
+        assert endpoint.bodies[-1]["max_completion_tokens"] == limit
+    run.call(small(endpoint), "complete", ASKED)
+    assert "max_completion_tokens" not in endpoint.bodies[-1]
+
+
+def test_what_there_is_of_a_reply_that_was_cut_off_is_its_text(endpoint: Endpoint, run: Runner) -> None:
+    endpoint.answer = lambda body: chat('{"word": "on and on and', finish="length")
+    reply = run.call(small(endpoint), "complete", ASKED, schema=FORM)
+    assert reply.content == '{"word": "on and on and'
+    assert reply.usage == Usage(1, 30, 7)
+
+
+@pytest.mark.parametrize("structured", ["json_schema", "tool", "text"])
+def test_a_model_that_thinks_past_the_limit_gets_its_room_back(
+    endpoint: Endpoint, run: Runner, structured: Any
+) -> None:
+    def answer(body: dict[str, Any]) -> Any:
+        if "max_completion_tokens" in body:
+            return chat("", finish="length")
+        return chat('{"word": "Hi"}')
+
+    endpoint.answer = answer
+    chat_model = ChatOpenAI(model="small", base_url=endpoint.url, api_key=SecretStr("k"), max_retries=0)
+    model = LangChainModel(chat_model, structured=structured)
+    for _ in range(2):
+        assert run.call(model, "complete", ASKED, schema=FORM).content in ({"word": "Hi"}, '{"word": "Hi"}')
+    assert ["max_completion_tokens" in body for body in endpoint.bodies] == [True, False, False]
+
+
+def test_no_answer_within_the_user_s_own_limit_is_an_error(endpoint: Endpoint, run: Runner) -> None:
+    endpoint.answer = lambda body: chat("", finish="length")
+    with pytest.raises(LengthFinishReasonError):
+        run.call(small(endpoint, max_tokens=900), "complete", ASKED, schema=FORM)

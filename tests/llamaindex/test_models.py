@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -129,6 +130,36 @@ def test_a_model_that_refuses_to_tell_is_asked_as_ever(endpoint: Endpoint, face:
     for _ in range(2):
         assert face(model, "complete", ASKED, schema=RELATION).content == '{"relation": "adds"}'
     assert ["logprobs" in body for body in endpoint.bodies] == [True, False, False]
+
+
+LIMITED = replace(FORM, max_tokens=50)
+
+
+@pytest.mark.parametrize("calls_functions", [False, True])
+def test_a_reply_is_cut_off_where_its_form_ends(
+    endpoint: Endpoint, face: Face, calls_functions: bool
+) -> None:
+    endpoint.answer = lambda body: chat('{"text": "on and on and', finish="length")
+    for options, limit in (({}, 50), ({"max_tokens": 900}, 900)):
+        model = like_openai(endpoint, is_function_calling_model=calls_functions, **options)
+        assert face(model, "complete", ASKED, schema=LIMITED).content == '{"text": "on and on and'
+        assert endpoint.bodies[-1]["max_tokens"] == limit
+    face(like_openai(endpoint), "complete", ASKED)
+    assert "max_tokens" not in endpoint.bodies[-1]
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_model_that_thinks_past_the_limit_gets_its_room_back(
+    endpoint: Endpoint, face: Face, refuses: bool
+) -> None:
+    too_short = (
+        refused("max_tokens is not supported with this model") if refuses else chat("", finish="length")
+    )
+    endpoint.answer = lambda body: too_short if "max_tokens" in body else chat('{"text": "Hi"}')
+    model = like_openai(endpoint)
+    for _ in range(2):
+        assert face(model, "complete", ASKED, schema=LIMITED).content == '{"text": "Hi"}'
+    assert ["max_tokens" in body for body in endpoint.bodies] == [True, False, False]
 
 
 def test_another_failure_to_tell_is_raised(endpoint: Endpoint, face: Face) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from retain import Memory
-from retain._io import Inline, run_inline
+from retain.faces import Inline, run_inline
 from retain.index import FOREVER
 from retain.index._qdrant_filters import stored_payload
 from tests.reliability._killed import MARKER, USERS, open_store

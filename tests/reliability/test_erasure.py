@@ -144,7 +144,7 @@ def test_work_under_way_for_an_erased_user_brings_nothing_back(tmp_path: Path) -
         leased = memory._do.store.ledger.jobs.lease_one(memory._do.remembering.owner, job.id)
         assert leased is not None
         memory.erase(user_id="mallory")
-        from retain._io import Inline, run_inline
+        from retain.faces import Inline, run_inline
 
         assert not run_inline(memory._do.remembering.finish(Inline(), leased)).changes
         assert memory.count(user_id="mallory") == 0

@@ -9,8 +9,8 @@ import time
 from datetime import datetime
 
 from retain import AddResult, Change, Memory, RetainError, SearchHit
-from retain._opening import default_folder
 from retain.models import default_model
+from retain.places import default_folder
 
 from . import Person, Session, Story, StoryClock, story
 

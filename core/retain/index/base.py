@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .._io import IO
+from ..faces import IO
 from ..filters import Filter
 from ..types import Scope
 from .facets import Facets

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from .._io import IO, Inline, PerLoop, run_inline
 from ..errors import ClosedError, StorageError, StoreLockedError
+from ..faces import IO, Inline, PerLoop, run_inline
 from ._union import candidates, missing
 from .base import Candidate, IndexQuery, Point
 from .facets import facets

@@ -18,8 +18,8 @@ from itertools import count as numbers
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from .._io import IO
 from ..errors import ClosedError, StorageError, StoreLockedError
+from ..faces import IO
 from ._qdrant_filters import CURRENT, END, stored_payload
 from ._union import candidates, missing
 from .base import Candidate, IndexQuery, Point

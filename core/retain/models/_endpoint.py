@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-from .._io import IO, PerLoop
 from ..errors import InputError, ModelError, ModelRefusedError
+from ..faces import IO, PerLoop
 
 if TYPE_CHECKING:
     import openai

@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from .._io import IO, Asyncio, Inline, run_inline
 from ..errors import EmbeddingError, InputError, ModelError, ModelRefusedError
+from ..faces import IO, Asyncio, Inline, run_inline
 from ..ports import Completion, Prompt, Schema
 from ..types import Usage
-from ._dialect import LADDER, Dialect, Structure
 from ._endpoint import Endpoint
+from .dialect import LADDER, Dialect, Structure
 from .likelihoods import likelihoods
 
 log = logging.getLogger("retain")

@@ -14,7 +14,7 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 
 from retain import Context, JournaledMessage, Memory, Message, Scope
-from retain._io import IO
+from retain.faces import IO
 
 from ._convert import GIVEN, from_journal, is_answer, same, to_journal
 

@@ -20,7 +20,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.settings import Settings
 
 from retain import FROM_ENVIRONMENT, Embedder, EmbedderMismatchError, InputError, LanguageModel, Memory
-from retain._opening import IN_MEMORY, default_folder
+from retain.places import IN_MEMORY, default_folder
 
 from ._conversation import Conversation
 from .models import as_embedder, as_language_model

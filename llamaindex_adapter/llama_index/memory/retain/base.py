@@ -11,7 +11,7 @@ from llama_index.core.bridge.pydantic import Field
 from llama_index.core.memory.types import BaseMemory
 
 from retain import FROM_ENVIRONMENT, Context, InputError, Memory, Scope
-from retain._io import IO, run_inline
+from retain.faces import IO, run_inline
 from retain.memory import ASYNCIO, INLINE
 from retain.tokens import count_tokens
 

@@ -9,7 +9,7 @@ from llama_index.core.bridge.pydantic import Field
 from llama_index.core.storage.chat_store.base import BaseChatStore
 
 from retain import InputError, Memory, Scope
-from retain._io import IO, run_inline
+from retain.faces import IO, run_inline
 from retain.memory import ASYNCIO, INLINE
 
 from ._conversation import Conversation

@@ -6,7 +6,8 @@ import logging
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
@@ -15,7 +16,8 @@ from llama_index.core.llms.llm import LLM, ToolSelection
 from llama_index.core.tools import FunctionTool, ToolMetadata
 
 from retain import Completion, Embedder, InputError, LanguageModel, Prompt, Schema, Usage
-from retain.models._dialect import Dialect, with_schema
+from retain.faces import IO, Asyncio, Inline, run_inline
+from retain.models.dialect import Dialect, with_schema
 from retain.models.likelihoods import likelihoods
 from retain.ports import Vector, Vectors
 
@@ -25,18 +27,33 @@ _OUTPUT_KEYS = ("completion_tokens", "output_tokens")
 _REFUSED = re.compile(r"logprobs|response_format|json_schema|structured|grammar|guided", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How a model is asked: whether for how likely its choice was, and whether a reply is cut off at the length of
+    its form."""
+
+    tells: bool
+    brief: bool
+
+
 class LlamaIndexModel:
     """Any LlamaIndex `LLM` as the engine's `LanguageModel`.
 
     A model that calls functions is made to call one whose arguments are the reply; others are shown the form of
     the reply in the prompt. A chat model with the settings `logprobs` and `top_logprobs` (OpenAI and its kin) is
-    asked for them where a reply is a choice, as merging is better with them, until it refuses. Whatever else the
-    model raises reaches the engine, which wraps it in ModelError.
+    asked for them where a reply is a choice, as merging is better with them, until it refuses. One whose `max_tokens`
+    is not set is cut off where the form of a reply cannot be longer, as small models may repeat themselves without
+    end; models that think before they answer are not any more once a reply shows it. Whatever else the model raises
+    reaches the engine, which wraps it in ModelError.
     """
 
     def __init__(self, llm: LLM) -> None:
         self.llm = llm
-        self._tells = {"logprobs", "top_logprobs"} <= type(llm).model_fields.keys()
+        settings = type(llm).model_fields.keys()
+        self._manner = _Manner(
+            tells={"logprobs", "top_logprobs"} <= settings,
+            brief="max_tokens" in settings and getattr(llm, "max_tokens", 0) is None,
+        )
 
     def __repr__(self) -> str:
         return f"LlamaIndexModel({self.name!r})"
@@ -48,47 +65,60 @@ class LlamaIndexModel:
 
     def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         """The reply: the arguments of the function it called, else its text."""
-        if schema is not None and self._is_asked_to_tell(schema):
-            try:
-                return _told(self.llm.chat(_chat(messages, None), **Dialect().form(schema)), schema)
-            except Exception as error:
-                if not self._learned(error):
-                    raise
-        caller = self._caller(schema)
-        if caller is None or schema is None:
-            return _completion(self.llm.chat(_chat(messages, schema)), [])
-        reply = caller.chat_with_tools(**_call(messages, schema))
-        return _completion(reply, _selected(caller, reply))
+        return run_inline(self._complete(Inline(), messages, schema))
 
     async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
         """Async `complete`."""
-        if schema is not None and self._is_asked_to_tell(schema):
+        return await self._complete(Asyncio(), messages, schema)
+
+    async def _complete(self, io: IO, messages: Sequence[Prompt], schema: Schema | None) -> Completion:
+        while True:
+            manner = self._manner
+            limit = schema.max_tokens if schema and manner.brief else None
+            options: dict[str, Any] = {"max_tokens": limit} if limit else {}
             try:
-                return _told(await self.llm.achat(_chat(messages, None), **Dialect().form(schema)), schema)
+                completion = await self._asked(io, messages, schema, manner, options)
             except Exception as error:
-                if not self._learned(error):
+                narrower = _narrowed(manner, error)
+                if narrower is None:
                     raise
-        caller = self._caller(schema)
-        if caller is None or schema is None:
-            return _completion(await self.llm.achat(_chat(messages, schema)), [])
-        reply = await caller.achat_with_tools(**_call(messages, schema))
-        return _completion(reply, _selected(caller, reply))
+                self._learn(manner, narrower)
+            else:
+                if completion.content or not limit:
+                    return completion
+                self._learn(manner, replace(manner, brief=False))
 
-    def _is_asked_to_tell(self, schema: Schema) -> bool:
-        return self._tells and schema.choice is not None and self.llm.metadata.is_chat_model
+    async def _asked(
+        self,
+        io: IO,
+        messages: Sequence[Prompt],
+        schema: Schema | None,
+        manner: _Manner,
+        options: Mapping[str, Any],
+    ) -> Completion:
+        llm = self.llm
+        if schema and schema.choice and manner.tells and llm.metadata.is_chat_model:
+            form = Dialect().form(schema)
+            return _told(await io.call(llm.chat, llm.achat, _chat(messages, None), **form, **options), schema)
+        if schema and isinstance(llm, FunctionCallingLLM) and llm.metadata.is_function_calling_model:
+            call = _call(messages, schema)
+            reply = await io.call(llm.chat_with_tools, llm.achat_with_tools, **call, **options)
+            return _completion(reply, _selected(llm, reply))
+        return _completion(await io.call(llm.chat, llm.achat, _chat(messages, schema), **options), [])
 
-    def _learned(self, error: Exception) -> bool:
-        """Whether the model refused to tell, which is not asked of it again, and did not fail otherwise."""
-        if not _REFUSED.search(str(error)):
-            return False
-        _log.debug("%s does not tell how likely its choice was: %s", self.name, error)
-        self._tells = False
-        return True
+    def _learn(self, tried: _Manner, narrower: _Manner) -> None:
+        _log.debug("%s did not answer to %s; trying %s", self.name, tried, narrower)
+        if self._manner == tried:  # else a request that ran beside this one has learned it already
+            self._manner = narrower
 
-    def _caller(self, schema: Schema | None) -> FunctionCallingLLM | None:
-        """The model, where it can call functions and there is one to call."""
-        capable = isinstance(self.llm, FunctionCallingLLM) and self.llm.metadata.is_function_calling_model
-        return cast(FunctionCallingLLM, self.llm) if capable and schema is not None else None
+
+def _narrowed(tried: _Manner, error: Exception) -> _Manner | None:
+    """The next way of asking that is worth a try; None where the error speaks of something else."""
+    if tried.brief and "max_tokens" in str(error):
+        return replace(tried, brief=False)
+    if tried.tells and _REFUSED.search(str(error)):
+        return replace(tried, tells=False)
+    return None
 
 
 class LlamaIndexEmbedder:
