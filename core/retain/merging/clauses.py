@@ -43,7 +43,7 @@ def clauses(text: str) -> list[Clause]:
 
 def untouched(old: str, new: str, *, all_else: bool = False) -> list[str]:
     """What a newer statement leaves of an older one: its clauses but for the one that is spoken of, and those that
-    fall with it. Neighbours stay together.
+    fall with it. Neighbours stay together. All of them where it speaks of none, unless it corrects something.
 
     all_else: whether the newer one says that nothing else has changed.
     """
@@ -51,47 +51,41 @@ def untouched(old: str, new: str, *, all_else: bool = False) -> list[str]:
     if len(parts) < 2:
         return []
     touched = _touched(parts, old, new)
-    falls = _Falls(parts, touched, old, new)
+    if touched is None:
+        return [old]
     kept = [i for i in range(len(parts)) if i != touched and missing(parts[i].text, new)]
-    kept = [i for i in kept if all_else or not falls.beside(i)]
+    over = read(new).ended or read(new).negated != read(old).negated
+    kept = [i for i in kept if all_else or not _falls(parts, i, new, told=over or i == touched + 1)]
     runs = groupby(enumerate(kept), key=lambda pair: pair[1] - pair[0])
     spans = [[i for _, i in run] for _, run in runs]
     return [old[parts[run[0]].start : parts[run[-1]].end] for run in spans]
 
 
-def _touched(parts: list[Clause], old: str, new: str) -> int:
+def _touched(parts: list[Clause], old: str, new: str) -> int | None:
     """The first clause that a statement speaks of most; of those that it speaks of as little, one that tells of
     someone ("who refuses to …") before the one that says who that is."""
     topic, changing = _topic(old, new), lexicon.UNCHANGED.sub(" ", new)
     given = [then.text for then, _ in exchanged(old, new)]
     affirms = read(old).negated and not read(new).negated
 
-    def touches(i: int) -> tuple[float, bool, int]:
-        clause = parts[i].text
-        spoken = _spoken_of(clause, changing, topic) + any(value in clause for value in given)
-        return spoken + (affirms and read(clause).negated), bool(RELATIVE.match(clause)), -i
+    def spoken(clause: str) -> float:
+        exchanges = any(value in clause for value in given)
+        return _spoken_of(clause, changing, topic) + exchanges + (affirms and read(clause).negated)
 
-    return max(range(len(parts)), key=touches)
+    most, _, before = max(
+        (spoken(part.text), bool(RELATIVE.match(part.text)), -i) for i, part in enumerate(parts)
+    )
+    return -before if most or read(new).corrected else None
 
 
-class _Falls:
-    """Which clauses fall with the one that is touched."""
-
-    def __init__(self, parts: list[Clause], touched: int, old: str, new: str) -> None:
-        self._parts, self._touched, self._new = parts, touched, new
-        self._address = "home" in read(parts[touched].text).one
-        self._over = read(new).ended or read(new).negated != read(old).negated
-
-    def beside(self, i: int) -> bool:
-        clause = self._parts[i]
-        next_to_it = i == self._touched + 1
-        if RELATIVE.match(clause.text) and (self._over or next_to_it):
-            return True  # it tells of what is replaced
-        if read(clause.text).one & read(self._new).one or _given_anew(clause.text, self._new):
-            return True
-        if clause.before == "with" and _other_company(self._parts[i - 1].text, clause.text, self._new):
-            return True
-        return self._address and next_to_it and clause.before == "," and not read(clause.text).concepts
+def _falls(parts: list[Clause], i: int, new: str, *, told: bool) -> bool:
+    """Whether a clause falls with the one that is touched. told: whether a relative one tells of that."""
+    clause = parts[i]
+    if told and RELATIVE.match(clause.text):
+        return True
+    if read(clause.text).one & read(new).one or _given_anew(clause.text, new):
+        return True
+    return clause.before == "with" and _other_company(parts[i - 1].text, clause.text, new)
 
 
 def _given_anew(clause: str, new: str) -> bool:

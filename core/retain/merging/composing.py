@@ -214,7 +214,7 @@ def _denied_in_place(old: str, new: str) -> str | None:
         holds, denied = found["holds"].strip(), found["denied"].strip()
         place, bare = _place(denied, old), False
         if not place:
-            text = _word_in_place(old, holds, denied) or _part_in_place(old, holds, denied)
+            text = _part_in_place(old, holds, denied)
             place = None if text else _place(_ARTICLE.sub("", denied), old)
             if not place:
                 return text
@@ -236,16 +236,6 @@ def _denied_in_place(old: str, new: str) -> str | None:
 
 def _place(phrase: str, text: str) -> re.Match[str] | None:
     return re.search(rf"(?<![^\W{_CJK}]){re.escape(phrase)}(?![^\W{_CJK}])", text, re.IGNORECASE)
-
-
-def _word_in_place(old: str, holds: str, denied: str) -> str | None:
-    """Of "the right knee, not the left": the word before the noun that both have."""
-    word = _ARTICLE.sub("", denied)
-    then = re.search(rf"\b{re.escape(word)} (\w+)", old, re.IGNORECASE)
-    now = then and re.search(rf"\b(\w+) {re.escape(then[1])}\b", holds, re.IGNORECASE)
-    if not then or not now:
-        return None
-    return old[: then.start()] + now[1] + old[then.start() + len(word) :]
 
 
 def _part_in_place(old: str, holds: str, denied: str) -> str | None:

@@ -83,9 +83,7 @@ class Evidence:
     past: bool
     ended: bool
     changed: bool
-    replaced: bool
     corrected: bool
-    achieved: bool
     intended: bool
     rough: bool
     chinese: bool
@@ -166,9 +164,7 @@ def read(text: str) -> Evidence:
         past=_past(text, plain),
         ended=bool(lexicon.ENDING.search(plain)),
         changed=bool(lexicon.CHANGE.search(plain)),
-        replaced=bool(lexicon.REPLACED.search(plain)),
         corrected=bool(lexicon.CORRECTION.search(full)),
-        achieved=bool(lexicon.ACHIEVED.search(plain)),
         rough=bool(lexicon.ROUGHLY.search(plain)),
         intended=bool(lexicon.INTENDED.search(plain)),
         chinese=bool(IS_CJK.search(plain)),

@@ -41,8 +41,6 @@ LEAST_UNALIKE = 0.8
 LEAST_UNASKED = 0.55
 # How likely it must be that a fact says the same, by a model's likelihoods, where their words look otherwise.
 LEAST_KNOWN = 0.85
-# How likely, by a model's likelihoods, that they are of one thing, for a fact to be joined whatever the words say.
-LEAST_JOINED = 0.97
 # How many things a fact may say that the memory does not, for it to be another wording of the same.
 MOST_NEW = 4
 # And how likely what an action is meant for must be between named people, who chat of one thing again and again.
@@ -74,8 +72,6 @@ def refused(action: Action, fact: NewFact, told: Standing) -> bool:
     new, old = bare(fact, told.neighbour)
     if action == "keep":
         return not _known(new, old, told)
-    if action == "join" and heard(told.answer) == "likelihoods" and told.related >= LEAST_JOINED:
-        return False
     return _unrelated(read(new), read(old), told) or (action == "replace" and _beside(new, old, told))
 
 
@@ -101,7 +97,7 @@ def _unrelated(new: Evidence, old: Evidence, told: Standing) -> bool:
     guessed = heard(told.answer) != "likelihoods"
     if of_another_thing(new, old) and (guessed or not shared_objects(new, old)):
         return True
-    apart = far_apart(new, old) or (of_another_key(new, old) and not new.names & old.names)
+    apart = (guessed and far_apart(new, old)) or (of_another_key(new, old) and not new.names & old.names)
     if introduce_others(new, old) or (apart and not speaks_of_change(new, old)):
         return True
     long = not (new.short and old.short)

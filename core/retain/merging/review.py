@@ -12,7 +12,7 @@ from .evidence import dated, normalised, read
 from .likelihood import Answer, reason, relations
 from .people import akin, bare, said_by_others
 from .refusals import MEANT, Action, Standing, refused
-from .signals import near_duplicate, of_another_thing
+from .signals import near_duplicate
 from .values import Value, exchanged, values
 
 # What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside
@@ -25,9 +25,6 @@ COSTS: Mapping[Action, Mapping[Relation, float]] = {
     "replace": {"same": 1.5, "adds": 1.5, "changes": 0, "different": 1.5},
     "add": {"same": 1.25, "adds": 1.25, "changes": 1.25, "different": 0},
 }
-# What it counts, in the choice of the memory that a fact speaks of, that it mentions what the fact is about; from 0.1
-# to 0.3 the cases with other memories besides show no difference.
-MENTIONED = 0.3
 # Counts that a memory's new text may leave out besides those that it exchanges: they tell of what is replaced ("goes
 # to the office five days a week"). Names, dates, times and sums may stand for themselves.
 MOST_COUNTS_DROPPED = 1
@@ -43,16 +40,9 @@ def standing(fact: NewFact, neighbour: Neighbour, answer: Answer | None = None) 
 
 
 def nearest(fact: NewFact) -> Standing | None:
-    """The neighbour that a fact most likely speaks of: by its words, by how similar they are, and by whether it
-    mentions what the fact is about."""
-    new = read(fact.text)
-
-    def closeness(one: Standing) -> float:
-        about = not of_another_thing(new, read(one.neighbour.memory.text))
-        return one.related + one.neighbour.similarity + MENTIONED * about
-
+    """The neighbour that a fact most likely speaks of: by its words, and by how similar they are."""
     told = (standing(fact, neighbour) for neighbour in fact.neighbours if may_speak_of(fact, neighbour))
-    return max(told, key=closeness, default=None)
+    return max(told, key=lambda one: one.related + one.neighbour.similarity, default=None)
 
 
 def may_speak_of(fact: NewFact, neighbour: Neighbour) -> bool:

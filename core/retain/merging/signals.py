@@ -1,4 +1,4 @@
-"""What of two statements tells how the newer one stands to the older: signals in [-1.5, 3], most of them 0 or 1.
+"""What of two statements tells how the newer one stands to the older: signals in [-1.5, 1.5], most of them 0 or 1.
 
 None of them decides. What each is worth is fitted on cases (`likelihood`), so that a signal that is wrong in one
 case in three may still be right about the two others.
@@ -11,13 +11,12 @@ from difflib import SequenceMatcher
 
 from . import lexicon
 from .evidence import Evidence, dated, is_concept, normalised, read
-from .values import begins_with_known, exchanged, on_other_days, same_occasion, values
+from .values import begins_with_known, exchanged, values
 
 # Words that only deny. "Without" and "can't" are none: they say how, and what somebody is able to.
 DENIALS = frozenset("不没无非别再并有") | {
     *("not", "never", "no", "dont", "doesnt", "didnt", "isnt", "arent", "wasnt", "longer", "anymore"),
 }
-MOST_PLACES = 3
 LEAST_SAME = 2  # words that two statements of one form share
 MOST_LONGER = 1.5
 
@@ -45,7 +44,6 @@ def signals(fact: str, memory: str) -> dict[str, float]:
     told, known = new.objects - DENIALS, old.objects - DENIALS
     both = new.words & old.words
     opposite = new.negated != old.negated
-    many = bool(new.many & old.many)
     places = _tags(new, old)
     found = {
         "words that are known": len(both) / max(1, len(new.words)),
@@ -54,15 +52,12 @@ def signals(fact: str, memory: str) -> dict[str, float]:
         "things of the memory": len(shared) / max(1, len(known)),
         "longer": _bounded(math.log((1 + len(new.words)) / (1 + len(old.words)))),
         "all known": bool(new.words) and new.words <= old.words,
-        "says it all": bool(old.words) and old.words <= new.words,
         "begins with it": begins_with_known(fact, memory),
         "was introduced": introduced(new, old),
         "begins with “the”": new.definite,
         "tells of a change": new.changed,
-        "tells of an exchange": new.replaced,
         "tells of an end": new.ended,
         "corrects": new.corrected,
-        "achieves what was intended": old.intended and not new.intended and (new.achieved or new.changed),
         "was intended": old.intended and not new.intended,
         "is intended": new.intended and not old.intended,
         "says the opposite": opposite,
@@ -73,34 +68,22 @@ def signals(fact: str, memory: str) -> dict[str, float]:
         "tells new names or numbers": bool((new.numbers | new.names) - old.words - old.names),
         "leaves out names or numbers": bool((old.numbers | old.names) - new.words - new.names),
         "has other names": _each_has_others(new.names, old.names, new.words, old.words),
-        "shares a name": bool(new.names & (old.names | old.words)),
         "shares a number": bool(new.numbers & old.numbers),
         "gives another value": bool(exchanged(memory, fact)),
         "gives a first value": _first_value(fact, memory),
-        "on the same day": same_occasion(memory, fact),
-        "on another day": on_other_days(memory, fact),
         "of what there is one of": bool(new.one & old.one),
-        "a change of what there is one of": bool(new.one & old.one) and new.changed,
         "of what there is one of for each": bool(new.keyed & old.keyed),
-        "of what there are many of": many,
-        "of many, and of other things": many and not shared,
-        "of another kind": bool(new.one and old.one and not new.one & old.one),
         "of another status": bool(new.status and old.status and not new.status & old.status),
         "about other people": bool(new.others and old.others) and new.others.isdisjoint(old.persons),
         "about the same people": bool(new.persons & old.persons),
-        "about further people": bool(new.others - old.persons),
         "the memory is about others": bool(old.others - new.persons) and not introduced(new, old),
         "about another thing": bool(new.subject - old.words) and bool(old.subject - new.words),
         "about a new thing": bool(new.subject) and new.subject.isdisjoint(old.words),
         "about the same thing": bool(new.subject) and new.subject == old.subject,
-        "two events": new.past and old.past,
         "the memory is an event": old.past,
         "vaguer": new.rough and not old.rough,
-        "other words in places": min(places.count("replace"), MOST_PLACES),
         "begins with other words": begins_otherwise(new, old),
         "of one form with other words in it": _alike(new, old) * (places.count("replace") > 1),
-        "in another order": not in_order(new, old),
-        "long": not (new.short and old.short),
         "chinese": new.chinese,
     }
     return {name: float(value) for name, value in found.items()}
@@ -134,7 +117,7 @@ def shared_objects(new: Evidence, old: Evidence) -> frozenset[str]:
 
 def speaks_of_change(new: Evidence, old: Evidence) -> bool:
     """Whether the fact itself says that something is other than it was or was thought to be."""
-    changed = (new.changed and not old.changed) or (new.replaced and not old.replaced)
+    changed = new.changed and not old.changed
     denied = bool(new.denied & old.words)
     return changed or new.ended or new.corrected or denied or new.negated != old.negated
 
@@ -211,7 +194,7 @@ def _alike(new: Evidence, old: Evidence) -> float:
 
 def denies_a_part(new: Evidence, old: Evidence) -> bool:
     """Whether a denial has words of its own ("cheese without peanuts", "never after 5 pm"), and so is of a part."""
-    if new.corrected or new.ended or new.replaced or new.changed:
+    if new.corrected or new.ended or new.changed:
         return False
     denying, denied = (new, old) if new.negated else (old, new)
     return bool(denying.words - denied.words - DENIALS)
