@@ -535,6 +535,13 @@ def test_a_replacement_says_all_that_the_change_does_not_touch(known: str, text:
     assert replaced(known, text) == after
 
 
+def test_nothing_is_cut_where_no_clause_is_spoken_of() -> None:
+    known = "Supports Rayo Vallecano, row 12, with two brothers-in-law"
+    new = "Has not touched caffeine since May"
+    assert replaced(known, new) == f"{new}; {known}"
+    assert replaced("姓程，研究方向是语言学", "之前打错字了，导师姓陈") == "导师姓陈；研究方向是语言学"
+
+
 @given(BATCHES, st.lists(PAIR_REPLIES, min_size=4, max_size=4))
 def test_whatever_is_answered_to_pairs_every_fact_is_decided(
     batch: list[tuple[str, list[str]]], replies: list[Any]

@@ -66,14 +66,18 @@ def _touched(parts: list[Clause], old: str, new: str) -> int | None:
     someone ("who refuses to …") before the one that says who that is."""
     topic, changing = _topic(old, new), lexicon.UNCHANGED.sub(" ", new)
     given = [then.text for then, _ in exchanged(old, new)]
-    affirms = read(old).negated and not read(new).negated
-
-    def spoken(clause: str) -> float:
-        exchanges = any(value in clause for value in given)
-        return _spoken_of(clause, changing, topic) + exchanges + (affirms and read(clause).negated)
-
+    spoken = [
+        _spoken_of(part.text, changing, topic) + any(value in part.text for value in given) for part in parts
+    ]
+    if read(old).negated and not read(new).negated:  # what was denied is affirmed
+        known = [read(part.text) for part in parts]
+        shared = [bool(clause.words & read(new).words) or not any(spoken) for clause in known]
+        spoken = [
+            one + (clause.negated and told) for one, clause, told in zip(spoken, known, shared, strict=True)
+        ]
     most, _, before = max(
-        (spoken(part.text), bool(RELATIVE.match(part.text)), -i) for i, part in enumerate(parts)
+        (one, bool(RELATIVE.match(part.text)), -i)
+        for i, (one, part) in enumerate(zip(spoken, parts, strict=True))
     )
     return -before if most or read(new).corrected else None
 

@@ -130,18 +130,21 @@ def _ends_a_part(old: str, new: str) -> bool:
     about = read(denied[1]).pairs if denied else told.pairs
     for clause in _COMMA_CJK.split(old) if told.chinese else [old]:
         listed = [read(item) for item in _LISTED.split(clause) if not RELATIVE.match(item)]
-        touched = [
-            bool(
-                told.plain.startswith(item.plain) or item.pairs & about
-                if told.chinese
-                else item.objects & told.words - told.concepts
+        listed = [item for item in listed if item.objects - told.concepts]
+        touched = [_mentions(told, item, about) for item in listed]
+        if len(listed) > 1 and all(touched):  # the first says what they are a list of as well
+            touched[0] = (
+                listed[0].plain[-2:] in about if told.chinese else listed[0].sequence[-1] in told.words
             )
-            for item in listed
-            if item.objects - told.concepts
-        ]
         if any(touched) and not all(touched):
             return True
     return False
+
+
+def _mentions(told: Evidence, item: Evidence, about: frozenset[str]) -> bool:
+    if told.chinese:
+        return told.plain.startswith(item.plain) or bool(item.pairs & about)
+    return bool(item.objects & told.words - told.concepts)
 
 
 def _values_in_place(old: str, new: str) -> str | None:

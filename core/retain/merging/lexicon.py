@@ -74,17 +74,17 @@ ENDING = re.compile(
 CHANGE = re.compile(
     r"\b(?:moved|moving|switched|changed|now|nowadays|these days|instead|replaced|became|becomes|has become|"
     r"started|promoted|relocated|upgraded|migrated|postponed|rescheduled|pushed back|brought forward|renamed|"
-    r"slipped|delayed|put off|shifted|"
+    r"slipped|delayed|put off|shifted|swapped|"
     r"new job|(?:went|go|gone) (?:up|down)|raised|lowered|increased|reduced|rose|fell|dropped to|grew to|"
     r"re(?:written|built|designed)|currently|recently|just|transferred|converted|got (?:married|"
     r"engaged|divorced))\b"
-    r"|搬|换|改|转|调[到成为至]|现在|如今|变成|成为|升职|晋升|推迟|提前|顺延|延[期后迟]|挪|调整|涨|[降升增减]到|跳槽|迁|目前|开始|刚|最近|升级"
+    r"|搬|换|改|转|调[到成为至]|现在|如今|变成|成为|升职|晋升|升(?=[大中]班|[初高大小]|[一二三四五六]年级|[任为入])|推迟|提前|顺延|延[期后迟]|挪|调整|涨|[降升增减]到|跳槽|迁|目前|开始|刚|最近|升级"
 )
 CORRECTION = re.compile(
     r"\b(?:actually|correction|in fact|spell?ed|spelt|mistaken?|wrong|i meant|to be exact|rather than|"
     r"misspell?ed|"
     r"misheard|misspoke|mixed (?:that|it|this|them|up)|mix up|slip of the tongue|correct(?:ed|ly)?|typo|after all|"
-    r"turns out|(?:counted|checked|looked) again|(?:double|re)checked)\b"
+    r"turns out|(?:counted|checked|looked) (?:\w+ ){0,4}again|(?:double|re)checked)\b"
     r"|(?<!is)(?<!are)(?<!was)(?<!were)(?<!does)(?<!do)(?<!did)(?<!has)(?<!will)"
     r" not (?:(?:the|on|in|at|a) )?(?:\w+|\d+ \w+)$"
     r"|其实|更正|纠正|实际上|应该是|而是|[说讲记写听看打弄搞数]错|[记搞弄]混|记岔|口误|笔误|核对|准确地说|才对|正确"
