@@ -54,8 +54,7 @@ def untouched(old: str, new: str, *, all_else: bool = False) -> list[str]:
     if touched is None:
         return [old]
     kept = [i for i in range(len(parts)) if i != touched and missing(parts[i].text, new)]
-    over = read(new).ended or read(new).negated != read(old).negated
-    kept = [i for i in kept if all_else or not _falls(parts, i, new, told=over or i == touched + 1)]
+    kept = [i for i in kept if all_else or not _falls(parts, i, touched, old, new)]
     runs = groupby(enumerate(kept), key=lambda pair: pair[1] - pair[0])
     spans = [[i for _, i in run] for _, run in runs]
     return [old[parts[run[0]].start : parts[run[-1]].end] for run in spans]
@@ -82,11 +81,15 @@ def _touched(parts: list[Clause], old: str, new: str) -> int | None:
     return -before if most or read(new).corrected else None
 
 
-def _falls(parts: list[Clause], i: int, new: str, *, told: bool) -> bool:
-    """Whether a clause falls with the one that is touched. told: whether a relative one tells of that."""
-    clause = parts[i]
-    if told and RELATIVE.match(clause.text):
-        return True
+def _falls(parts: list[Clause], i: int, touched: int, old: str, new: str) -> bool:
+    """Whether a clause falls with the one that is touched."""
+    clause, told = parts[i], read(new)
+    if RELATIVE.match(clause.text):
+        if told.ended or told.negated != read(old).negated:
+            return True
+        described = read(parts[i - 1].text).sequence[-1:]
+        if i == touched + 1 and told.words.isdisjoint(described):
+            return True  # it tells of what is replaced, and not of what the new statement names as well
     if read(clause.text).one & read(new).one or _given_anew(clause.text, new):
         return True
     return clause.before == "with" and _other_company(parts[i - 1].text, clause.text, new)

@@ -300,7 +300,8 @@ def _value_in_place(old: str, new: str) -> str | None:
     if len(changed) != 1 or added or told.negated != known.negated or told.ended:
         return None
     (gone, value, end), rest = changed[0], [a[i:j] for tag, i, j, _, _ in steps if tag == "delete"]
-    if not any(map(_content, rest)) or max(len(_content(gone)), len(_content(value))) > LONGEST_VALUE:
+    longest = max(len(_content(gone)), len(_content(value)))
+    if not any(map(_content, rest)) or longest > LONGEST_VALUE or "其实" in value:
         return None
     exact = dated(_content(gone)) and dated(_content(value))
     follows = any(_content(a[i:j]) for tag, i, j, _, _ in steps if tag == "delete" and i >= end)

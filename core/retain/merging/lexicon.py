@@ -120,9 +120,9 @@ PREFACE = re.compile(
     r"(?:用户)?更正(?:一下)?|纠正一下|其实|实际上|"
     r"(?:i )?mixed (?:that|it|this|them|up)\b[^,，:：;；]{0,20}(?=[,，:：;；])|"
     r"i (?:got|had) (?:that|it|this) (?:wrong|mixed up|backwards)(?: earlier)?|"
-    r"(?:之前|以前|前面|刚才|上次)?(?:是?我)?(?:把|将)?(?P<topic>[^，,：:]{0,6}?)"
+    r"(?:之前|以前|前面|刚才|上次|上回)?(?:是?我)?(?:把|将)?(?P<topic>[^，,：:]{0,6}?)"
     r"(?:[说记写讲看听打搞弄]错|[记搞弄]混)了?[^，,：:]{0,3}(?=[,，:：;；])|"
-    r"(?:之前|前面|刚才|上次)?(?:是?我)?(?:说|记|写|讲|搞|弄)错了|不对|抱歉|对了)"
+    r"(?:之前|前面|刚才|上次|上回)?(?:是?我)?(?:说|记|写|讲|搞|弄)错了|不对|抱歉|对了)"
     r"[\s,，:：;；.。!！]+"
     r"|^[^:：]{0,30}\b(?:wrong|mistake|mistaken|misspoke|typo)\b[^:：]{0,20}[:：]\s*",
     re.IGNORECASE,
@@ -168,7 +168,7 @@ ONE = {
     "home": r"\b(?:lives?|living(?= in| with| at| on| alone)|lived|resid(?:es?|ing)|home is|"
     r"mov(?:ed|es|ing)|relocat(?:ed|es|ing)|"
     r"settled|shar(?:es|ed|ing) an? (?:[\w-]+ ){0,2}(?:flat|apartment|house|home|room|place)|"
-    r"based)\b(?: back)?(?: in| to)?|居住在|住在|定居在?|合租|租房|住|家在|搬家?[到去回]?了?|迁居?到?",
+    r"based)\b(?: back)?(?: in| to)?|居住在|住在|独居|定居在?|合租|租房|住|家在|搬家?[到去回]?了?|迁居?到?",
     "work": r"\b(?:(?:works?|worked|working)(?= as| at| for| in| with| remotely| from)|(?<!the )works$|(?:new|"
     r"current) job|"
     r"job(?= as| at| is)|employed|occupation|profession|hired|for a living|new position|"

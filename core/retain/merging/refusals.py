@@ -40,7 +40,7 @@ LEAST_REPLACED: Mapping[str, float] = {"words": 0.55, "answer": 0.65, "likelihoo
 LEAST_UNALIKE = 0.8
 LEAST_UNASKED = 0.55
 # How likely it must be that a fact says the same, by a model's likelihoods, where their words look otherwise.
-LEAST_KNOWN = 0.85
+LEAST_KNOWN = 0.9
 # How many things a fact may say that the memory does not, for it to be another wording of the same.
 MOST_NEW = 4
 # And how likely what an action is meant for must be between named people, who chat of one thing again and again.
