@@ -1,6 +1,6 @@
 """The weights of `retain.merging.likelihood`: fitted on the cases, and tried on authors whom they were not fitted on.
 
-    python bench/merging_weights.py [--cases] [--ablation]
+    python bench/merging_weights.py [--cases] [--ablation] [--sweep]
     python bench/merging_weights.py --write
 
 A multinomial logistic regression over pairs of a fact and a memory, for each of the three things that may be heard
@@ -11,7 +11,8 @@ relation, every other pair is "different".
 Cases are of several authors, who did not know each other's cases or the code (see AUTHORS). "right" is the share of
 pairs whose relation is right, and "apart" the share of which it is known whether they belong together, of authors
 whom the weights were not fitted on. `--cases` decides whole cases in the same way, each author's with the weights
-fitted on all others. `--ablation` shows what is right without each signal.
+fitted on all others. `--ablation` shows what is right without each signal, and `--sweep` what other costs and
+thresholds would give, one at a time. A signal that is gone has to leave `weights.json` before the rest is fitted.
 """
 
 from __future__ import annotations
@@ -28,17 +29,18 @@ import numpy as np
 import numpy.typing as npt
 
 from retain import merging
-from retain.merging import likelihood
+from retain.merging import likelihood, refusals, review, strategies
 from retain.merging.data import RELATIONS, Relation
 from retain.merging.likelihood import Answer, features
 from retain.merging.people import bare
 from retain.merging.review import nearest
 
-AUTHORS = "jkmnpqrtuvwxyzabcdfghiloeABCD"  # their batches; all other cases are of one more author
+AUTHORS = "jkmnpqrtuvwxyzabcdfghiloeABCDEF"  # their batches; all other cases are of one more author
 NAMED = "s"  # told by named people, of whom other rules decide what may belong together
 PENALTY = 0.003  # of a weight's square, on standardised signals
 ANCHOR = 1e-6  # keeps the biases, which are told apart by their differences alone
 STEPS, CLOSE = 50, 1e-6  # of Newton's method
+SHOWN = ("right", "lost a detail", "kept a stale one")
 WEIGHTS = Path(merging.__file__).with_name("weights.json")
 OF_KIND: Mapping[str, Relation] = {
     **dict.fromkeys(("exact", "paraphrase", "less"), "same"),
@@ -47,6 +49,7 @@ OF_KIND: Mapping[str, Relation] = {
 }
 
 Matrix = npt.NDArray[np.float64]
+Table = tuple[list[str], Matrix, npt.NDArray[np.int_], npt.NDArray[np.str_]]
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,10 @@ def overall(found: Mapping[str, tuple[float, float, int]]) -> tuple[float, float
     return sum(r[0] * r[2] for r in rows) / pairs, sum(r[1] * r[2] for r in rows) / pairs, pairs
 
 
-def weights_of(sets: Mapping[str, list[tuple[Pair, Answer | None]]], without: str = "") -> dict[str, Any]:
+def weights_of(tables: Mapping[str, Table], without: str = "") -> dict[str, Any]:
     """The three sets of weights, fitted on the pairs of all authors but one."""
     kept = {}
-    for name, told in sets.items():
-        names, x, y, authors = matrix(told)
+    for name, (names, x, y, authors) in tables.items():
         weights = fitted(x[authors != without], y[authors != without])
         kept[name] = {
             relation: {
@@ -179,9 +181,7 @@ def weights_of(sets: Mapping[str, list[tuple[Pair, Answer | None]]], without: st
     return kept
 
 
-def matrix(
-    told: Sequence[tuple[Pair, Answer | None]],
-) -> tuple[list[str], Matrix, npt.NDArray[np.int_], npt.NDArray[np.str_]]:
+def matrix(told: Sequence[tuple[Pair, Answer | None]]) -> Table:
     """The names of the features, their values [pairs, features], the relations and the authors of the pairs."""
     found = [features(row.fact, row.memory, answer) for row, answer in told]
     x = np.array([list(one.values()) for one in found])
@@ -189,28 +189,78 @@ def matrix(
     return list(found[0]), x, y, np.array([row.author for row, _ in told])
 
 
-def decide_cases(cases: Sequence[bench.Case], sets: Mapping[str, list[tuple[Pair, Answer | None]]]) -> None:
-    """Each author's cases with the weights of all the others, and print how many are right."""
+def decide_cases(
+    cases: Sequence[bench.Case], of_author: Mapping[str, Any], strategy: merging.MergeStrategy
+) -> list[bench.Outcome]:
+    """Each author's cases with the weights of all the others."""
     embed, model = bench.embedder(), bench.Recorded()
     outcomes: list[bench.Outcome] = []
     original = likelihood.fitted
-    for one in AUTHORS:
-        weights = weights_of(sets, without=one)
+    for one, weights in of_author.items():
         likelihood.fitted = lambda weights=weights: weights  # type: ignore[assignment, misc]
         for case in cases:
             if author(case) == one:
-                (decided,) = bench.decide(merging.PairByPair(), [bench.fact_of(case, embed)], model)
+                (decided,) = bench.decide(strategy, [bench.fact_of(case, embed)], model)
                 outcomes.append(bench.outcome(case, decided))
-        print(one, bench.summary([done for done in outcomes if author(done.case) == one]), flush=True)
     likelihood.fitted = original
-    for name, figures in bench.report(outcomes).items():
-        print(f"{name:22}", figures)
+    return outcomes
+
+
+def varied() -> Iterator[tuple[str, Any, str, Any]]:
+    """What else the costs and thresholds could be, one at a time: what it is, the module, the name, the value."""
+    belongs = ("same", "adds", "changes")
+    for action, relations, costs in (
+        ("add", belongs, (1, 1.5, 1.75)),
+        ("join", ("different",), (1, 1.5)),
+        ("join", ("changes",), (0.75, 0.5)),
+        ("join", ("same",), (0.75, 1)),
+        ("replace", ("same", "adds", "different"), (1.25, 1.75, 2)),
+    ):
+        for cost in costs:
+            row = {**review.COSTS[action], **dict.fromkeys(relations, cost)}  # type: ignore[index]
+            yield (
+                f"cost of {action}, {', '.join(relations)}: {cost}",
+                review,
+                "COSTS",
+                {**review.COSTS, action: row},
+            )
+    for least in (0.5, 0.55, 0.65, 0.7):
+        value = {**refusals.LEAST_REPLACED, "likelihoods": least}
+        yield f"LEAST_REPLACED, likelihoods: {least}", refusals, "LEAST_REPLACED", value
+    for module, name, others in (
+        (refusals, "LEAST_UNALIKE", (0.6, 0.9)),
+        (refusals, "LEAST_KNOWN", (0.85, 0.95)),
+        (refusals, "MOST_NEW", (3, 5)),
+        (review, "MOST_COUNTS_DROPPED", (0, 2)),
+        (strategies, "SURE", (0.95, 0.99)),
+    ):
+        for other in others:
+            yield f"{name}: {other}", module, name, other
+
+
+def sweep(cases: Sequence[bench.Case], of_author: Mapping[str, Any]) -> None:
+    def show(what: str, strategy: merging.MergeStrategy) -> None:
+        found = bench.summary(decide_cases(cases, of_author, strategy))
+        print(f"{what:44}", *(f"{name} {found[name]}" for name in SHOWN), sep="  ", flush=True)
+
+    show("as it is", merging.PairByPair())
+    for what, module, name, value in varied():
+        usual = getattr(module, name)
+        setattr(module, name, value)
+        show(what, merging.PairByPair())
+        setattr(module, name, usual)
+    usual = refusals.LEAST_UNASKED, refusals.LEAST_REPLACED
+    for least in (0.45, usual[0], 0.65):
+        refusals.LEAST_UNASKED, refusals.LEAST_REPLACED = least, {**usual[1], "words": least}
+        show(f"without a model, believed from: {least}", merging.WithoutModel())
+    refusals.LEAST_UNASKED, refusals.LEAST_REPLACED = usual
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cases", action="store_true", help="decide whole cases too")
     parser.add_argument("--ablation", action="store_true", help="without each signal")
+    parser.add_argument("--sweep", action="store_true", help="other costs and thresholds")
     parser.add_argument(
         "--write", action="store_true", help="keep the weights, fitted on all cases, and try nothing"
     )
@@ -218,12 +268,12 @@ def main() -> None:
     stored = json.loads(Path(__file__).with_name("merging_cases.json").read_text(encoding="utf-8"))
     cases = [case for case in (bench.Case(**case) for case in stored) if author(case) != NAMED]
     sets = told_of(list(pairs(cases, bench.answers_on_record())))
+    tables = {name: matrix(told) for name, told in sets.items()}
     if arguments.write:
-        kept = json.dumps(weights_of(sets), indent=1, ensure_ascii=False)
+        kept = json.dumps(weights_of(tables), indent=1, ensure_ascii=False)
         WEIGHTS.write_text(kept + "\n", encoding="utf-8")
         return
-    for name, told in sets.items():
-        names, x, y, authors = matrix(told)
+    for name, (names, x, y, authors) in tables.items():
         by_author = tried(x, y, authors)
         right, apart, count = overall(by_author)
         print(f"{name:12} right {right:.3f}, apart {apart:.3f} of {count} pairs of other authors:", end=" ")
@@ -231,8 +281,14 @@ def main() -> None:
         for i, signal in enumerate(names if arguments.ablation else []):
             without = overall(tried(np.delete(x, i, axis=1), y, authors))
             print(f"    without {signal}: {without[0] - right:+.3f} right, {without[1] - apart:+.3f} apart")
+    if not (arguments.cases or arguments.sweep):
+        return
+    of_author = {one: weights_of(tables, without=one) for one in AUTHORS}
     if arguments.cases:
-        decide_cases(cases, sets)
+        for name, figures in bench.report(decide_cases(cases, of_author, merging.PairByPair())).items():
+            print(f"{name:22}", figures)
+    if arguments.sweep:
+        sweep(cases, of_author)
 
 
 if __name__ == "__main__":
