@@ -715,3 +715,15 @@ def test_what_a_message_states_of_a_thing_is_asked_for_again_where_the_context_w
     again = [(1, "Dog Rex is allergic to chicken")]
     kept = texts_of(made, again, [(1, "Standup is on Mondays at 10:00 in room 4")])
     assert kept == ["Standup is on Mondays at 10:00 in room 4"]
+
+
+def test_what_a_message_says_beside_what_was_kept_is_asked_for_again_where_the_context_was_told_instead() -> (
+    None
+):
+    earlier = [said("I live in Berlin and I'm vegetarian.")]
+    made = window(said("I've moved to Lisbon, and I eat fish now."), earlier=earlier)
+    again = [(1, "Lives in Berlin"), (1, "Eats fish now")]
+    kept = texts_of(made, again, [(1, "Moved to Lisbon"), (1, "Eats fish now")])
+    assert sorted(kept) == ["Eats fish now", "Moved to Lisbon"]
+    said_all = window(said("I eat fish now."), earlier=earlier)
+    assert texts_of(said_all, again) == ["Eats fish now"]

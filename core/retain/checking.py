@@ -100,7 +100,7 @@ def checked(
         line = evidence.line_of(candidate)
         if line is None or _forbidden(candidate.text, line, scope, evidence):
             continue
-        if _is_told_again(candidate.text, line, told_before):
+        if is_told_again(candidate.text, line, told_before):
             continue
         if line.role == "user":
             candidate = replace(candidate, text=_unbent(candidate.text, line))
@@ -358,7 +358,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(content_terms(text))
 
 
-def _is_told_again(text: str, line: Line, told_before: Sequence[Line]) -> bool:
+def is_told_again(text: str, line: Line, told_before: Sequence[Line]) -> bool:
     """Whether a fact says what its speaker said earlier, and its own message at most in part: "The standup is on
     Mondays and Thursdays in room 4" of "No more standup on Thursdays". A "yes" takes its words from another's."""
     words = _words(text) - _words(line.name or "")

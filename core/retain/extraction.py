@@ -7,13 +7,23 @@ never taken for who said what: every fact is checked against, and speaks for, th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from ._dialogue import Dialogue, Question, Unreadable
-from .checking import MOST_PER_MESSAGE, YOU, Candidate, Line, checked, foreign, is_own
+from .checking import (
+    MOST_PER_MESSAGE,
+    YOU,
+    Candidate,
+    Line,
+    checked,
+    folded,
+    foreign,
+    is_own,
+    is_told_again,
+)
 from .completing import completed
 from .dates import mentioned, resolve, written
 from .errors import ModelReplyError
@@ -100,12 +110,16 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
     if texts is CHINESE and foreign(candidates, lines):
         candidates = _better(candidates, _answer((yield [_again(question)])), lines)
     kept = _checked(candidates, lines, window, scope)
-    overlooked = _overlooked(lines, kept, told_again=bool(context and candidates))
-    if overlooked:
-        if not kept:
+    misled = _misled(candidates, kept, lines, window)
+    passed_over = _overlooked(lines, kept, told_again=bool(context and candidates))
+    asked_again = {line.position for line in [*misled, *passed_over]}
+    if asked_again:
+        overlooked = _numbered(line for line in lines if line.position in asked_again)
+        if misled or not kept:
             context = []
         more = _answer((yield [_question(overlooked, context, texts, instructions)]))
-        kept = sorted([*kept, *_checked(more, overlooked, window, scope)], key=lambda one: one.sources)
+        both = [*kept, *_checked(more, overlooked, window, scope)]
+        kept = folded(sorted(both, key=lambda one: one.sources))
     return tuple(_fact(candidate, window) for candidate in kept)
 
 
@@ -123,8 +137,37 @@ def _checked(
     return completed(held_up, lines)
 
 
+def _misled(
+    candidates: Sequence[Candidate], kept: Sequence[Candidate], lines: Sequence[Line], window: Window
+) -> list[Line]:
+    """The messages in the place of which the model told an earlier one again, and that say more of their speaker than
+    was kept of them ("Lives in Berlin" of "I've moved to Lisbon and I eat fish now"). They are asked about without
+    the earlier ones."""
+    before = _lines(Window(window.context, 0, ()))
+    again = {
+        line.position
+        for line in lines
+        for candidate in candidates
+        if candidate.number == line.number > 0 and is_told_again(candidate.text, line, before)
+    }
+    said: dict[int, set[str]] = {}
+    for candidate in kept:
+        said.setdefault(candidate.sources[0], set()).update(content_terms(candidate.text))
+    return [
+        line
+        for line in lines
+        if line.position in again and line.position in said and _tells_of_speaker(line)
+        if len(set(content_terms(line.text)) - said[line.position]) >= _TELLING
+    ]
+
+
+def _numbered(lines: Iterable[Line]) -> list[Line]:
+    """The lines as those of a question of their own."""
+    return [replace(line, number=number) for number, line in enumerate(lines, 1)]
+
+
 def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate], *, told_again: bool) -> list[Line]:
-    """The messages of users that tell of themselves and brought no fact, alone and numbered anew: beside a long
+    """The messages of users that tell of themselves and brought no fact, which are asked about alone: beside a long
     answer or a livelier message, small models pass over the quieter one. None where nothing else was asked about,
     unless the model told what the earlier messages say in its place (`told_again`): then they are not shown again,
     and what unnamed users state of things ("the standup is on Mondays") is asked about as well.
@@ -139,7 +182,7 @@ def _overlooked(lines: Sequence[Line], kept: Sequence[Candidate], *, told_again:
     ]
     if len(own) == sum(line.number > 0 for line in lines) and not told_again:
         return []
-    return [replace(line, number=number) for number, line in enumerate(own, 1)]
+    return own
 
 
 def _tells_of_speaker(line: Line) -> bool:
