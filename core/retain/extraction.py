@@ -70,6 +70,7 @@ _TOKENS_PER_FACT = (
     8  # of a message, where facts follow each other closely ("I'm 34, vegan and live in Berlin")
 )
 _TELLING = 2  # content words of what speakers say of themselves ("I'm allergic to peanuts", not "my!")
+_AND = re.compile(r",? (?:and|but) |[，；;]")
 NAME_LENGTH = 40  # characters of a speaker's name; what is longer is no name
 _ROLE_NAMES = frozenset({"", "user", "human", "assistant", "ai", "model", "用户", "助手"})
 
@@ -156,9 +157,18 @@ def _misled(
     return [
         line
         for line in lines
-        if line.position in again and line.position in said and _tells_of_speaker(line)
-        if len(set(content_terms(line.text)) - said[line.position]) >= _TELLING
+        if line.position in again and line.position in said
+        if any(
+            _tells_enough([part]) and said[line.position].isdisjoint(content_terms(part))
+            for part in _own(line)
+        )
     ]
+
+
+def _own(line: Line) -> list[str]:
+    """What a message tells of its speaker, statement by statement."""
+    parts = (part for sentence in sentences(line.text) for part in _AND.split(sentence))
+    return [part for part in parts if is_own(part) and is_statement(part)]
 
 
 def _numbered(lines: Iterable[Line]) -> list[Line]:
