@@ -277,7 +277,11 @@ class Conversation:
         """Wait for adds of other conversations with the same owner; what this one adds is in its history."""
         memory, waited = self.memory, 0.0
         while not await io.call(memory.flush, memory.aflush, 0):
-            if waited >= patience or not await self._others_are_adding(io, own):
+            if waited >= patience:
+                return
+            if not await self._others_are_adding(io, own):
+                # They may just have finished: what is committed is searched only when the index has heard of it.
+                await io.call(memory.flush, memory.aflush, 0)
                 return
             await io.sleep(POLL_SECONDS)
             waited += POLL_SECONDS
