@@ -93,7 +93,7 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
 
     Asks nothing where the window holds only courtesies, recalled memories and tool output. Asks once more
     where a Chinese conversation was answered in English, and about messages that were passed over though their
-    speakers tell of themselves.
+    speakers tell of themselves, wholly or in a part in whose place an earlier message was told again.
     `instructions` are the developer's own.
 
     Raises the ModelReplyError that it is sent in the place of an answer.
@@ -110,8 +110,9 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
         candidates = _answer((yield [question]))
     if texts is CHINESE and foreign(candidates, lines):
         candidates = _better(candidates, _answer((yield [_again(question)])), lines)
-    kept = _checked(candidates, lines, window, scope)
-    misled = _misled(candidates, kept, lines, window)
+    before = _lines(Window(window.context, 0, ()))
+    kept = _checked(candidates, lines, window, scope, before)
+    misled = _misled(candidates, kept, lines, before)
     passed_over = _overlooked(lines, kept, told_again=bool(context and candidates))
     asked_again = {line.position for line in [*misled, *passed_over]}
     if asked_again:
@@ -119,19 +120,23 @@ def extract(window: Window, *, scope: Scope, instructions: str | None = None) ->
         if misled or not kept:
             context = []
         more = _answer((yield [_question(overlooked, context, texts, instructions)]))
-        both = [*kept, *_checked(more, overlooked, window, scope)]
+        both = [*kept, *_checked(more, overlooked, window, scope, before)]
         kept = folded(sorted(both, key=lambda one: one.sources))
     return tuple(_fact(candidate, window) for candidate in kept)
 
 
 def _checked(
-    candidates: Sequence[Candidate], lines: Sequence[Line], window: Window, scope: Scope
+    candidates: Sequence[Candidate],
+    lines: Sequence[Line],
+    window: Window,
+    scope: Scope,
+    before: Sequence[Line],
 ) -> list[Candidate]:
     held_up = checked(
         candidates,
         lines,
         said_before=_asked_before(window),
-        told_before=_lines(Window(window.context, 0, ())),
+        told_before=before,
         scope=scope,
         chinese=is_chinese(" ".join(line.text for line in lines)),
     )
@@ -139,12 +144,11 @@ def _checked(
 
 
 def _misled(
-    candidates: Sequence[Candidate], kept: Sequence[Candidate], lines: Sequence[Line], window: Window
+    candidates: Sequence[Candidate], kept: Sequence[Candidate], lines: Sequence[Line], before: Sequence[Line]
 ) -> list[Line]:
-    """The messages in the place of which the model told an earlier one again, and that say more of their speaker than
-    was kept of them ("Lives in Berlin" of "I've moved to Lisbon and I eat fish now"). They are asked about without
-    the earlier ones."""
-    before = _lines(Window(window.context, 0, ()))
+    """The messages of users in the place of which the model told an earlier one again, and that say more of their
+    speaker than was kept of them ("Lives in Berlin" of "I've moved to Lisbon and I eat fish now"). They are asked
+    about without the earlier ones (`before`)."""
     again = {
         line.position
         for line in lines
@@ -157,7 +161,7 @@ def _misled(
     return [
         line
         for line in lines
-        if line.position in again and line.position in said
+        if line.role == "user" and line.position in again and line.position in said
         if any(
             _tells_enough([part]) and said[line.position].isdisjoint(content_terms(part))
             for part in _own(line)
