@@ -560,29 +560,29 @@ def test_whatever_is_answered_to_pairs_every_fact_is_decided(
 
 
 @pytest.mark.parametrize(
-    ("known", "text", "folded"),
+    ("known", "text", "operation"),
     [
-        ("Runs the bakery on Mill Lane with two partners", "Runs a shop", True),
-        ("Runs the bakery on Mill Lane", "Runs the bakery with Carla", False),
-        ("Prefers tabs over spaces", "Prefers spaces over tabs", False),
-        ("Owes a cousin 40 euros", "Owes a colleague 40 euros", False),
-        ("The billing service is owned by team Heron", "The search service is owned by team Heron", False),
+        ("Runs the bakery on Mill Lane with two partners", "Runs a shop", "NOOP"),
+        ("Runs the bakery on Mill Lane", "Runs the bakery with Carla", "UPDATE"),
+        ("Prefers tabs over spaces", "Prefers spaces over tabs", "UPDATE"),
+        ("Owes a cousin 40 euros", "Owes a colleague 40 euros", "UPDATE"),
+        ("The billing service is owned by team Heron", "The search service is owned by team Heron", "UPDATE"),
         (
             "Family reunion is on 23 June at Aunt Rosalind's farm near Tralee",
             "About forty relatives come to the reunion at Rosalind's farm, and the tents are brought along",
-            False,
+            "UPDATE",
         ),
     ],
 )
 def test_a_model_that_is_sure_makes_known_only_what_gives_nothing_else(
-    known: str, text: str, folded: bool
+    known: str, text: str, operation: str
 ) -> None:
     likely = {"same": 0.97, "adds": 0.01, "changes": 0.01, "different": 0.01}
     ((decision,),) = run_inline(
         Asking(Inline(), Saying("same", likely)).hold(PairByPair().merge([fact(text, known)]))
     )
-    assert (decision.operation == "NOOP") is folded
-    assert folded or text in decision.text
+    assert decision.operation == operation
+    assert decision.operation == "NOOP" or text in decision.text
 
 
 @pytest.mark.parametrize(
