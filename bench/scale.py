@@ -8,7 +8,7 @@ in blocks of 10,000 memories: 90 users with 100 each and one with 1,000; all of 
 search by agent alone is one without a user. Every size is measured through the public face, opening and memory in
 fresh processes. Searches are told apart: the first one of a user, whose pages of the files may lie on disk, and later
 ones. Beside p50 and p95 stand p10 and the processor time: where other work shares the machine, those say
-most.
+most. Each size is measured as it grew, and again after `Memory.optimize()` where that had anything to do.
 
 A `--folder` is kept, and a later run goes on from what lies there; sizes that stand in the JSON already are replaced.
 A million needs 8 GB of disk (twice the index while it is rebuilt).
@@ -154,16 +154,27 @@ def measure(folder: Path, size: int, words: Words) -> dict[str, Any]:
     row: dict[str, Any] = {"memories": size}
     with opened(folder) as memory:
         row["bulk_per_second"] = fill(memory, size // BLOCK, words)
-    row["disk"] = disk_mb(folder)
-    row["opening"] = min((in_fresh_process(folder, dropped=False) for _ in range(COLD)), key=_opening)
-    row["opening_uncached"] = in_fresh_process(folder, dropped=True)
+    row |= as_it_lies(folder, size // BLOCK, words)
     with opened(folder) as memory:
-        row |= asked(memory, size // BLOCK, words)
+        start = time.perf_counter()
+        if memory.optimize():
+            row["optimize_s"] = time.perf_counter() - start
+    if "optimize_s" in row:
+        row["optimized"] = as_it_lies(folder, size // BLOCK, words)
+    with opened(folder) as memory:
         start = time.perf_counter()
         count = memory.reindex()
         row["rebuild_s"] = time.perf_counter() - start
         print(f"  rebuilt {count:,} points in {row['rebuild_s']:.0f} s", file=sys.stderr)
     return row
+
+
+def as_it_lies(folder: Path, blocks: int, words: Words) -> dict[str, Any]:
+    row: dict[str, Any] = {"disk": disk_mb(folder)}
+    row["opening"] = min((in_fresh_process(folder, dropped=False) for _ in range(COLD)), key=_opening)
+    row["opening_uncached"] = in_fresh_process(folder, dropped=True)
+    with opened(folder) as memory:
+        return row | asked(memory, blocks, words)
 
 
 def _opening(found: dict[str, float]) -> float:
@@ -207,10 +218,16 @@ def peer(size: int) -> dict[str, Any] | None:
 
 def show(row: dict[str, Any]) -> None:
     print(f"{row['memories']:>9,} memories")
-    for name, value in row.items():
-        if name != "memories":
-            shown = value if isinstance(value, dict) else {"": value}
-            print(f"    {name:<32}", "  ".join(f"{k} {v:,.2f}" for k, v in shown.items() if v is not None))
+    _show({name: value for name, value in row.items() if name not in ("memories", "optimized")})
+    if "optimized" in row:
+        print("  optimized")
+        _show(row["optimized"])
+
+
+def _show(figures: dict[str, Any]) -> None:
+    for name, value in figures.items():
+        shown = value if isinstance(value, dict) else {"": value}
+        print(f"    {name:<32}", "  ".join(f"{k} {v:,.2f}" for k, v in shown.items() if v is not None))
 
 
 def put(rows: list[dict[str, Any]], row: dict[str, Any]) -> None:

@@ -307,6 +307,11 @@ class Operations:
         with self.events.observing("reindex", Scope()):
             return await reindex(self.store, io, embedder, progress)
 
+    async def optimize(self, io: IO) -> bool:
+        self.store.check()
+        with self.events.observing("optimize", Scope()):
+            return await self.store.optimize(io)
+
     async def verify(self, io: IO) -> Agreement:
         self.store.check()
         return await self.store.verify(io)

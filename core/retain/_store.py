@@ -277,6 +277,10 @@ class Store:
             unsettled = await io.run(self.ledger.outbox.count)
         return Agreement(len(versions), len(versions - points), len(points - versions), unsettled)
 
+    async def optimize(self, io: IO) -> bool:
+        async with holding(io, self.locks, "index"):
+            return await self.index.optimize(io)
+
     async def repair(self, io: IO) -> Agreement:
         """Give the index the points that it lacks, and take away those that nothing stands behind."""
         await self.project(io)

@@ -764,6 +764,20 @@ class Memory:
 
     # -- care ---------------------------------------------------------------------------------------------------
 
+    def optimize(self) -> bool:
+        """Lay the embedded index out for reading: a large store opens and searches several times faster after it.
+
+        For quiet hours, say after a bulk import: it takes some five seconds per 100,000 memories that came since the
+        last time, and the whole process waits meanwhile, its event loop too. Killed in the middle of it, the store
+        is as it was. Returns whether there was anything to do: with fewer than some 10,000 new memories, and with a
+        Qdrant server, which does it by itself, there is not. Raises StorageError.
+        """
+        return run_inline(self._do.optimize(INLINE))
+
+    async def aoptimize(self) -> bool:
+        """Async `optimize`."""
+        return await self._do.optimize(ASYNCIO)
+
     def verify(self) -> Agreement:
         """Whether ledger and index agree, and what is missing where. True in a condition if they do."""
         return run_inline(self._do.verify(INLINE))

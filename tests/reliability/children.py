@@ -69,5 +69,12 @@ def fills(folder: str, room: str) -> None:
         assert memory.search("fact of old", user_id="alice")  # reading goes on
 
 
+def optimizes(folder: str, dimensions: str) -> None:
+    """Optimize a store that is open and ready."""
+    with Memory(folder, llm=None, embedder=HashEmbedder(int(dimensions))) as memory:
+        print("ready", flush=True)
+        assert memory.optimize()
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])

@@ -151,6 +151,10 @@ class ClientIndex:
     async def compact(self, io: IO) -> None:
         """A server removes deleted points' bytes by itself, when its optimizers next run."""
 
+    async def optimize(self, io: IO) -> bool:
+        """A server does it by itself."""
+        return False
+
     async def flush(self, io: IO) -> None:
         """Writes wait until they are applied; there is nothing to flush."""
 

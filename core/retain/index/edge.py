@@ -137,8 +137,6 @@ class EdgeIndex:
         await io.run(self._compact)
 
     async def optimize(self, io: IO) -> bool:
-        """Merge segments and build per-tenant indexes; for idle times, as it holds the interpreter for
-        seconds in a large store. Whether there was anything to do."""
         return await io.run(self._optimize)
 
     async def flush(self, io: IO) -> None:
@@ -334,9 +332,10 @@ def _fields() -> list[tuple[str, Any]]:
     """The payload's indexed fields."""
     import qdrant_edge as q
 
-    keywords = [(name, q.KeywordIndexParams()) for name in KEYWORDS]
-    times = [(name, q.IntegerIndexParams(lookup=False, range=True)) for name in TIMES]
-    return [(TENANT, q.KeywordIndexParams(is_tenant=True)), *keywords, *times]
+    cold = q.Memory.Cold  # mapped, once `optimize` has written them
+    keywords = [(name, q.KeywordIndexParams(memory=cold)) for name in KEYWORDS]
+    times = [(name, q.IntegerIndexParams(lookup=False, range=True, memory=cold)) for name in TIMES]
+    return [(TENANT, q.KeywordIndexParams(is_tenant=True, memory=cold)), *keywords, *times]
 
 
 def _config(dimensions: int) -> qdrant_edge.EdgeConfig:
@@ -346,8 +345,9 @@ def _config(dimensions: int) -> qdrant_edge.EdgeConfig:
         # Cold: mapped and read when they are searched; else opening reads all of them first.
         vectors={"dense": q.EdgeVectorParams(dimensions, q.Distance.Cosine, memory=q.Memory.Cold)},
         sparse_vectors={"terms": q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)},
-        # A graph per tenant and none over all: nobody searches across tenants.
-        hnsw_config=q.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000, payload_m=16),
+        # No graph: a scope is searched exactly. `optimize` would take minutes to build one for a large scope, and a
+        # search of a scope for which the engine built none would find nothing.
+        hnsw_config=q.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
         wal_enabled=True,
     )
 
