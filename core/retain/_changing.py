@@ -85,9 +85,7 @@ class Changing:
         self._store.check()
         ledger = self._store.ledger
         with self._listeners.observing("erase", scope) as seen:
-            erasure, removed = await io.run(erase, ledger.database, scope, dry_run=dry_run)
-            if removed:
-                await self._store.project(io)
+            erasure = await io.run(erase, ledger.database, scope, dry_run=dry_run)
             if not dry_run:
                 await finish_erasing(self._store, io)
             seen.count("memories", erasure.memories)

@@ -320,13 +320,20 @@ async def drop_retired(store: Store, io: IO, *, keep: str | None = None) -> None
 
 
 async def finish_erasing(store: Store, io: IO) -> None:
-    """Rewrite the files after an erasure: the rows are gone already, and now their bytes."""
-    if store.ledger.setting(ERASING) is None:
-        return
-    async with holding(io, store.locks, "index"):
-        await io.run(store.ledger.outbox.tidy)
+    """Rewrite the files after an erasure: the rows are gone already, and now their bytes.
+
+    One at a time, and never beside a `reindex`, whose new index may hold what is to go. An erasure that comes while
+    the files are rewritten leaves a mark of its own, and has them rewritten again.
+    """
+    async with holding(io, store.locks, "reindex"):
+        mark = await io.run(store.ledger.setting, ERASING)
+        if mark is None:
+            return
+        await store.project(io)
+        async with holding(io, store.locks, "index"):
+            await io.run(store.ledger.outbox.tidy)
         await store.index.compact(io)
-    await io.run(store.ledger.forget_erasing)
+        await io.run(store.ledger.forget_erasing, mark)
 
 
 def point_of(row: Row[Any], vector: npt.NDArray[np.float32]) -> Point:

@@ -61,7 +61,7 @@ class Stops:
 
         event.listen(Engine, "before_cursor_execute", self._statement)
         self.around(DefaultDialect, "do_commit")
-        for name in ("_upsert", "_delete", "_clear", "_compact"):
+        for name in ("_upsert", "_delete", "_clear", "_begin_copy", "_copy_page", "_put_in_place"):
             self.around(EdgeIndex, name)
         self.around(Path, "rename")
         self.around(shutil, "rmtree")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,79 @@ def test_an_erasure_after_a_change_of_embedder_leaves_no_vector_of_the_old_one(t
         needles += needles_of(memory, "mallory")
         memory.erase(user_id="mallory")
         assert found_in(tmp_path, needles) == []
+
+
+@pytest.mark.parametrize("change", ["add", "erase"])
+def test_what_changes_while_an_erasure_rewrites_the_index_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Between two of its pages others go on: they add, change and delete, or erase somebody else."""
+    from retain.index import edge
+
+    monkeypatch.setattr(edge, "SLICE", 4)
+    with opened(tmp_path) as memory:
+        for user, word in (("alice", "ordinary"), ("mallory", MARKER), ("trudy", CHINESE)):
+            tell(memory, user, word)
+        memory.add([f"fact {at}" for at in range(20)], user_id="alice", infer=False)
+        needles = needles_of(memory, "mallory") + needles_of(memory, "trudy")
+        copied = edge.EdgeIndex._copy_page
+        pages: list[Any] = []
+        work: list[threading.Thread] = []
+
+        def goes_on(index: Any, copy: Any, offset: Any) -> Any:
+            found = copied(index, copy, offset)
+            pages.append(found)
+            if len(pages) == 3:
+                if change == "erase":
+                    work.append(threading.Thread(target=lambda: memory.erase(user_id="trudy")))
+                    work[0].start()
+                    while memory.count(user_id="trudy"):
+                        time.sleep(0.01)
+                else:
+                    [new] = memory.add("a fact of the meantime", user_id="alice", infer=False)
+                    assert memory.search("a fact of the meantime", user_id="alice")[0].id == new.memory_id
+                    memory.update(memory.search("fact 1", user_id="alice")[0].id, "fact one, changed")
+                    memory.delete(memory.search("fact 19", user_id="alice")[0].id)
+            return found
+
+        monkeypatch.setattr(edge.EdgeIndex, "_copy_page", goes_on)
+        before = memory.count(user_id="alice")
+        memory.erase(user_id="mallory")
+        for thread in work:
+            thread.join()
+        assert len(pages) > 4
+        assert memory.verify()
+        assert memory.count(user_id="alice") == before
+        if change == "erase":
+            assert found_in(tmp_path, needles) == []
+        else:
+            assert (
+                memory.search("a fact of the meantime", user_id="alice")[0].text == "a fact of the meantime"
+            )
+            assert memory.search("fact one, changed", user_id="alice")[0].text == "fact one, changed"
+            assert "fact 19" not in {hit.text for hit in memory.search("fact 19", user_id="alice", limit=50)}
+
+
+def test_an_index_that_is_closed_or_cleared_while_it_is_copied(tmp_path: Path) -> None:
+    from retain.errors import ClosedError
+    from retain.faces import Inline, run_inline
+
+    with opened(tmp_path) as memory:
+        tell(memory, "alice", "ordinary")
+        index = memory._do.store.index
+        copy = index._begin_copy()
+        run_inline(memory._do.store.rebuild(Inline()))
+        index._put_in_place(copy)
+        index._end_copy(copy)
+        assert memory.verify()
+        copy = index._begin_copy()
+        index.close()
+        with pytest.raises(ClosedError):
+            index._copy_page(copy, None)
+        index._end_copy(copy)
+    with opened(tmp_path) as memory:
+        assert memory.verify()
+        assert not list(tmp_path.glob("*compacting*"))
 
 
 def test_a_preview_erases_nothing(tmp_path: Path) -> None:

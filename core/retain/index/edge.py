@@ -76,6 +76,7 @@ class EdgeIndex:
         self._dimensions = dimensions
         self._shard: qdrant_edge.EdgeShard | None = shard
         self._known = _Known()
+        self._written: set[int] | None = None  # numbers that changed since `compact` began to copy
         self._lock = threading.RLock()
         self._process = os.getpid()
 
@@ -133,8 +134,16 @@ class EdgeIndex:
 
     async def compact(self, io: IO) -> None:
         """Copy what is left into a new shard: only then are deleted points' bytes gone, from segments and
-        write-ahead log alike. Damaged shards that were set aside go too. Searches wait meanwhile."""
-        await io.run(self._compact)
+        write-ahead log alike. Damaged shards that were set aside go too. Searches and changes go on meanwhile; one
+        caller at a time."""
+        copy = await io.run(self._begin_copy)
+        try:
+            offset = await io.run(self._copy_page, copy, None)
+            while offset is not None:
+                offset = await io.run(self._copy_page, copy, offset)
+            await io.run(self._put_in_place, copy)
+        finally:
+            await io.run(self._end_copy, copy)
 
     async def optimize(self, io: IO) -> bool:
         return await io.run(self._optimize)
@@ -198,6 +207,8 @@ class EdgeIndex:
     def _forget(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             self._known.forget(number)
+            if self._written is not None:
+                self._written.add(number)
 
     def _query(self, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
         # Not as a batch: a batch of two is slower than two calls, and holds the interpreter for longer.
@@ -250,39 +261,63 @@ class EdgeIndex:
     def _clear(self) -> None:
         with self._using("clearing the index") as shard:
             self._known.clear()
+            self._written = None  # a copy that is being made is of what is gone
             shard.close()
             self._shard = None
             shutil.rmtree(self._path)
             self._shard = _create(self._path, self._dimensions)
 
-    def _compact(self) -> None:
-        import qdrant_edge as q
-
-        fresh, old = _beside(self._path, "compacting"), _beside(self._path, "replaced")
-        with self._using("compacting the index") as shard:
+    def _begin_copy(self) -> qdrant_edge.EdgeShard:
+        fresh = _beside(self._path, "compacting")
+        with self._using("compacting the index"):
             shutil.rmtree(fresh, ignore_errors=True)
             copy = _create(fresh, self._dimensions)
-            offset: Any = None
-            while True:
-                page, offset = shard.scroll(
-                    q.ScrollRequest(offset=offset, limit=SLICE, with_payload=True, with_vector=True)
-                )
-                points: list[q.Point] = [q.Point(r.id, r.vector, r.payload) for r in page]  # type: ignore[arg-type]
-                if points:
-                    copy.update(q.UpdateOperation.upsert_points(points))
-                if offset is None:
-                    break
+            self._written = set()
+            return copy
+
+    def _copy_page(self, copy: qdrant_edge.EdgeShard, offset: Any) -> Any:
+        """Where the next page begins; None after the last."""
+        import qdrant_edge as q
+
+        with self._using("compacting the index") as shard:
+            page, following = shard.scroll(
+                q.ScrollRequest(offset=offset, limit=SLICE, with_payload=True, with_vector=True)
+            )
+            _put(copy, page)
+        return following
+
+    def _put_in_place(self, copy: qdrant_edge.EdgeShard) -> None:
+        """Copy what changed since it was copied, and go on with the copy."""
+        import qdrant_edge as q
+
+        with self._using("compacting the index") as shard:
+            if self._written is None:
+                return  # cleared meanwhile, and with it every byte that was to go
+            changed = sorted(self._written)
+            for start in range(0, len(changed), SLICE):
+                numbers = changed[start : start + SLICE]
+                copy.update(q.UpdateOperation.delete_points(list(numbers)))
+                _put(copy, shard.retrieve(list(numbers), True, True))
             copy.flush()
             copy.close()
             shard.close()
             self._shard = None
+            old = _beside(self._path, "replaced")
             self._path.rename(old)
-            fresh.rename(self._path)
+            _beside(self._path, "compacting").rename(self._path)
             self._shard = _load(self._path, self._dimensions)
             for superseded in (old, *_damaged(self._path)):
                 shutil.rmtree(superseded)
             if self._shard is None:
                 raise StorageError(f"the compacted index in {self._path} does not open; it will be rebuilt")
+
+    def _end_copy(self, copy: qdrant_edge.EdgeShard) -> None:
+        """Whether it came to its place or not."""
+        with self._lock:
+            self._written = None
+            copy.close()
+            if self._shard is not None:  # else another process may have the folder by now
+                shutil.rmtree(_beside(self._path, "compacting"), ignore_errors=True)
 
     def _optimize(self) -> bool:
         with self._using("optimizing the index") as shard:
@@ -291,6 +326,14 @@ class EdgeIndex:
     def _flush(self) -> None:
         with self._using("flushing the index") as shard:
             shard.flush()
+
+
+def _put(shard: qdrant_edge.EdgeShard, records: Sequence[qdrant_edge.Record]) -> None:
+    import qdrant_edge as q
+
+    points: list[q.Point] = [q.Point(r.id, r.vector, r.payload) for r in records]  # type: ignore[arg-type]
+    if points:
+        shard.update(q.UpdateOperation.upsert_points(points))
 
 
 def _scores(hits: Iterable[qdrant_edge.ScoredPoint]) -> dict[int, float]:

@@ -39,10 +39,11 @@ class Ledger:
             newest = select(changes.c.at).order_by(changes.c.seq.desc()).limit(1)
             return db.execute(newest).scalar() or 0
 
-    def forget_erasing(self) -> None:
-        """Compact the file, then say that the erasure is complete."""
+    def forget_erasing(self, mark: str) -> None:
+        """Compact the file, then say that the erasure of that mark is complete; a later one is not."""
         self.database.compact()
-        self.set(**{ERASING: None})
+        with self.database.writing() as db:
+            db.execute(meta.delete().where(meta.c.key == ERASING, meta.c.value == mark))
 
     def setting(self, key: str) -> str | None:
         with self.database.reading() as db:

@@ -9,19 +9,20 @@ from sqlalchemy import Connection, Table, delete, func, insert, select
 from ..types import Erasure, Scope
 from .database import Database, in_scope
 from .document_tables import documents
+from .ids import new_id
 from .schema import changes, jobs, messages, meta, outbox, scopes, vectors, versions
 
-ERASING = "erasing"  # a setting: an erasure is committed, and its bytes are not yet gone from the files
+ERASING = "erasing"  # a setting, the last erasure's mark: it is committed, and its bytes are not yet gone
 
 
-def erase(database: Database, scope: Scope, *, dry_run: bool) -> tuple[Erasure, list[str]]:
+def erase(database: Database, scope: Scope, *, dry_run: bool) -> Erasure:
     """Remove everything that carries the given ids; all of the ledger for an empty scope.
 
-    Returns the numbers, and the ids of the removed versions, whose points the outbox now asks to delete.
+    The outbox now asks to delete the points of the removed versions, and `ERASING` names this erasure.
     """
     if dry_run:
         with database.reading() as db:
-            return _counts(db, scope, dry_run=True), []
+            return _counts(db, scope, dry_run=True)
     with database.writing() as db:
         numbers = _counts(db, scope, dry_run=False)
         removed = list(db.execute(select(versions.c.id).where(*in_scope(versions, scope))).scalars())
@@ -29,8 +30,8 @@ def erase(database: Database, scope: Scope, *, dry_run: bool) -> tuple[Erasure, 
         if removed:
             db.execute(insert(outbox), [{"version_id": name} for name in removed])
         db.execute(delete(meta).where(meta.c.key == ERASING))
-        db.execute(insert(meta).values(key=ERASING, value="1"))
-    return numbers, removed
+        db.execute(insert(meta).values(key=ERASING, value=new_id()))
+    return numbers
 
 
 def _remove(db: Connection, scope: Scope) -> None:
