@@ -31,6 +31,10 @@ def part(name: str, key: str) -> Callable[[Row], float | None]:
     return lambda row: row[name][key]
 
 
+def optimized(value: Callable[[Row], float | None]) -> Callable[[Row], float | None]:
+    return lambda row: value(row["optimized"]) if "optimized" in row else None
+
+
 PANELS: dict[str, dict[str, Callable[[Row], float | None]]] = {
     "search, p50, ms": {
         "a user of 100": p50("search_user_of_100_ms"),
@@ -49,10 +53,13 @@ PANELS: dict[str, dict[str, Callable[[Row], float | None]]] = {
     "opening, s": {
         "files in the system's cache": part("opening", "open_s"),
         "files not in it": part("opening_uncached", "open_s"),
+        "in it, after optimize()": optimized(part("opening", "open_s")),
+        "not in it, after optimize()": optimized(part("opening_uncached", "open_s")),
     },
     "disk, MB": {"ledger": part("disk", "ledger_mb"), "index": part("disk", "index_mb")},
     "memory of a process, MB": {
         "its own": part("opening", "own_after_searches_mb"),
+        "its own, after optimize()": optimized(part("opening", "own_after_searches_mb")),
         "mapped files": part("opening", "mapped_after_searches_mb"),
     },
 }

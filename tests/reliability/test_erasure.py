@@ -145,6 +145,16 @@ def test_what_changes_while_an_erasure_rewrites_the_index_is_in_it(
             assert "fact 19" not in {hit.text for hit in memory.search("fact 19", user_id="alice", limit=50)}
 
 
+def test_erasing_nobody_rewrites_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as memory:
+        tell(memory, "alice", "ordinary")
+        shard = memory._do.store.index._shard
+        assert not memory.erase(user_id="nobody").messages
+        assert memory._do.store.index._shard is shard
+        assert memory.erase(user_id="alice").messages
+        assert memory._do.store.index._shard is not shard
+
+
 def test_an_index_that_is_closed_or_cleared_while_it_is_copied(tmp_path: Path) -> None:
     from retain.errors import ClosedError
     from retain.faces import Inline, run_inline

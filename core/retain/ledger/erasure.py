@@ -18,7 +18,8 @@ ERASING = "erasing"  # a setting, the last erasure's mark: it is committed, and 
 def erase(database: Database, scope: Scope, *, dry_run: bool) -> Erasure:
     """Remove everything that carries the given ids; all of the ledger for an empty scope.
 
-    The outbox now asks to delete the points of the removed versions, and `ERASING` names this erasure.
+    The outbox now asks to delete the points of the removed versions, and `ERASING` names this erasure, unless there
+    was nothing to remove.
     """
     if dry_run:
         with database.reading() as db:
@@ -26,24 +27,28 @@ def erase(database: Database, scope: Scope, *, dry_run: bool) -> Erasure:
     with database.writing() as db:
         numbers = _counts(db, scope, dry_run=False)
         removed = list(db.execute(select(versions.c.id).where(*in_scope(versions, scope))).scalars())
-        _remove(db, scope)
+        rows = _remove(db, scope)
         if removed:
             db.execute(insert(outbox), [{"version_id": name} for name in removed])
-        db.execute(delete(meta).where(meta.c.key == ERASING))
-        db.execute(insert(meta).values(key=ERASING, value=new_id()))
+        if rows:
+            db.execute(delete(meta).where(meta.c.key == ERASING))
+            db.execute(insert(meta).values(key=ERASING, value=new_id()))
     return numbers
 
 
-def _remove(db: Connection, scope: Scope) -> None:
+def _remove(db: Connection, scope: Scope) -> int:
+    """The number of rows that are gone."""
     of_scope = select(versions.c.id).where(*in_scope(versions, scope))
     memories = select(versions.c.memory_id).where(*in_scope(versions, scope))
-    db.execute(delete(outbox).where(outbox.c.version_id.in_(of_scope)))
-    db.execute(delete(vectors).where(vectors.c.version_id.in_(of_scope)))
-    db.execute(delete(changes).where(changes.c.memory_id.in_(memories)))  # their evidence goes with them
-    for table in (versions, messages, jobs, scopes):
-        db.execute(delete(table).where(*in_scope(table, scope)))
+    removals = [
+        delete(outbox).where(outbox.c.version_id.in_(of_scope)),
+        delete(vectors).where(vectors.c.version_id.in_(of_scope)),
+        delete(changes).where(changes.c.memory_id.in_(memories)),  # their evidence goes with them
+        *(delete(table).where(*in_scope(table, scope)) for table in (versions, messages, jobs, scopes)),
+    ]
     if not scope:
-        db.execute(delete(documents))  # they carry no ids; only emptying the store removes them
+        removals.append(delete(documents))  # they carry no ids; only emptying the store removes them
+    return sum(db.execute(removal).rowcount for removal in removals)
 
 
 def _counts(db: Connection, scope: Scope, *, dry_run: bool) -> Erasure:
