@@ -284,6 +284,8 @@ class EdgeIndex:
                 q.ScrollRequest(offset=offset, limit=SLICE, with_payload=True, with_vector=True)
             )
             _put(copy, page)
+        if following is None:
+            copy.flush()  # now, and not while searches wait
         return following
 
     def _put_in_place(self, copy: qdrant_edge.EdgeShard) -> None:
@@ -302,14 +304,13 @@ class EdgeIndex:
             copy.close()
             shard.close()
             self._shard = None
-            old = _beside(self._path, "replaced")
-            self._path.rename(old)
+            self._path.rename(_beside(self._path, "replaced"))
             _beside(self._path, "compacting").rename(self._path)
             self._shard = _load(self._path, self._dimensions)
-            for superseded in (old, *_damaged(self._path)):
-                shutil.rmtree(superseded)
             if self._shard is None:
                 raise StorageError(f"the compacted index in {self._path} does not open; it will be rebuilt")
+        for superseded in (_beside(self._path, "replaced"), *_damaged(self._path)):
+            shutil.rmtree(superseded)
 
     def _end_copy(self, copy: qdrant_edge.EdgeShard) -> None:
         """Whether it came to its place or not."""
