@@ -44,7 +44,7 @@ LEAST_KNOWN = 0.9
 # How many things a fact may say that the memory does not, for it to be another wording of the same.
 MOST_NEW = 4
 # And how likely what an action is meant for must be between named people, who chat of one thing again and again.
-LEAST_BETWEEN_PEOPLE: Mapping[Action, float] = {"keep": 0.85, "join": 0.5, "replace": 0.9}
+LEAST_BETWEEN_PEOPLE: Mapping[Action, float] = {"keep": 0.85, "join": 0.7, "replace": 0.9}
 
 
 @dataclass(frozen=True, slots=True)
