@@ -170,6 +170,7 @@ def measure(folder: Path, size: int, words: Words) -> dict[str, Any]:
 
 
 def as_it_lies(folder: Path, blocks: int, words: Words) -> dict[str, Any]:
+    """Disk, opening, memory, searches and single adds of a store that is closed."""
     row: dict[str, Any] = {"disk": disk_mb(folder)}
     row["opening"] = min((in_fresh_process(folder, dropped=False) for _ in range(COLD)), key=_opening)
     row["opening_uncached"] = in_fresh_process(folder, dropped=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._basis import Basis
-from ._store import Store, drop_retired, fill
+from ._store import WHOLE_INDEX, Store, drop_retired, fill
 from ._vectors import BATCH, embed_documents
 from .errors import InputError, StorageError
 from .faces import IO, holding
@@ -39,7 +39,7 @@ class _Building:
 async def reindex(store: Store, io: IO, embedder: Embedder | None, progress: Progress | None) -> int:
     """Returns the number of versions in the new index. Raises InputError, EmbeddingError, StorageError."""
     store.check()
-    async with holding(io, store.locks, "reindex"):
+    async with holding(io, store.locks, WHOLE_INDEX):
         old = store.basis
         wanted = embedder or old.embedder
         _check(old, wanted)

@@ -35,6 +35,9 @@ from .types import Scope
 _log = logging.getLogger("retain")
 
 SLICE = 512  # points per index write: a call holds the interpreter for some milliseconds, not for seconds
+WHOLE_INDEX = (
+    "whole index"  # the lock of whoever replaces or rewrites it; "index" is that of whoever writes to it
+)
 POLL = 0.02  # seconds between looks at what another process has claimed
 
 
@@ -278,7 +281,7 @@ class Store:
         return Agreement(len(versions), len(versions - points), len(points - versions), unsettled)
 
     async def optimize(self, io: IO) -> bool:
-        async with holding(io, self.locks, "index"):
+        async with holding(io, self.locks, WHOLE_INDEX):
             return await self.index.optimize(io)
 
     async def repair(self, io: IO) -> Agreement:
@@ -325,7 +328,7 @@ async def finish_erasing(store: Store, io: IO) -> None:
     One at a time, and never beside a `reindex`, whose new index may hold what is to go. An erasure that comes while
     the files are rewritten leaves a mark of its own, and has them rewritten again.
     """
-    async with holding(io, store.locks, "reindex"):
+    async with holding(io, store.locks, WHOLE_INDEX):
         mark = await io.run(store.ledger.setting, ERASING)
         if mark is None:
             return

@@ -36,9 +36,9 @@ def loads(folder: Path, dimensions: int) -> bool:
 def _try(folder: Path, dimensions: int) -> None:
     import qdrant_edge as q
 
-    from .edge import _load
+    from ._edge_shard import load
 
-    shard = _load(folder, dimensions)
+    shard = load(folder, dimensions)
     if shard is None:
         sys.exit(1)
     shard.count(q.CountRequest(exact=True))

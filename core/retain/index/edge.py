@@ -14,29 +14,25 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count as numbers
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import qdrant_edge as q
 
 from ..errors import ClosedError, StorageError, StoreLockedError
 from ..faces import IO
-from ._qdrant_filters import CURRENT, END, stored_payload
+from ._edge_requests import NAME, fill_requests, first_requests, number_of, retrieve, sparse
+from ._edge_shard import beside, create, damaged, fields, load, set_aside, translated
+from ._qdrant_filters import stored_payload
 from ._union import candidates, missing
 from .base import Candidate, IndexQuery, Point
 from .facets import Facets
-
-if TYPE_CHECKING:
-    import qdrant_edge
 
 _log = logging.getLogger("retain")
 
 SLICE = 256  # points per update: the engine holds the interpreter for the length of a call
 PAGE = 2_000  # ids per scroll
 KNOWN = 50_000  # names and facets kept in memory, some 400 bytes each
-# The indexed fields. Each costs memory, and time on opening, with every point (a time some 8 MB per 100,000), so what
-# else is asked for is looked up in the payloads of the scope's points. Without these two times, `as_of` over a
-# million memories of one agent took 14 s.
-TENANT, KEYWORDS, TIMES = "u", ("a", "r", *CURRENT.values()), ("t0", END)
 
 
 class _Known:
@@ -71,10 +67,10 @@ class _Known:
 class EdgeIndex:
     """An `Index` in a folder. Make it with `open`."""
 
-    def __init__(self, path: Path, dimensions: int, shard: qdrant_edge.EdgeShard) -> None:
+    def __init__(self, path: Path, dimensions: int, shard: q.EdgeShard) -> None:
         self._path = path
         self._dimensions = dimensions
-        self._shard: qdrant_edge.EdgeShard | None = shard
+        self._shard: q.EdgeShard | None = shard
         self._known = _Known()
         self._written: set[int] | None = None  # numbers that changed since `compact` began to copy
         self._lock = threading.RLock()
@@ -90,13 +86,13 @@ class EdgeIndex:
         folder = Path(path)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            for left_over in (_beside(folder, "compacting"), _beside(folder, "replaced")):
+            for left_over in (beside(folder, "compacting"), beside(folder, "replaced")):
                 shutil.rmtree(left_over, ignore_errors=True)
             if folder.exists() and any(folder.iterdir()):
-                shard = _load(folder, dimensions)
+                shard = load(folder, dimensions)
                 if shard is None:
-                    _set_aside(folder)
-                elif set(shard.info().payload_schema) == {name for name, _ in _fields()}:
+                    set_aside(folder)
+                elif set(shard.info().payload_schema) == {name for name, _ in fields()}:
                     return cls(folder, dimensions, shard), False
                 else:
                     _log.warning("the index in %s is of an earlier version", folder)
@@ -104,7 +100,7 @@ class EdgeIndex:
                     shutil.rmtree(folder)
         except OSError as error:
             raise StorageError(f"the index folder {folder} cannot be used: {error}") from error
-        return cls(folder, dimensions, _create(folder, dimensions)), True
+        return cls(folder, dimensions, create(folder, dimensions)), True
 
     async def upsert(self, io: IO, points: Sequence[Point]) -> None:
         for start in range(0, len(points), SLICE):
@@ -159,13 +155,13 @@ class EdgeIndex:
         with self._lock:
             shard, self._shard = self._shard, None
             if shard is not None:
-                with _translated("closing the index"):
+                with translated("closing the index"):
                     shard.close()
 
     # -- the blocking halves
 
     @contextmanager
-    def _using(self, doing: str) -> Iterator[qdrant_edge.EdgeShard]:
+    def _using(self, doing: str) -> Iterator[q.EdgeShard]:
         if os.getpid() != self._process:
             raise StoreLockedError(
                 f"the index in {self._path} belongs to process {self._process}; this one is a fork of it: "
@@ -174,14 +170,10 @@ class EdgeIndex:
         with self._lock:
             if self._shard is None:
                 raise ClosedError("the index was closed")
-            with _translated(doing):
+            with translated(doing):
                 yield self._shard
 
     def _upsert(self, points: Sequence[Point]) -> None:
-        import qdrant_edge as q
-
-        from ._edge_requests import NAME, number_of, sparse
-
         made = [
             q.Point(
                 number_of(point.id),
@@ -191,20 +183,17 @@ class EdgeIndex:
             for point in points
         ]
         with self._using("writing to the index") as shard:
-            self._forget(number_of(point.id) for point in points)
+            self._changing(number_of(point.id) for point in points)
             shard.update(q.UpdateOperation.upsert_points(made))
 
     def _delete(self, ids: Sequence[str]) -> None:
-        import qdrant_edge as q
-
-        from ._edge_requests import number_of
-
         numbers = [number_of(name) for name in ids]
         with self._using("deleting from the index") as shard:
-            self._forget(numbers)
+            self._changing(numbers)
             shard.update(q.UpdateOperation.delete_points(list(numbers)))
 
-    def _forget(self, numbers: Iterable[int]) -> None:
+    def _changing(self, numbers: Iterable[int]) -> None:
+        """What is known of these points goes, and a copy that is being made wants them again."""
         for number in numbers:
             self._known.forget(number)
             if self._written is not None:
@@ -215,8 +204,6 @@ class EdgeIndex:
         return [self._query_one(query) for query in queries]
 
     def _query_one(self, query: IndexQuery) -> list[Candidate]:
-        from ._edge_requests import fill_requests, first_requests
-
         with self._using("searching the index") as shard:
             found = [_scores(shard.query(request)) for request in first_requests(query)]
             cosine, shared = found if len(found) == 2 else (found[0], {})
@@ -227,26 +214,18 @@ class EdgeIndex:
             known = self._facets(shard, list(cosine))
         return candidates(cosine, shared, known)
 
-    def _facets(self, shard: qdrant_edge.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str, Facets]]:
+    def _facets(self, shard: q.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str, Facets]]:
         """Reading payloads is the larger part of a search, so the last ones read are kept."""
-        from ._edge_requests import retrieve
-
         found = {number: known for number in numbers if (known := self._known.get(number))}
         read = retrieve(shard, [number for number in numbers if number not in found])
         self._known.keep(read)
         return {number: known for number in numbers if (known := found.get(number) or read.get(number))}
 
     def _count(self) -> int:
-        import qdrant_edge as q
-
         with self._using("counting the index") as shard:
             return shard.count(q.CountRequest(exact=True))
 
     def _ids(self, offset: Any) -> tuple[list[str], Any]:
-        import qdrant_edge as q
-
-        from ._edge_requests import NAME
-
         with self._using("listing the index") as shard:
             page, following = shard.scroll(
                 q.ScrollRequest(
@@ -265,33 +244,30 @@ class EdgeIndex:
             shard.close()
             self._shard = None
             shutil.rmtree(self._path)
-            self._shard = _create(self._path, self._dimensions)
+            self._shard = create(self._path, self._dimensions)
 
-    def _begin_copy(self) -> qdrant_edge.EdgeShard:
-        fresh = _beside(self._path, "compacting")
+    def _begin_copy(self) -> q.EdgeShard:
+        fresh = beside(self._path, "compacting")
         with self._using("compacting the index"):
             shutil.rmtree(fresh, ignore_errors=True)
-            copy = _create(fresh, self._dimensions)
+            copy = create(fresh, self._dimensions)
             self._written = set()
             return copy
 
-    def _copy_page(self, copy: qdrant_edge.EdgeShard, offset: Any) -> Any:
+    def _copy_page(self, copy: q.EdgeShard, offset: Any) -> Any:
         """Where the next page begins; None after the last."""
-        import qdrant_edge as q
-
         with self._using("compacting the index") as shard:
             page, following = shard.scroll(
                 q.ScrollRequest(offset=offset, limit=SLICE, with_payload=True, with_vector=True)
             )
             _put(copy, page)
         if following is None:
-            copy.flush()  # now, and not while searches wait
+            with translated("compacting the index"):
+                copy.flush()  # now, and not while searches wait
         return following
 
-    def _put_in_place(self, copy: qdrant_edge.EdgeShard) -> None:
+    def _put_in_place(self, copy: q.EdgeShard) -> None:
         """Copy what changed since it was copied, and go on with the copy."""
-        import qdrant_edge as q
-
         with self._using("compacting the index") as shard:
             if self._written is None:
                 return  # cleared meanwhile, and with it every byte that was to go
@@ -304,21 +280,22 @@ class EdgeIndex:
             copy.close()
             shard.close()
             self._shard = None
-            self._path.rename(_beside(self._path, "replaced"))
-            _beside(self._path, "compacting").rename(self._path)
-            self._shard = _load(self._path, self._dimensions)
+            self._path.rename(beside(self._path, "replaced"))
+            beside(self._path, "compacting").rename(self._path)
+            self._shard = load(self._path, self._dimensions)
             if self._shard is None:
                 raise StorageError(f"the compacted index in {self._path} does not open; it will be rebuilt")
-        for superseded in (_beside(self._path, "replaced"), *_damaged(self._path)):
+        for superseded in (beside(self._path, "replaced"), *damaged(self._path)):
             shutil.rmtree(superseded)
 
-    def _end_copy(self, copy: qdrant_edge.EdgeShard) -> None:
+    def _end_copy(self, copy: q.EdgeShard) -> None:
         """Whether it came to its place or not."""
         with self._lock:
             self._written = None
-            copy.close()
+            with translated("compacting the index"):
+                copy.close()
             if self._shard is not None:  # else another process may have the folder by now
-                shutil.rmtree(_beside(self._path, "compacting"), ignore_errors=True)
+                shutil.rmtree(beside(self._path, "compacting"), ignore_errors=True)
 
     def _optimize(self) -> bool:
         with self._using("optimizing the index") as shard:
@@ -329,82 +306,11 @@ class EdgeIndex:
             shard.flush()
 
 
-def _put(shard: qdrant_edge.EdgeShard, records: Sequence[qdrant_edge.Record]) -> None:
-    import qdrant_edge as q
-
+def _put(shard: q.EdgeShard, records: Sequence[q.Record]) -> None:
     points: list[q.Point] = [q.Point(r.id, r.vector, r.payload) for r in records]  # type: ignore[arg-type]
     if points:
         shard.update(q.UpdateOperation.upsert_points(points))
 
 
-def _scores(hits: Iterable[qdrant_edge.ScoredPoint]) -> dict[int, float]:
+def _scores(hits: Iterable[q.ScoredPoint]) -> dict[int, float]:
     return {hit.id: hit.score for hit in hits}  # type: ignore[misc]
-
-
-@contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except StorageError:
-        raise
-    except Exception as error:  # the engine raises nothing more precise
-        raise StorageError(f"{doing} failed: {error}") from error
-
-
-def _load(folder: Path, dimensions: int) -> qdrant_edge.EdgeShard | None:
-    import qdrant_edge as q
-
-    try:
-        return q.EdgeShard.load(str(folder), _config(dimensions))
-    except Exception as error:  # noqa: BLE001 - the engine raises nothing more precise
-        # Nothing is lost by going on: this is derived from the ledger, and the caller fills it anew.
-        _log.warning("the index in %s does not open (%s)", folder, error)
-        return None
-
-
-def _create(folder: Path, dimensions: int) -> qdrant_edge.EdgeShard:
-    import qdrant_edge as q
-
-    with _translated(f"creating the index in {folder}"):
-        shard = q.EdgeShard.create(str(folder), _config(dimensions))
-        for name, kind in _fields():
-            shard.update(q.UpdateOperation.create_field_index(name, kind))
-        return shard
-
-
-def _fields() -> list[tuple[str, Any]]:
-    """The payload's indexed fields."""
-    import qdrant_edge as q
-
-    cold = q.Memory.Cold  # mapped, once `optimize` has written them
-    keywords = [(name, q.KeywordIndexParams(memory=cold)) for name in KEYWORDS]
-    times = [(name, q.IntegerIndexParams(lookup=False, range=True, memory=cold)) for name in TIMES]
-    return [(TENANT, q.KeywordIndexParams(is_tenant=True, memory=cold)), *keywords, *times]
-
-
-def _config(dimensions: int) -> qdrant_edge.EdgeConfig:
-    import qdrant_edge as q
-
-    return q.EdgeConfig(
-        # Cold: mapped and read when they are searched; else opening reads all of them first.
-        vectors={"dense": q.EdgeVectorParams(dimensions, q.Distance.Cosine, memory=q.Memory.Cold)},
-        sparse_vectors={"terms": q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)},
-        # No graph: a scope is searched exactly. `optimize` would take minutes to build one for a large scope, and a
-        # search of a scope for which the engine built none would find nothing.
-        hnsw_config=q.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
-        wal_enabled=True,
-    )
-
-
-def _set_aside(folder: Path) -> None:
-    aside = next(path for n in numbers(1) if not (path := _beside(folder, f"damaged-{n}")).exists())
-    folder.rename(aside)
-    _log.warning("the index is rebuilt from the ledger; the old one was moved to %s", aside)
-
-
-def _beside(folder: Path, what: str) -> Path:
-    return folder.with_name(f"{folder.name}.{what}")
-
-
-def _damaged(folder: Path) -> list[Path]:
-    return [path for path in folder.parent.iterdir() if path.name.startswith(f"{folder.name}.damaged-")]
