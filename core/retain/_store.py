@@ -35,9 +35,7 @@ from .types import Scope
 _log = logging.getLogger("retain")
 
 SLICE = 512  # points per index write: a call holds the interpreter for some milliseconds, not for seconds
-WHOLE_INDEX = (
-    "whole index"  # the lock of whoever replaces or rewrites it; "index" is that of whoever writes to it
-)
+WHOLE_INDEX = "whole index"  # the lock of who replaces or rewrites it; "index" is that of who writes to it
 POLL = 0.02  # seconds between looks at what another process has claimed
 
 

@@ -147,6 +147,29 @@ def test_what_changes_while_an_erasure_rewrites_the_index_is_in_it(
             assert "fact 19" not in {hit.text for hit in memory.search("fact 19", user_id="alice", limit=50)}
 
 
+def test_an_erasure_beside_a_reindexing_leaves_nothing_in_the_new_index(tmp_path: Path) -> None:
+    """The new index holds what is erased before it is the store's."""
+    with opened(tmp_path) as memory:
+        tell(memory, "alice", "ordinary")
+        tell(memory, "mallory", MARKER)
+        needles = needles_of(memory, "mallory")
+        erasing = threading.Thread(target=lambda: memory.erase(user_id="mallory"))
+
+        def erase_now(done: int, total: int) -> None:
+            if done == total and not erasing.ident and memory._do.store.indexes.others("0"):
+                erasing.start()
+                for _ in range(1_000):
+                    if not memory.count(user_id="mallory"):
+                        break
+                    time.sleep(0.01)
+
+        memory.reindex(progress=erase_now)
+        erasing.join()
+        assert found_in(tmp_path, needles) == []
+        assert memory.verify()
+        assert memory.count(user_id="alice")
+
+
 def test_erasing_nobody_rewrites_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
         tell(memory, "alice", "ordinary")
