@@ -91,9 +91,10 @@ def vector_of_terms(found: list[str]) -> SparseVector:
     frequencies = Counter(found)
     for character in _paired_characters(found):
         frequencies[character] += 1
-    hashed: Counter[int] = Counter()
+    hashed: dict[int, int] = {}
     for term, frequency in frequencies.items():
-        hashed[term_index(term)] += frequency
+        at = term_index(term)
+        hashed[at] = hashed.get(at, 0) + frequency
     norm = K1 * (1 - B + B * len(found) / USUAL_LENGTH)
     return SparseVector(list(hashed), [tf * (K1 + 1) / (tf + norm) for tf in hashed.values()])
 
@@ -139,7 +140,7 @@ def _paired_characters(found: list[str]) -> Iterator[str]:
     """The characters of the runs behind the pairs: every pair's first, and the last pair's second."""
     previous = ""
     for term in found:
-        is_pair = bool(_PAIR.fullmatch(term))
+        is_pair = not term.isascii() and bool(_PAIR.fullmatch(term))
         if previous and not (is_pair and term[0] == previous):
             yield previous
         previous = ""

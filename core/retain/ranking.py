@@ -111,7 +111,6 @@ _TIME = re.compile(
     rf"|{_MONTHS}|in may|(?:19|20)\d\d)\b"
     r"|[昨今明前后]天|[昨今明]晚|[上下这本][个]?(?:周|星期|礼拜|月|年|季度)|[去今明前后]年|刚刚|刚才|最近|以前|之前|以后|之后"
     r"|(?:周|星期|礼拜)[一二三四五六日天末]|\d+月|\d+[日号]|[一二三四五六七八九十]+月|\d{4}年|早上|上午|下午|晚上",
-    re.IGNORECASE,
 )
 
 _ONESELF = re.compile(r"\b(?:I|[Mm]y|[Mm]e|[Mm]yself|[Ww]e|[Oo]ur|[Uu]s)\b|[我咱俺]")
@@ -145,7 +144,7 @@ def traits(text: str, words: int | None = None) -> dict[str, int]:
     found = {"w": len(terms(text)) if words is None else words}
     if is_question(text):
         found["q"] = 1
-    if _TIME.search(text):
+    if _TIME.search(text.casefold()):
         found["t"] = 1
     if _ONESELF.search(text):
         found["i"] = 1

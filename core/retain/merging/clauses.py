@@ -124,4 +124,5 @@ def _spoken_of(clause: str, new: str, topic: frozenset[str]) -> float:
     """What share of a clause a statement speaks of."""
     part, told = read(clause), read(new)
     words = part.words - topic
-    return (len(words & told.words) + len(part.one & told.one)) / (len(words) or 1)
+    ended = len(part.states & told.ends)
+    return (len(words & told.words) + len(part.one & told.one) + ended) / (len(words) or 1)

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from ..lexical import terms
 from ..numerals import in_digits
-from . import lexicon
+from . import lexicon, states
 
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af"
 IS_CJK = re.compile(rf"[{CJK}]")
@@ -57,6 +57,7 @@ class Evidence:
     introduced: names that it introduces ("named Rex", "daughter Mia").
     pairs: pairs of adjacent Chinese characters: single ones are shared by chance.
     denied: the content words of what it says is not, or no longer, so.
+    states / ends: which of `states.STATES` somebody is in by it, and which they are in no more.
     """
 
     sequence: tuple[str, ...]
@@ -79,6 +80,8 @@ class Evidence:
     plain: str
     pairs: frozenset[str]
     denied: frozenset[str]
+    states: frozenset[str]
+    ends: frozenset[str]
     negated: bool
     past: bool
     ended: bool
@@ -137,6 +140,7 @@ def read(text: str) -> Evidence:
     """The evidence in `text`."""
     plain = normalised(lexicon.without_preface(text))
     full = normalised(text)
+    negated = _negated(plain)
     return Evidence(
         sequence=tuple(_words(plain)),
         words=frozenset(_words(plain)),
@@ -160,7 +164,9 @@ def read(text: str) -> Evidence:
         plain=plain,
         pairs=frozenset(a + b for a, b in pairwise(plain) if IS_CJK.match(a) and IS_CJK.match(b)),
         denied=frozenset(w for d in lexicon.DENIED.findall(full) for w in _words(" ".join(d))),
-        negated=_negated(plain),
+        states=states.held(plain, negated=negated),
+        ends=states.ended(plain, negated=negated),
+        negated=negated,
         past=_past(text, plain),
         ended=bool(lexicon.ENDING.search(plain)),
         changed=bool(lexicon.CHANGE.search(plain)),

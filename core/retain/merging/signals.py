@@ -11,6 +11,7 @@ from difflib import SequenceMatcher
 
 from . import lexicon
 from .evidence import Evidence, dated, is_concept, normalised, read
+from .states import STATES
 from .values import begins_with_known, exchanged, values
 
 # Words that only deny. "Without" and "can't" are none: they say how, and what somebody is able to.
@@ -83,6 +84,7 @@ def signals(fact: str, memory: str) -> dict[str, float]:
         "about a new thing": bool(new.subject) and new.subject.isdisjoint(old.words),
         "about the same thing": bool(new.subject) and new.subject == old.subject,
         "the memory is an event": old.past,
+        "ends a state": ends_a_state(new, old),
         "vaguer": new.rough and not old.rough,
         "begins with other words": begins_otherwise(new, old),
         "of one form with other words in it": _alike(new, old) * (places.count("replace") > 1),
@@ -211,8 +213,14 @@ def says_nothing_new(new: Evidence, old: Evidence) -> bool:
 
 
 def in_common(new: Evidence, old: Evidence) -> bool:
-    """Whether they share a word or a concept."""
-    return bool((new.words | new.concepts) & (old.words | old.concepts))
+    """Whether they share a word or a concept, or one ends a state that the other tells of."""
+    return bool((new.words | new.concepts) & (old.words | old.concepts)) or ends_a_state(new, old)
+
+
+def ends_a_state(new: Evidence, old: Evidence) -> bool:
+    """Whether it tells what ends a state that somebody was in, and of nobody else."""
+    ended = {name for name in new.ends & old.states if new.persons <= old.persons or STATES[name].shared}
+    return bool(ended) and (new.persons >= old.others or bool(new.names & old.names))
 
 
 def tells_new(fact: str, memory: str) -> bool:
