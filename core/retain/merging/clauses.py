@@ -14,6 +14,7 @@ _BREAK = re.compile(
     rf"\s*([;；，。]|,(?!\d)|{STOP}|\band\b|\bbut\b|\bwith\b(?!.*\b(?:is|was|are|has|had|will)\b)|(?<=\s)(?=who\s))\s*"
 )
 RELATIVE = re.compile(r"(?:who|whom|whose|which|that|where)\b", re.IGNORECASE)
+_COPULA = re.compile(r"(?:is|was|are|were)\b", re.IGNORECASE)
 _WORD_WITH = re.compile(r"(\w+ed|built|made|run|written)\s+with\b", re.IGNORECASE)
 WITH = re.compile(r"\bwith\b(.+)", re.IGNORECASE)
 
@@ -90,7 +91,8 @@ def _falls(parts: list[Clause], i: int, touched: int, old: str, new: str) -> boo
         described = read(parts[i - 1].text).sequence[-1:]
         if i == touched + 1 and told.words.isdisjoint(described):
             return True  # it tells of what is replaced, and not of what the new statement names as well
-    if read(clause.text).one & read(new).one or _given_anew(clause.text, new):
+    part = read(clause.text)
+    if part.one & told.one or part.states & told.ends or _given_anew(clause.text, new):
         return True
     return clause.before == "with" and _other_company(parts[i - 1].text, clause.text, new)
 
@@ -125,4 +127,5 @@ def _spoken_of(clause: str, new: str, topic: frozenset[str]) -> float:
     part, told = read(clause), read(new)
     words = part.words - topic
     ended = len(part.states & told.ends)
-    return (len(words & told.words) + len(part.one & told.one) + ended) / (len(words) or 1)
+    alike = told.corrected and told.copular and bool(_COPULA.match(clause))  # "is a pharmacist"
+    return (len(words & told.words) + len(part.one & told.one) + ended + alike) / (len(words) or 1)

@@ -255,7 +255,7 @@ def _value(holds: str, before: str, after: str) -> str | None:
     word = re.search(r"(\w+) $", before) or re.search(rf"([{_CJK}])$", before)
     lead = re.escape(word[0]) if word else ""
     found = word and re.search(rf"(?:\b|(?<=[{_CJK}])){lead}(?!.*{lead})(.+)$", holds)
-    found = found or re.search(rf"(?:{_LINKS})\s+(?!.*\b(?:{_LINKS})\b)(.+)$", holds)
+    found = found or re.search(rf"\b(?:{_LINKS})\s+(?!.*\b(?:{_LINKS})\b)(.+)$", holds)
     value = found[1] if found else holds if len(holds.split()) == 1 and len(holds) <= LONGEST_WORD else None
     return value and _fitting(value, before, after)
 

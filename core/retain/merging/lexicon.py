@@ -207,7 +207,7 @@ ONE = {
 KEYED = {
     "favourite": r"\bfavou?rite\b|最喜欢的?|最爱的?",
     "prefers": r"\bprefer(?:s|red|ence)?\b|更喜欢|偏好|偏爱|宁愿",
-    "uses": r"\b(?:us(?:es?|ing)|runs on|switched)\b|使用|用|换成|改用",
+    "uses": r"\b(?:us(?:es?|ing)|runs on|switched)\b|使用|用(?!户)|换成|改用",
     "name": r"\b(?:name(?:d|s)?|called|spell?ed|spelt|nickname)\b|名字|叫做?|姓名?",
     "date": r"\b(?:deadline|due|starts?|begins?|leaves?|takes place|is on|is at|scheduled|"
     r"appointment)\b|截止日期?|开始|定在|约在|安排在",

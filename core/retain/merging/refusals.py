@@ -38,6 +38,7 @@ MEANT: Mapping[Action, Relation] = {"keep": "same", "join": "adds", "replace": "
 # in common; and any relation, for it to be believed of the words alone.
 LEAST_REPLACED: Mapping[str, float] = {"words": 0.55, "answer": 0.65, "likelihoods": 0.6}
 LEAST_UNALIKE = 0.8
+LEAST_TWICE = 0.9  # the same where they are of one form, with other words in two places
 LEAST_UNASKED = 0.55
 # How likely it must be that a fact says the same, by a model's likelihoods, where their words look otherwise.
 LEAST_KNOWN = 0.9
@@ -116,7 +117,8 @@ def _beside(fact: str, memory: str, told: Standing) -> bool:
         return True  # of something else that has ended
     if speaks_of_change(new, old):
         return False
-    one_of_many = differ_twice(new, old) or (told.answer is None and bool(new.many & old.many))
+    sure = heard(told.answer) == "likelihoods" and told.odds["changes"] >= LEAST_TWICE
+    one_of_many = (differ_twice(new, old) and not sure) or (told.answer is None and bool(new.many & old.many))
     another_event = old.past and on_other_days(memory, fact)
     return (
         begins_otherwise(new, old)

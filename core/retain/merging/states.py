@@ -79,7 +79,7 @@ STATES: Mapping[str, State] = {
     "out of work": _state(
         r"\b(?:unemployed|out of work|between jobs|job ?hunting|no job|sending out applications|applying for jobs|"
         r"(?:looking|searching) for (?:a |an |new )*(?:work|job|position|role)s?)\b|失业|待业|找工作|求职|没有?工作|没上班",
-        r"\b(?:started (?:as|at|work)|first (?:day|week|month|salary|paycheck)|new (?:job|boss|colleagues|employer)|hired|"
+        r"\b(?:started (?:as|at|work)|first (?:day|week) (?:at|as|on|in)|first (?:salary|paycheck)|new (?:job|boss|colleagues|employer)|hired|"
         r"joined|(?:second|third|\w+th) month as|got the job|signed (?:a|the) contract)\b"
         r"|入职|报到|上班|新工作|录用|转正|试用期|新同事",
     ),

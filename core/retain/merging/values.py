@@ -40,15 +40,17 @@ _VALUE = re.compile(
         |(?:\d{{4}}年)?(?:\d{{1,2}}|[{_HAN}]{{1,2}})月(?:(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号]|初[{_HAN}]|[二三]?十[{_HAN}]?(?![个{CJK}]))?|\d{{4}}年|\b(?:19|20)\d\ds?\b)
     | (?P<monthday>(?:\d{{1,2}}|[{_HAN}]{{1,3}})[日号](?!楼|线|馆|店|院|桌|机))
     | (?P<weekday>\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|(?:周|星期|礼拜)[一二三四五六日天])
-    | (?P<often>\b(?:daily|nightly|weekly|fortnightly|biweekly|monthly|quarterly|yearly|annually)\b
+    | (?P<often>\b(?:hourly|daily|nightly|weekly|fortnightly|biweekly|monthly|quarterly|yearly|annually)\b
         |\b(?:once|twice|(?:\d+|{_WRITTEN})\stimes)\s(?:a|per|every)\s(?:day|week|month|quarter|year)\b
-        |\bevery\s(?:(?:other|second|third|few|\d+|{_WRITTEN})\s)?(?:day|week|weekend|month|quarter|year)s?\b
-        |每隔?(?:(?:\d+|[{_HAN}])个?)?(?:天|周末|周|星期|礼拜|月|季度|半年|年)(?![一二三四五六日天初末底\d]))
-    | (?P<version>(?:(?<=\s)(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)*|^(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)+
-          |\b(?:port|room|gate|floor|line|route|bus|platform|row|seat|unit|flat|level|version|chapter|page)\s\d+)
-        \b(?![:%-]|\s(?:of\s)?{_MONTH}\b|\s?[ap]\.?m\b))
+        |\bevery\s(?:(?:other|second|third|few|\d+|{_WRITTEN})\s)?(?:minute|hour|day|week|weekend|month|quarter|year)s?\b
+        |每隔?(?:(?:\d+|[{_HAN}])个?)?(?:分钟|小时|天|周末|周|星期|礼拜|月|季度|半年|年)(?![一二三四五六日天初末底\d]))
+    | (?P<version>(?:(?<=\s)(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)*|^(?!The\s)(?-i:[A-Z])[\w+#.]*\s\d+(?:\.\d+)+
+          |\b(?:port|room|gate|floor|line|route|bus|platform|row|seat|unit|flat|level|version|chapter|page)\s\d+
+          |\b(?:port|room|gate|platform|seat|version)\s(?:is|was|number)\s\d+(?:\.\d+)*)
+        \b(?![:%-]|,\d|\s(?:of\s)?{_MONTH}\b|\s?[ap]\.?m\b))
     | (?P<count>(?<![\w.-])(?:{_NUMBER}|{_WRITTEN})(?:\s?%|[\s-]?(?:[a-zµ]+))
-        |(?:{_NUMBER}|[{_HAN}百千]+)(?![{_HAN}百千])(?:个(?=人))?[%{CJK}])
+        |(?:{_NUMBER}|[{_HAN}百千]+)(?![{_HAN}百千])(?:个(?=人))?[%{CJK}]
+        |(?<=[{CJK}])\d+(?:\.\d+)?[a-z]{{1,3}}(?![a-z\d]))
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -94,7 +96,8 @@ def _found(text: str) -> Iterator[Value]:
         if lead:
             start, found = start + lead.end(), found[lead.end() :]
         if kind == "version":
-            name, _, found = found.rpartition(" ")
+            name, _, found = found.partition(" ")
+            found = found.rpartition(" ")[2]
             kind, start = f"version {name.casefold()}", match.end() - len(found)
         if kind == "count":
             counted = _COUNTED.match(found)
