@@ -76,6 +76,7 @@ def signals(fact: str, memory: str) -> dict[str, float]:
         "of what there is one of": bool(new.one & old.one),
         "a change of what there is one of": bool(new.one & old.one) and new.changed,
         "of what there is one of for each": bool(new.keyed & old.keyed),
+        "another favourite": "favourite" in new.keyed & old.keyed and bool(shared and told - old.words),
         "of another status": bool(new.status and old.status and not new.status & old.status),
         "about other people": bool(new.others and old.others) and new.others.isdisjoint(old.persons),
         "about the same people": bool(new.persons & old.persons),

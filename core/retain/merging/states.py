@@ -90,11 +90,15 @@ STATES: Mapping[str, State] = {
         r"|退休|养老金|辞职|离职|被裁|失业|创业|自己开|自己全职",
     ),
     "at school": _state(
-        r"\b(?:(?:high|middle|primary|elementary|secondary) school|kindergarten|nursery|final year|\w+ year (?:of|at|student)|"
+        r"\b(?:(?:high|middle|primary|elementary|secondary) school|final year|\w+ year (?:of|at|student)|"
         r"undergraduate|student|studying|phd)\b"
-        r"|在读|就读|还?在?[上读念](?:[大高初研博硕小]|幼儿园)|大[一二三四](?!学)|研[一二三]|高[一二三考]|初[一二三]|博[一二]|大班|备考|写论文",
+        r"|在读|就读|还?在?[上读念](?:[大高初研博硕小])|大[一二三四](?!学)|研[一二三]|高[一二三考]|初[一二三]|博[一二]|备考|写论文",
         r"\bgraduat(?:ed?|ion)\b|\bdiploma\b|\b(?:university|college) (?:dormitory|student|lectures)\b|\bfirst grade\b"
-        r"|毕业|学位证|入职|报到|录取|考上|上岸|一年级|大一|新生",
+        r"|毕业|学位证|入职|报到|录取|考上|上岸|大一|新生",
+    ),
+    "at kindergarten": _state(
+        r"\b(?:kindergarten|nursery school|preschool|daycare)\b|幼儿园|[小中大]班",
+        r"\b(?:first grade|primary school|year one|elementary school)\b|小学|一年级",
     ),
     "meatless": _state(
         rf"\b(?:vegetarian|vegan|plant based|herbivore)\b|{_NEVER}(?: \w+){{0,2}} (?:{_MEAT})\b|吃素|素食|纯素|不[吃沾碰](?:肉|荤|鱼)",
