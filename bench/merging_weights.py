@@ -35,7 +35,7 @@ from retain.merging.likelihood import Answer, features
 from retain.merging.people import bare
 from retain.merging.review import nearest
 
-AUTHORS = "jkmnpqrtuvwxyzabcdfghiloeABCDEFGHIJKL"  # their batches; all other cases are of one more author
+AUTHORS = "jkmnpqrtuvwxyzabcdfghiloeABCDEFGHIJKLMN"  # their batches; all other cases are of one more author
 NAMED = "s"  # told by named people, of whom other rules decide what may belong together
 PENALTY = 0.003  # of a weight's square, on standardised signals
 ANCHOR = 1e-6  # keeps the biases, which are told apart by their differences alone

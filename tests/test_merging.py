@@ -31,6 +31,7 @@ from retain.merging.data import RELATIONS
 from retain.merging.evidence import missing, normalised, read
 from retain.merging.likelihood import BIAS, features, fitted, heard, relations
 from retain.merging.review import drops_more, nearest
+from retain.merging.signals import ends_a_state
 from retain.ports import Completion, Prompt, Schema
 from retain.types import MemoryItem
 
@@ -533,6 +534,73 @@ def test_what_never_changes_of_a_pair_comes_first_and_stays_under_a_thousand_tok
 )
 def test_a_replacement_says_all_that_the_change_does_not_touch(known: str, text: str, after: str) -> None:
     assert replaced(known, text) == after
+
+
+@pytest.mark.parametrize(
+    ("known", "text", "after"),
+    [
+        (
+            "Is a vegetarian and grows tomatoes on the balcony",
+            "Had roast chicken three times this week",
+            "Had roast chicken three times this week; grows tomatoes on the balcony",
+        ),
+        ("单身，在苏州教书", "下周和女朋友办婚礼", "下周和女朋友办婚礼；在苏州教书"),
+        (
+            "日志存在Loki里，告警发到飞书",
+            "日志改存Elastic了，告警照旧发飞书",
+            "日志改存Elastic了，告警照旧发飞书",
+        ),
+        (
+            "Brother Ivo, who lives in Split with two dogs, is a cook",
+            "Ivo is actually a waiter",
+            "Brother Ivo is actually a waiter; who lives in Split with two dogs",
+        ),
+        (
+            "Parrot Kiki gets vitamin drops every morning",
+            "Kiki the parrot gets a new diet now instead of drops",
+            "Kiki the parrot gets a new diet now",
+        ),
+    ],
+)
+def test_the_clause_that_tells_what_holds_no_more_falls(known: str, text: str, after: str) -> None:
+    assert replaced(known, text) == after
+
+
+@pytest.mark.parametrize(
+    ("known", "text"),
+    [
+        ("Is eight months pregnant", "The baby was born on Tuesday"),
+        ("Has no pets", "Adopted a puppy from the shelter"),
+        ("Cannot swim", "Swam across the bay with a friend"),
+        ("Is unemployed and looking for work", "Started as a clerk at the town hall on Monday"),
+        ("Lives alone in a cottage", "Her niece moved in last week"),
+        ("怀孕八个月", "宝宝昨天出生了"),
+        ("没养宠物", "上周领养了一只小狗"),
+        ("不会游泳", "昨天一口气游了五百米"),
+        ("滴酒不沾", "最近每晚喝一杯红酒"),
+        ("儿子在上幼儿园中班", "儿子九月上小学了"),
+    ],
+)
+def test_a_statement_ends_the_state_that_an_earlier_one_tells_of(known: str, text: str) -> None:
+    assert ends_a_state(read(text), read(known))
+    assert relations(text, known)["changes"] > relations(text, "Plays chess on Fridays")["changes"]
+
+
+@pytest.mark.parametrize(
+    ("known", "text"),
+    [
+        ("Has no pets", "Likes tea"),
+        ("Is a vegetarian", "Still eats no meat"),
+        ("Is a vegetarian", "Brother eats a steak every Sunday"),
+        ("Sister is a vegetarian", "Ate a steak on Sunday"),
+        ("Works as a nurse", "Father retired in June"),
+        ("不会游泳", "哥哥昨天游了五百米"),
+        ("滴酒不沾", "从不喝红酒"),
+        ("Drinks no alcohol", "Is a teetotaller"),
+    ],
+)
+def test_a_state_does_not_end_by_what_is_denied_or_told_of_another(known: str, text: str) -> None:
+    assert not ends_a_state(read(text), read(known))
 
 
 def test_nothing_is_cut_where_no_clause_is_spoken_of() -> None:

@@ -35,6 +35,13 @@ from retain.merging.values import (
         ("Release 4.2 has been pushed back to May", [("version release", "4.2"), ("date", "May")]),
         ("The staging server listens on port 9090", [("version port", "9090")]),
         ("Pays 840 euros", [("money", "840 euros")]),
+        ("The replica's port is 6543", [("version port", "6543")]),
+        (
+            "The export runs hourly, not every 20 minutes",
+            [("often", "hourly"), ("often", "every 20 minutes")],
+        ),
+        ("套餐含80G流量", [("count g", "80")]),
+        ("The flat is 1,240 euros", [("money", "1,240 euros")]),
         ("Likes tea", []),
         ("月租三千五，押一付三", [("money", "三千五")]),
         ("一点辣都不能吃", []),

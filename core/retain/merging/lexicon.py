@@ -205,7 +205,7 @@ ONE = {
     "origin": r"\b(?:grew up|raised|comes from|hometown|native of|originally from)\b|老家在?|家乡|籍贯|长大",
     "answers in": r"\b(?:answers?|repl(?:y|ies)|responds?|responses?)\b(?= (?:\w+ ){0,4}in (?:english|chinese|mandarin|"
     r"german|french|spanish|japanese|korean|italian|portuguese|dutch|russian)\b)"
-    r"|(?<=[中英日法德韩]文)(?:来)?(?:回答|回复|答复)|(?<=[英汉日法德韩]语)(?:来)?(?:回答|回复|答复)",
+    r"|(?<=[中英日法德韩]文)来?(?:回答|回复|答复)|(?<=[英汉日法德韩]语)来?(?:回答|回复|答复)",
     "smokes": r"\b(?:smok(?:es?|ing|er)|cigarettes?)\b|抽烟|吸烟|戒烟|烟",
 }  # fmt: skip
 KEYED = {

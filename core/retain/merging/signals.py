@@ -76,6 +76,7 @@ def signals(fact: str, memory: str) -> dict[str, float]:
         "of what there is one of": bool(new.one & old.one),
         "a change of what there is one of": bool(new.one & old.one) and new.changed,
         "of what there is one of for each": bool(new.keyed & old.keyed),
+        "another of what there is one of": bool(new.one & old.one) and _gives_another(new, old),
         "another favourite": "favourite" in new.keyed & old.keyed and bool(shared and told - old.words),
         "of another status": bool(new.status and old.status and not new.status & old.status),
         "about other people": bool(new.others and old.others) and new.others.isdisjoint(old.persons),
@@ -125,6 +126,12 @@ def speaks_of_change(new: Evidence, old: Evidence) -> bool:
     changed = new.changed and not old.changed
     denied = bool(new.denied & old.words)
     return changed or new.ended or new.corrected or denied or new.negated != old.negated
+
+
+def _gives_another(new: Evidence, old: Evidence) -> bool:
+    """Whether two short statements of one concept have no thing in common: "Lives in Oslo", "Lives in Rome"."""
+    both_short = new.short and old.short and new.subject == old.subject
+    return both_short and bool(new.objects and old.objects) and new.objects.isdisjoint(old.objects)
 
 
 def introduced(new: Evidence, old: Evidence) -> bool:
@@ -220,7 +227,7 @@ def in_common(new: Evidence, old: Evidence) -> bool:
 
 def ends_a_state(new: Evidence, old: Evidence) -> bool:
     """Whether it tells what ends a state that somebody was in, and of nobody else."""
-    ended = {name for name in new.ends & old.states if new.persons <= old.persons or STATES[name].shared}
+    ended = {name for name in new.ends & old.states if new.others <= old.persons or STATES[name].shared}
     return bool(ended) and (new.persons >= old.others or bool(new.names & old.names))
 
 
