@@ -35,7 +35,7 @@ from retain.merging.likelihood import Answer, features
 from retain.merging.people import bare
 from retain.merging.review import nearest
 
-AUTHORS = "jkmnpqrtuvwxyzabcdfghiloeABCDEFGHIJKLMN"  # their batches; all other cases are of one more author
+AUTHORS = "jkmnpqrtuvwxyzabcdfghiloeABCDEFGHIJKLMNOP"  # their batches; all other cases are of one more author
 NAMED = "s"  # told by named people, of whom other rules decide what may belong together
 PENALTY = 0.003  # of a weight's square, on standardised signals
 ANCHOR = 1e-6  # keeps the biases, which are told apart by their differences alone
@@ -229,6 +229,7 @@ def varied() -> Iterator[tuple[str, Any, str, Any]]:
         yield f"LEAST_REPLACED, likelihoods: {least}", refusals, "LEAST_REPLACED", value
     for module, name, others in (
         (refusals, "LEAST_UNALIKE", (0.6, 0.9)),
+        (refusals, "LEAST_TWICE", (0.8, 1.1)),
         (refusals, "LEAST_KNOWN", (0.85, 0.95)),
         (refusals, "MOST_NEW", (3, 5)),
         (review, "MOST_COUNTS_DROPPED", (0, 2)),

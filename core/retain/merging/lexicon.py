@@ -203,8 +203,8 @@ ONE = {
     r"大[一二三四](?!\w)|研[一二三](?!\w)|大学|考上|专业|攻读|主修|读(?=.{1,6}(?:专业|系))",
     "birthplace": r"\bborn(?! on)\b|出生(?!日|年)",
     "origin": r"\b(?:grew up|raised|comes from|hometown|native of|originally from)\b|老家在?|家乡|籍贯|长大",
-    "answers in": r"\b(?:answers?|repl(?:y|ies)|responds?|responses?)\b(?= (?:\w+ ){0,4}in (?:english|chinese|mandarin|"
-    r"german|french|spanish|japanese|korean|italian|portuguese|dutch|russian)\b)"
+    "answers in": r"\b(?:answers?|repl(?:y|ies)|responds?|responses?)\b(?= (?:\w+ ){0,4}in (?:english|chinese|"
+    r"mandarin|german|french|spanish|japanese|korean|italian|portuguese|dutch|russian)\b)"
     r"|(?<=[中英日法德韩]文)来?(?:回答|回复|答复)|(?<=[英汉日法德韩]语)来?(?:回答|回复|答复)",
     "smokes": r"\b(?:smok(?:es?|ing|er)|cigarettes?)\b|抽烟|吸烟|戒烟|烟",
 }  # fmt: skip
