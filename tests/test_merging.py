@@ -603,6 +603,22 @@ def test_a_state_does_not_end_by_what_is_denied_or_told_of_another(known: str, t
     assert not ends_a_state(read(text), read(known))
 
 
+@pytest.mark.parametrize(
+    ("known", "text", "another"),
+    [
+        ("Favorite color is teal", "Favorite color is plum", 1.0),
+        ("最喜欢的城市是大理", "最喜欢的城市是青岛", 1.0),
+        ("Favorite color is teal", "Favorite color is teal, above all in spring", 1.0),
+        ("Favorite film is Heat", "Favorite actor in Heat is Al Pacino", 0.0),
+        ("Favorite color is teal", "Favorite fruit is the plum", 0.0),
+        ("Favorite color is teal", "Favorite color is teal", 0.0),
+        ("最喜欢的城市是大理", "最喜欢的水果是芒果", 0.0),
+    ],
+)
+def test_there_is_one_favourite_of_a_kind(known: str, text: str, another: float) -> None:
+    assert features(text, known)["another favourite"] == another
+
+
 def test_nothing_is_cut_where_no_clause_is_spoken_of() -> None:
     known = "Supports Rayo Vallecano, row 12, with two brothers-in-law"
     new = "Has not touched caffeine since May"

@@ -7,6 +7,7 @@ case in three may still be right about the two others.
 from __future__ import annotations
 
 import math
+import re
 from difflib import SequenceMatcher
 
 from . import lexicon
@@ -77,7 +78,7 @@ def signals(fact: str, memory: str) -> dict[str, float]:
         "a change of what there is one of": bool(new.one & old.one) and new.changed,
         "of what there is one of for each": bool(new.keyed & old.keyed),
         "another of what there is one of": bool(new.one & old.one) and _gives_another(new, old),
-        "another favourite": "favourite" in new.keyed & old.keyed and bool(shared and told - old.words),
+        "another favourite": bool(told - old.words) and _favourites(new) == _favourites(old) != [],
         "of another status": bool(new.status and old.status and not new.status & old.status),
         "about other people": bool(new.others and old.others) and new.others.isdisjoint(old.persons),
         "about the same people": bool(new.persons & old.persons),
@@ -126,6 +127,17 @@ def speaks_of_change(new: Evidence, old: Evidence) -> bool:
     changed = new.changed and not old.changed
     denied = bool(new.denied & old.words)
     return changed or new.ended or new.corrected or denied or new.negated != old.negated
+
+
+_FAVOURITE = re.compile(
+    r"\bfavou?rite (?:\S+ )*?(\S+) (?:is|are|was|were)\b"
+    r"|最(?:喜欢|爱)的(?:[一二三四五]?[个位支部本首道种])?(.{1,6}?)是"
+)
+
+
+def _favourites(one: Evidence) -> list[str]:
+    """Of what kind of thing it tells a favourite: "My favourite fantasy film is Dune": "film"."""
+    return [english or chinese for english, chinese in _FAVOURITE.findall(one.plain)]
 
 
 def _gives_another(new: Evidence, old: Evidence) -> bool:
