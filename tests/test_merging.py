@@ -572,6 +572,7 @@ def test_the_clause_that_tells_what_holds_no_more_falls(known: str, text: str, a
         ("Is eight months pregnant", "The baby was born on Tuesday"),
         ("Has no pets", "Adopted a puppy from the shelter"),
         ("Cannot swim", "Swam across the bay with a friend"),
+        ("Does not know how to drive", "Drove the van to Ghent"),
         ("Is unemployed and looking for work", "Started as a clerk at the town hall on Monday"),
         ("Lives alone in a cottage", "Her niece moved in last week"),
         ("怀孕八个月", "宝宝昨天出生了"),
@@ -590,6 +591,7 @@ def test_a_statement_ends_the_state_that_an_earlier_one_tells_of(known: str, tex
     ("known", "text"),
     [
         ("Has no pets", "Likes tea"),
+        ("Teaches children how to swim", "Swam across the bay"),
         ("Is a vegetarian", "Still eats no meat"),
         ("Is a vegetarian", "Brother eats a steak every Sunday"),
         ("Sister is a vegetarian", "Ate a steak on Sunday"),

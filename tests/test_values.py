@@ -40,6 +40,7 @@ from retain.merging.values import (
             "The export runs hourly, not every 20 minutes",
             [("often", "hourly"), ("often", "every 20 minutes")],
         ),
+        ("Listens on port\t6543", [("version port", "6543")]),
         ("套餐含80G流量", [("count g", "80")]),
         ("The flat is 1,240 euros", [("money", "1,240 euros")]),
         ("Likes tea", []),

@@ -18,7 +18,7 @@ _MEAT = (
 _DRINKS = "wine|beers?|lagers?|whisky|whiskey|gin|vodka|rum|cocktails?|champagne|prosecco|pints?|sake|cider"
 _COFFEE = "coffee|espressos?|lattes?|cappuccinos?|americanos?|flat whites?"
 _NEVER = "(?:no|not|never|doesnt|dont|cannot|cant|without|avoids?|avoiding|hates?)"
-_CANNOT = "(?:cant|cannot|never|not|unable to|doesnt|how to)"
+_CANNOT = "(?:cant|cannot|never|not|unable to|doesnt)"
 _REMOTE = "remote|remotely|works? from home|working from home|home office"
 
 
@@ -158,7 +158,7 @@ STATES: Mapping[str, State] = {
         denying=True,
     ),
     "not driving": _state(
-        holds=rf"{_CANNOT} (?:\w+ )?drive|no (?:car|vehicle|driving licen[cs]e|licen[cs]e)"
+        holds=rf"{_CANNOT}(?: \w+){{0,3}} drive|no (?:car|vehicle|driving licen[cs]e|licen[cs]e)"
         "|(?:own|have|owns|without) (?:a|any) car",
         holds_zh="不会开车|没有?考?到?驾[照驶]|[没无]有?买?车(?!位|库|票|间)",
         ends=r"drives?|drove|driving|parks?|parked|(?:bought|new|own|her|his|my|a) (?:\w+ ){0,3}car"

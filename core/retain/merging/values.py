@@ -96,8 +96,7 @@ def _found(text: str) -> Iterator[Value]:
         if lead:
             start, found = start + lead.end(), found[lead.end() :]
         if kind == "version":
-            name, _, found = found.partition(" ")
-            found = found.rpartition(" ")[2]
+            name, *_, found = found.split()  # "port is 8080"
             kind, start = f"version {name.casefold()}", match.end() - len(found)
         if kind == "count":
             counted = _COUNTED.match(found)
