@@ -12,7 +12,7 @@ $(READY): requirements-dev.txt pyproject.toml langmem_adapter/pyproject.toml lla
 	touch $(READY)
 
 demo: $(READY)  ## what a memory does over several days, on a conversation that ships with the package
-	$(BIN)/python -m retain.demo
+	$(BIN)/python -m holdfast.demo
 
 test: $(READY)  ## the whole suite
 	$(BIN)/python -m pytest $(ARGS)
@@ -20,7 +20,7 @@ test: $(READY)  ## the whole suite
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy core langmem_adapter/langchain_retain llamaindex_adapter/llama_index
+	$(BIN)/mypy core langmem_adapter/langchain_holdfast llamaindex_adapter/llama_index
 	$(BIN)/mypy tests/typing_surface.py
 
 bench: $(READY)  ## overhead, size and start-up; see docs/BENCHMARKS.md for the rest

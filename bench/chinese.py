@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from retain import Memory, Message
-from retain.models.bundled import BundledEmbedder
+from holdfast import Memory, Message
+from holdfast.models.bundled import BundledEmbedder
 
 FILE = Path(__file__).with_name("chinese.json")
 KS = (1, 5, 10)

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from retain import Memory
-from retain.documents import Find, Put
+from holdfast import Memory
+from holdfast.documents import Find, Put
 
 DIMENSIONS, USERS, SLICE, ROUNDS = 256, 100, 1000, 20
 

@@ -8,7 +8,7 @@ same model, at temperature 0 and within the same token budget of context:
     nothing     no memory at all
     last turns  the newest turns that fit
     cosine      the turns nearest to the question by the bundled embedder, as many as fit
-    retain      what `recall` assembles
+    holdfast      what `recall` assembles
 
 Scored by token-overlap F1 (SQuAD's normalisation) against the reference answer, by category; for adversarial
 questions, whose answer lies nowhere, by whether the model says that it does not know. The model is the one of
@@ -35,14 +35,14 @@ import numpy as np
 from extraction import RESULTS, Remembered
 from locomo import ADVERSARIAL, CATEGORIES, Asked, Conversation, Entry, load
 
-from retain import Memory, Message, Prompt
-from retain._dialogue import Dialogue
-from retain.merging import Decisions, NewFact, PairByPair
-from retain.models import BundledEmbedder, default_model
-from retain.ports import Completion, LanguageModel, Schema
-from retain.tokens import count_tokens
+from holdfast import Memory, Message, Prompt
+from holdfast._dialogue import Dialogue
+from holdfast.merging import Decisions, NewFact, PairByPair
+from holdfast.models import BundledEmbedder, default_model
+from holdfast.ports import Completion, LanguageModel, Schema
+from holdfast.tokens import count_tokens
 
-WAYS = ("nothing", "last turns", "cosine", "retain")
+WAYS = ("nothing", "last turns", "cosine", "holdfast")
 UNKNOWN = re.compile(
     r"\b(?:not (?:mentioned|known|specified|stated|provided)|no information|don'?t know|unknown)\b", re.I
 )
@@ -212,7 +212,7 @@ class Contexts:
         """The context, and the ids of the turns that it shows, or, of facts, that they were made from."""
         if way == "nothing":
             return "", set()
-        if way == "retain":
+        if way == "holdfast":
             found = self._memory.recall(question, user_id=self._user, max_tokens=self._budget)
             behind = {self._said_in[source] for hit in found.memories for source in hit.memory.sources}
             return found.text, behind | {said.message.id for said in found.messages}

@@ -41,20 +41,20 @@ import numpy as np
 from locomo import Conversation, Entry, load
 from minilm import MiniLM
 
-from retain import checking
-from retain._asking import Asking
-from retain.dates import mentioned, resolve
-from retain.errors import ModelError
-from retain.extraction import Fact, Window, extract, windows
-from retain.faces import Inline, run_inline
-from retain.lexical import content_terms
-from retain.models.openai import OpenAIModel
-from retain.ports import Completion, LanguageModel, Prompt, Schema
-from retain.prompts.extraction import CHINESE, ENGLISH, schema
-from retain.statements import sentences
-from retain.tokens import count_tokens
-from retain.types import Message, Scope, Usage
-from retain.windowing import WINDOW_TOKENS
+from holdfast import checking
+from holdfast._asking import Asking
+from holdfast.dates import mentioned, resolve
+from holdfast.errors import ModelError
+from holdfast.extraction import Fact, Window, extract, windows
+from holdfast.faces import Inline, run_inline
+from holdfast.lexical import content_terms
+from holdfast.models.openai import OpenAIModel
+from holdfast.ports import Completion, LanguageModel, Prompt, Schema
+from holdfast.prompts.extraction import CHINESE, ENGLISH, schema
+from holdfast.statements import sentences
+from holdfast.tokens import count_tokens
+from holdfast.types import Message, Scope, Usage
+from holdfast.windowing import WINDOW_TOKENS
 
 COVERED, NEAR, SUPPORTED, REPEATED = 0.7, 0.6, 0.45, 0.92
 RESULTS = Path(__file__).parent / "results"
@@ -164,7 +164,7 @@ SWEEP = {
 def sweep(
     conversations: Sequence[Conversation], args: argparse.Namespace, model: LanguageModel, embedder: MiniLM
 ) -> None:
-    """One threshold of `retain.checking` at a time, on the kept replies; above 1 a check is off."""
+    """One threshold of `holdfast.checking` at a time, on the kept replies; above 1 a check is off."""
     columns = ("facts", "coverage", "supported", "attributed", "repeats")
     print(f"{'':24}" + "".join(f"{name:>12}" for name in columns))
     for name, values in SWEEP.items():

@@ -23,13 +23,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from retain._asking import Asking
-from retain.errors import ModelError
-from retain.extraction import Fact, extract, windows
-from retain.faces import Inline, run_inline
-from retain.models.openai import OpenAIModel
-from retain.ports import Completion, LanguageModel, Prompt, Schema
-from retain.types import Message, Scope, Usage
+from holdfast._asking import Asking
+from holdfast.errors import ModelError
+from holdfast.extraction import Fact, extract, windows
+from holdfast.faces import Inline, run_inline
+from holdfast.models.openai import OpenAIModel
+from holdfast.ports import Completion, LanguageModel, Prompt, Schema
+from holdfast.types import Message, Scope, Usage
 
 HERE = Path(__file__).parent
 CASES, REPLIES = HERE / "extraction_cases.json", HERE / "results" / "extraction_replies.json"

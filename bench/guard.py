@@ -24,9 +24,9 @@ import chinese
 import extraction_slice
 import merging as merging_bench
 
-from retain import merging
-from retain.prompts import extraction
-from retain.tokens import count_tokens
+from holdfast import merging
+from holdfast.prompts import extraction
+from holdfast.tokens import count_tokens
 
 RECORD = Path(__file__).with_name("results") / "guard.json"
 MARGIN = 0.02  # four questions of the 131 may go the other way before it is called a loss

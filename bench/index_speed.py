@@ -19,12 +19,12 @@ from uuid import UUID
 
 import numpy as np
 
-from retain.faces import Inline, run_inline
-from retain.filters import parse
-from retain.index import FOREVER, IndexQuery, Point, SparseVector, encode_metadata
-from retain.index.client import ClientIndex
-from retain.index.edge import EdgeIndex
-from retain.types import Scope
+from holdfast.faces import Inline, run_inline
+from holdfast.filters import parse
+from holdfast.index import FOREVER, IndexQuery, Point, SparseVector, encode_metadata
+from holdfast.index.client import ClientIndex
+from holdfast.index.edge import EdgeIndex
+from holdfast.types import Scope
 
 DIMENSIONS, USERS, TERMS, LIMIT = 256, 100, 12, 100
 IO = Inline()

@@ -1,4 +1,4 @@
-"""How well keywords alone find the evidence, and what the constants of `retain.lexical` are worth.
+"""How well keywords alone find the evidence, and what the constants of `holdfast.lexical` are worth.
 
     python bench/keyword_matching.py path/to/locomo.json
 
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from retain import lexical
+from holdfast import lexical
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,13 @@ from typing import Any, Literal
 import httpx
 import numpy as np
 
-from retain import merging
-from retain._dialogue import Question, Unreadable
-from retain.errors import ModelReplyError
-from retain.merging import Decision, MergeStrategy, Neighbour, NewFact
-from retain.models.likelihoods import MOST_ALTERNATIVES, likelihoods
-from retain.prompts import merging as prompts
-from retain.types import MemoryItem
+from holdfast import merging
+from holdfast._dialogue import Question, Unreadable
+from holdfast.errors import ModelReplyError
+from holdfast.merging import Decision, MergeStrategy, Neighbour, NewFact
+from holdfast.models.likelihoods import MOST_ALTERNATIVES, likelihoods
+from holdfast.prompts import merging as prompts
+from holdfast.types import MemoryItem
 
 HERE = Path(__file__).parent
 ANSWERS = HERE / "results" / "merging_answers.json"
@@ -187,7 +187,7 @@ def asked(fact: str, memory: str) -> str:
 
 def embedder() -> Callable[[Sequence[str]], Any]:
     """texts -> float32[texts, 256], L2-normalised."""
-    from retain.models import BundledEmbedder
+    from holdfast.models import BundledEmbedder
 
     return BundledEmbedder().embed_documents
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from extraction import Remembered
 from merging import Case, asked_for
 
-from retain import Memory
-from retain.models import default_model
+from holdfast import Memory
+from holdfast.models import default_model
 
 HERE = Path(__file__).parent
 

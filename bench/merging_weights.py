@@ -1,4 +1,4 @@
-"""The weights of `retain.merging.likelihood`: fitted on the cases, and tried on authors whom they were not fitted on.
+"""The weights of `holdfast.merging.likelihood`: fitted on the cases, tried on authors they were not fitted on.
 
     python bench/merging_weights.py [--cases] [--ablation] [--sweep]
     python bench/merging_weights.py --write
@@ -28,12 +28,12 @@ import merging as bench
 import numpy as np
 import numpy.typing as npt
 
-from retain import merging
-from retain.merging import likelihood, refusals, review, strategies
-from retain.merging.data import RELATIONS, Relation
-from retain.merging.likelihood import Answer, features
-from retain.merging.people import bare
-from retain.merging.review import nearest
+from holdfast import merging
+from holdfast.merging import likelihood, refusals, review, strategies
+from holdfast.merging.data import RELATIONS, Relation
+from holdfast.merging.likelihood import Answer, features
+from holdfast.merging.people import bare
+from holdfast.merging.review import nearest
 
 AUTHORS = "jkmnpqrtuvwxyzabcdfghiloeABCDEFGHIJKLMNOP"  # their batches; all other cases are of one more author
 NAMED = "s"  # told by named people, of whom other rules decide what may belong together

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from retain import Memory
+from holdfast import Memory
 
 USERS = 100
 DIMENSIONS = 256
@@ -170,8 +170,8 @@ def import_seconds() -> dict[str, float]:
 
     bare = best("pass")
     return {
-        "import retain": best("import retain") - bare,
-        "from retain import Memory": best("from retain import Memory") - bare,
+        "import holdfast": best("import holdfast") - bare,
+        "from holdfast import Memory": best("from holdfast import Memory") - bare,
     }
 
 
@@ -186,10 +186,10 @@ def main() -> None:
     words = Words()
     results: dict[str, Any] = {"python": platform.python_version(), "import_s": import_seconds()}
     print("import:", {name: f"{seconds:.3f} s" for name, seconds in results["import_s"].items()})
-    results["retain"] = []
+    results["holdfast"] = []
     for size in options.sizes:
         row = measure(size, words)
-        results["retain"].append(row)
+        results["holdfast"].append(row)
         print(
             f"{size:>9,}: search p50 {row['search_ms']['p50']:.2f} ms, p95 {row['search_ms']['p95']:.2f} ms; "
             f"add p50 {row['add_ms']['p50']:.2f} ms; bulk {row['bulk_per_second']:,.0f}/s; "
@@ -200,7 +200,7 @@ def main() -> None:
     if options.peer:
         results["local_mode"] = local_mode(options.peer)
         peer = results["local_mode"]["search_ms"]["p50"]
-        own = results["retain"][-1]["search_ms"]["p50"]
+        own = results["holdfast"][-1]["search_ms"]["p50"]
         results["ratio"] = peer / own
         print(
             f"qdrant-client local mode at {options.peer:,}: search p50 {peer:.1f} ms, {peer / own:.0f} times ours"

@@ -33,18 +33,18 @@ import locomo
 import numpy as np
 from locomo import Asked, Conversation, Entry, Kind
 
-from retain import Memory, Message, SearchHit, _recalling, ranking
-from retain.index.base import Candidate
-from retain.ports import Embedder
-from retain.ranking import RankQuery, Weights
-from retain.recall import assemble
-from retain.tokens import count_tokens
-from retain.types import JournaledMessage
+from holdfast import Memory, Message, SearchHit, _recalling, ranking
+from holdfast.index.base import Candidate
+from holdfast.ports import Embedder
+from holdfast.ranking import RankQuery, Weights
+from holdfast.recall import assemble
+from holdfast.tokens import count_tokens
+from holdfast.types import JournaledMessage
 
 KS = (5, 10, 20)
 BUDGETS = (1000, 2000)
 USER = "someone"
-# Constants of `retain.ranking`, and other values to try.
+# Constants of `holdfast.ranking`, and other values to try.
 CONSTANTS: dict[str, tuple[float, ...]] = {
     "_DAYS_AFTER": (3.0, 14.0, 30.0),
     "_DAYS_BEFORE": (1.0, 4.0),
@@ -288,7 +288,7 @@ def _behind(entry: Entry, said: Mapping[str, JournaledMessage]) -> list[Journale
 
 def embedder_of(vectors: str, data: Path) -> Embedder:
     if vectors == "bundled":
-        from retain.models.bundled import BundledEmbedder
+        from holdfast.models.bundled import BundledEmbedder
 
         return cast(Embedder, BundledEmbedder())
     (stored,) = sorted(data.parent.glob("minilm*.npz"))

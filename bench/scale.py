@@ -33,7 +33,7 @@ from typing import Any
 
 from overhead import DIMENSIONS, Pool, Words, milliseconds
 
-from retain import Memory
+from holdfast import Memory
 
 AGENT = "agent"
 BLOCK, LIGHT, LIGHT_USERS, HEAVY = 10_000, 100, 90, 1_000  # memories, memories per user, users, memories
@@ -244,7 +244,7 @@ def run(folder: Path, sizes: Sequence[int], results: dict[str, Any], save: Calla
     words = Words()
     for size in sorted(sizes):
         row = measure(folder, size, words)
-        put(results["retain"], row)
+        put(results["holdfast"], row)
         show(row)
         save()
 
@@ -264,7 +264,7 @@ def main() -> None:
         return
     if any(size % BLOCK for size in options.sizes):
         parser.error(f"sizes are multiples of {BLOCK:,}")
-    results: dict[str, Any] = {"python": platform.python_version(), "retain": [], "local_mode": []}
+    results: dict[str, Any] = {"python": platform.python_version(), "holdfast": [], "local_mode": []}
     if options.json.exists():
         results |= json.loads(options.json.read_text())
 

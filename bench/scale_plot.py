@@ -71,7 +71,7 @@ def main(results: Path, picture: Path) -> None:
     figure, axes = pyplot.subplots(2, 3, figsize=(12, 6.5), constrained_layout=True)
     for axis, (title, lines) in zip(axes.flat, PANELS.items(), strict=True):
         for name, value in lines.items():
-            draw(axis, found["retain"], value, name)
+            draw(axis, found["holdfast"], value, name)
         if title.startswith("search"):
             draw(axis, found["local_mode"], p50("search_user_of_1000_ms"), PEER, linestyle="dashed")
         axis.set_title(title, fontsize=10)

@@ -36,8 +36,8 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 
-from langchain_retain import RetainMiddleware, as_embedder, create_memory_tools
-from retain import Memory
+from holdfast import Memory
+from langchain_holdfast import HoldfastMiddleware, as_embedder, create_memory_tools
 
 DIMENSIONS = 256
 PLACES = ("Lisbon", "Porto", "Faro", "Braga", "Évora", "Coimbra", "Aveiro", "Sintra", "Tavira", "Lagos")
@@ -143,7 +143,7 @@ def agent_of(**options: Any) -> Any:
     return create_agent(Instant(tools=bool(tools)), checkpointer=InMemorySaver(), **options)
 
 
-def with_retain(known: Sequence[str], make: Callable[[Memory], Any], said: Sequence[str]) -> Span:
+def with_holdfast(known: Sequence[str], make: Callable[[Memory], Any], said: Sequence[str]) -> Span:
     with (
         tempfile.TemporaryDirectory() as folder,
         Memory(folder, llm=None, embedder=as_embedder(Hashing(), name="bench/hash")) as memory,
@@ -181,17 +181,17 @@ def main() -> None:
     timed(agent_of(), said[:20])  # imports and first uses
     alone = timed(agent_of(), said)
     idle = timed(agent_of(tools=[search_memory, manage_memory]), said)
-    middleware = with_retain(
-        known, lambda memory: agent_of(middleware=[RetainMiddleware(memory, max_tokens=500)]), said
+    middleware = with_holdfast(
+        known, lambda memory: agent_of(middleware=[HoldfastMiddleware(memory, max_tokens=500)]), said
     )
-    ours = with_retain(known, lambda memory: agent_of(tools=create_memory_tools(memory)), said)
+    ours = with_holdfast(known, lambda memory: agent_of(tools=create_memory_tools(memory)), said)
     theirs = with_langmem(known, said)
 
     print(f"{options.turns} turns, {options.memories} memories of the user; milliseconds\n")
     print(f"{'':32}{'median':>8}{'added':>8}{'best':>8}{'added':>8}{'after':>8}")
     rows = [
         ("agent alone", alone, alone),
-        ("  + RetainMiddleware", middleware, alone),
+        ("  + HoldfastMiddleware", middleware, alone),
         ("agent with tools that do nothing", idle, idle),
         ("  + our tools, durable", ours, idle),
         *([("  + LangMem's tools, in memory", theirs, idle)] if theirs is not None else []),

@@ -4,10 +4,10 @@
 
 A turn is what an engine does with a memory: put the user's message, get what the model is to see, put the answer.
 The model answers at once and the embedding is a hash, so that what is left is the memory's own work. Beside
-`RetainMemory`, in the same run and over the same number of memories: `Memory` with a `VectorMemoryBlock` over
-LlamaIndex's in-memory `SimpleVectorStore`, `Memory` with a `RetainMemoryBlock`, and `ChatMemoryBuffer`, which
+`HoldfastMemory`, in the same run and over the same number of memories: `Memory` with a `VectorMemoryBlock` over
+LlamaIndex's in-memory `SimpleVectorStore`, `Memory` with a `HoldfastMemoryBlock`, and `ChatMemoryBuffer`, which
 remembers nothing, as the floor. `VectorMemoryBlock` only searches here: with the default limits LlamaIndex hands it
-nothing to remember, where Retain journals and remembers every turn, on disk. The time until a turn is remembered,
+nothing to remember, where Holdfast journals and remembers every turn, on disk. The time until a turn is remembered,
 in the background, is measured on its own. Each contender's turns alternate with the others'.
 """
 
@@ -31,7 +31,7 @@ from llama_index.core.memory import ChatMemoryBuffer, Memory, VectorMemoryBlock
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores import SimpleVectorStore
 
-from llama_index.memory.retain import RetainMemory, RetainMemoryBlock, close_engines, open_engine
+from llama_index.memory.holdfast import HoldfastMemory, HoldfastMemoryBlock, close_engines, open_engine
 
 DIMENSIONS = 256
 PLACES = ("Lisbon", "Kyoto", "Tartu", "Quito", "Accra", "Hobart", "Turku", "Izmir", "Lagos", "Bergen")
@@ -113,10 +113,10 @@ async def measure(memories: int, turns: int, folder: str) -> dict[str, Any]:
     contenders: dict[str, Any] = {
         "ChatMemoryBuffer, remembers nothing": ChatMemoryBuffer.from_defaults(token_limit=30_000),
         "Memory + VectorMemoryBlock": vector_memory(memories, embedding),
-        "Memory + RetainMemoryBlock": Memory.from_defaults(
-            session_id="block", memory_blocks=[RetainMemoryBlock(user_id="alice", memory=engine)]
+        "Memory + HoldfastMemoryBlock": Memory.from_defaults(
+            session_id="block", memory_blocks=[HoldfastMemoryBlock(user_id="alice", memory=engine)]
         ),
-        "RetainMemory": RetainMemory.from_defaults("alice", memory=engine),
+        "HoldfastMemory": HoldfastMemory.from_defaults("alice", memory=engine),
     }
     times: dict[str, list[float]] = {name: [] for name in contenders}
     settling: list[float] = []
@@ -126,7 +126,7 @@ async def measure(memories: int, turns: int, folder: str) -> dict[str, Any]:
             if number >= 5:  # the first turns load what is loaded once
                 times[name].append(spent)
             settled = await timed(lambda: _flushed(engine))  # the next contender is not to wait for it
-            if number >= 5 and name == "RetainMemory":
+            if number >= 5 and name == "HoldfastMemory":
                 settling.append(settled)
     return {
         "memories": memories,
@@ -135,11 +135,11 @@ async def measure(memories: int, turns: int, folder: str) -> dict[str, Any]:
             name: [round(statistics.median(spent), 2), round(_percentile(spent, 95), 2)]
             for name, spent in times.items()
         },
-        "milliseconds until RetainMemory's turn is remembered (median)": round(
+        "milliseconds until HoldfastMemory's turn is remembered (median)": round(
             statistics.median(settling), 2
         ),
-        "ratios to RetainMemory (medians)": {
-            name: round(statistics.median(spent) / statistics.median(times["RetainMemory"]), 2)
+        "ratios to HoldfastMemory (medians)": {
+            name: round(statistics.median(spent) / statistics.median(times["HoldfastMemory"]), 2)
             for name, spent in times.items()
         },
     }

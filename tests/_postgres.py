@@ -63,7 +63,7 @@ class Cluster:
         self.port = _free_port()
         if self._account:
             os.chown(folder, self._account["user"], self._account["group"])
-        self._run(programs / "initdb", "-D", self._data, "-U", "retain", "-A", "trust", "-E", "UTF8",
+        self._run(programs / "initdb", "-D", self._data, "-U", "holdfast", "-A", "trust", "-E", "UTF8",
                   "--locale=C", "-N")  # fmt: skip
         settings = {
             "listen_addresses": "127.0.0.1",
@@ -85,7 +85,7 @@ class Cluster:
         self._wait(folder / "log")
 
     def url(self, name: str) -> str:
-        return f"postgresql://retain@127.0.0.1:{self.port}/{name}"
+        return f"postgresql://holdfast@127.0.0.1:{self.port}/{name}"
 
     def database(self) -> str:
         import psycopg
@@ -132,7 +132,7 @@ def postgres() -> Iterator[Cluster]:
     programs = binaries()
     if programs is None:
         pytest.skip(REASON)
-    folder = Path(tempfile.mkdtemp(prefix="retain-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-postgres-"))
     folder.chmod(0o755)
     try:
         cluster = Cluster(folder, programs)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from retain import Memory
+from holdfast import Memory
 from tests._postgres import postgres, postgres_url
 from tests.endpoint import Endpoint
 from tests.fakes import HashEmbedder, Ticking
@@ -36,7 +36,7 @@ COMBINATIONS = [
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test talks to a model, or writes to a store, that the machine happens to be set up for."""
-    for name in [name for name in os.environ if name.startswith(("OPENAI_", "RETAIN_"))]:
+    for name in [name for name in os.environ if name.startswith(("OPENAI_", "HOLDFAST_"))]:
         monkeypatch.delenv(name)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from retain import Schema
+from holdfast import Schema
 
 RELATION = Schema(
     "relation",

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retain.lexical import terms
-from retain.merging import Decision, NewFact
-from retain.ports import Completion, Prompt, Schema
-from retain.types import Usage
+from holdfast.lexical import terms
+from holdfast.merging import Decision, NewFact
+from holdfast.ports import Completion, Prompt, Schema
+from holdfast.types import Usage
 
 Matrix = npt.NDArray[np.float32]
 

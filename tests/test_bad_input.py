@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retain import (
+from holdfast import (
     ClosedError,
     EmbedderMismatchError,
     EmbeddingError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retain import InputError, NotFoundError, UndoError
+from holdfast import InputError, NotFoundError, UndoError
 from tests.conftest import Face, Opener
 from tests.fakes import ScriptedMerger, ScriptedModel, facts, updating_nearest
 

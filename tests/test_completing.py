@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from retain.checking import Candidate, Line
-from retain.completing import completed
+from holdfast.checking import Candidate, Line
+from holdfast.completing import completed
 
 
 def texts(message: str, *facts: str, name: str | None = None) -> Sequence[str]:

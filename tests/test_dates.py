@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain.dates import mentioned, only_day, resolve, written
+from holdfast.dates import mentioned, only_day, resolve, written
 
 MONDAY = datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
 

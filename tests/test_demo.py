@@ -1,4 +1,4 @@
-"""`python -m retain.demo`, run as a user runs it, with its output in a pipe."""
+"""`python -m holdfast.demo`, run as a user runs it, with its output in a pipe."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from retain.demo import story
+from holdfast.demo import story
 
 
 def run(home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
     return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "retain.demo"],
-        env=inherited | {"RETAIN_HOME": str(home), "PYTHONIOENCODING": "ascii"} | environment,
+        [sys.executable, "-W", "error", "-m", "holdfast.demo"],
+        env=inherited | {"HOLDFAST_HOME": str(home), "PYTHONIOENCODING": "ascii"} | environment,
         capture_output=True,
         encoding="utf-8",
         timeout=120,

@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from retain.errors import InputError, ModelError
-from retain.events import Event, Listeners, otel_listener
-from retain.types import Scope, Usage
+from holdfast.errors import InputError, ModelError
+from holdfast.events import Event, Listeners, otel_listener
+from holdfast.types import Scope, Usage
 
 ALICE = Scope(user_id="alice")
 
@@ -100,7 +100,7 @@ def test_a_listener_may_unsubscribe_itself_while_it_is_called() -> None:
 
 
 def test_writing_is_logged_at_info_without_naming_anyone(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="retain")
+    caplog.set_level(logging.INFO, logger="holdfast")
     listeners = Listeners()
     with listeners.observing("add", ALICE) as observation:
         observation.count("ADD", 2)
@@ -114,7 +114,7 @@ def test_writing_is_logged_at_info_without_naming_anyone(caplog: pytest.LogCaptu
 
 
 def test_reading_and_scopes_are_logged_at_debug(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, logger="retain")
+    caplog.set_level(logging.DEBUG, logger="holdfast")
     with Listeners().observing("search", ALICE) as observation:
         observation.count("hits", 3)
     assert caplog.records[0].levelname == "DEBUG"
@@ -122,7 +122,7 @@ def test_reading_and_scopes_are_logged_at_debug(caplog: pytest.LogCaptureFixture
 
 
 def test_failures_are_logged_by_class_and_not_by_message(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="retain")
+    caplog.set_level(logging.INFO, logger="holdfast")
     with pytest.raises(ModelError), Listeners().observing("search", ALICE):
         raise ModelError("could not embed 'my secret'")
     assert "error=ModelError" in caplog.text
@@ -155,16 +155,16 @@ def test_each_operation_becomes_a_span_with_its_times(
     listener = otel_listener(provider)
     listener(Event("add", ALICE, started_at, 1.5, {"messages": 2, "ADD": 1}, Usage(1, 100, 20)))
     [span] = exporter.get_finished_spans()
-    assert span.name == "retain.add"
+    assert span.name == "holdfast.add"
     assert span.start_time == 1772366400123456000
     assert span.end_time == 1772366401623456000
     assert attributes(span) == {
-        "retain.operation": "add",
-        "retain.usage.calls": 1,
+        "holdfast.operation": "add",
+        "holdfast.usage.calls": 1,
         "gen_ai.usage.input_tokens": 100,
         "gen_ai.usage.output_tokens": 20,
-        "retain.count.messages": 2,
-        "retain.count.ADD": 1,
+        "holdfast.count.messages": 2,
+        "holdfast.count.ADD": 1,
     }
     assert span.status.status_code is StatusCode.UNSET
 
@@ -204,10 +204,10 @@ def test_ids_are_written_to_spans_only_on_request(
     otel_listener(provider, scope_ids=True)(event)
     without, with_ids = exporter.get_finished_spans()
     assert "alice" not in attributes(without).values()
-    assert attributes(with_ids)["retain.user_id"] == "alice"
+    assert attributes(with_ids)["holdfast.user_id"] == "alice"
 
 
 def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
-    with pytest.raises(InputError, match=r"retain\[otel\]"):
+    with pytest.raises(InputError, match=r"holdfast\[otel\]"):
         otel_listener()

@@ -24,9 +24,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from retain.errors import FilterError
-from retain.filters import MAX_DEPTH, All, Condition, matches, parse
-from retain.ledger._filter_sql import where
+from holdfast.errors import FilterError
+from holdfast.filters import MAX_DEPTH, All, Condition, matches, parse
+from holdfast.ledger._filter_sql import where
 
 UTC = timezone.utc  # noqa: UP017
 MAY = datetime(2023, 5, 7, 12, 30, tzinfo=UTC)

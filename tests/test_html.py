@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain.types import AddResult, Change, Changes, Context, Hits, MemoryItem, Page, SearchHit
+from holdfast.types import AddResult, Change, Changes, Context, Hits, MemoryItem, Page, SearchHit
 
 AT = datetime(2026, 3, 1, 12, 34, 56, tzinfo=UTC)
 MEMORY = MemoryItem(

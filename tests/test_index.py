@@ -20,16 +20,16 @@ import numpy as np
 import pytest
 import qdrant_edge
 
-from retain import filters
-from retain.errors import ClosedError, StorageError, StoreLockedError
-from retain.faces import IO, Asyncio, Inline, run_inline
-from retain.index import FOREVER, Candidate, IndexQuery, Point, encode_metadata
-from retain.index.client import ClientIndex
-from retain.index.edge import EdgeIndex
-from retain.index.facets import facets
-from retain.index.lock import FolderLock
-from retain.lexical import document_vector, query_vector
-from retain.types import Scope
+from holdfast import filters
+from holdfast.errors import ClosedError, StorageError, StoreLockedError
+from holdfast.faces import IO, Asyncio, Inline, run_inline
+from holdfast.index import FOREVER, Candidate, IndexQuery, Point, encode_metadata
+from holdfast.index.client import ClientIndex
+from holdfast.index.edge import EdgeIndex
+from holdfast.index.facets import facets
+from holdfast.index.lock import FolderLock
+from holdfast.lexical import document_vector, query_vector
+from holdfast.types import Scope
 
 T = TypeVar("T")
 UTC = timezone.utc  # noqa: UP017
@@ -345,7 +345,7 @@ def test_a_damaged_shard_is_set_aside_and_replaced(tmp_path: Path, caplog: pytes
         for file in (tmp_path / "index").rglob("*"):
             if file.is_file():
                 file.write_bytes(b"damaged")
-        with caplog.at_level(logging.WARNING, "retain"):
+        with caplog.at_level(logging.WARNING, "holdfast"):
             index, fresh = EdgeIndex.open(tmp_path / "index", DIMENSIONS)
         assert fresh
         assert size(index) == 0
@@ -419,7 +419,7 @@ def test_a_folder_is_locked_once_per_process(tmp_path: Path) -> None:
     second.release()
 
 
-TRY = "import sys; from retain.index.lock import FolderLock; FolderLock(sys.argv[1]).acquire()"
+TRY = "import sys; from holdfast.index.lock import FolderLock; FolderLock(sys.argv[1]).acquire()"
 
 
 def test_another_process_is_told_who_holds_the_folder(tmp_path: Path) -> None:
@@ -441,10 +441,10 @@ def test_another_process_is_told_who_holds_the_folder(tmp_path: Path) -> None:
 FORK = """
 import os, sys, warnings
 import numpy as np
-from retain.faces import Inline, run_inline
-from retain.errors import StoreLockedError
-from retain.index.edge import EdgeIndex
-from retain.index.lock import FolderLock
+from holdfast.faces import Inline, run_inline
+from holdfast.errors import StoreLockedError
+from holdfast.index.edge import EdgeIndex
+from holdfast.index.lock import FolderLock
 
 warnings.simplefilter("ignore")
 lock = FolderLock(sys.argv[1]); lock.acquire()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain import lexical
-from retain.index.base import SparseVector
-from retain.lexical import content_terms, document_vector, query_vector, term_index, terms
+from holdfast import lexical
+from holdfast.index.base import SparseVector
+from holdfast.lexical import content_terms, document_vector, query_vector, term_index, terms
 
 
 def score(query: str, document: str) -> float:

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain._asking import Asking
-from retain._dialogue import Question, Unreadable
-from retain.errors import ModelReplyError
-from retain.faces import Inline, run_inline
-from retain.merging import (
+from holdfast._asking import Asking
+from holdfast._dialogue import Question, Unreadable
+from holdfast.errors import ModelReplyError
+from holdfast.faces import Inline, run_inline
+from holdfast.merging import (
     Decision,
     MergeStrategy,
     Neighbour,
@@ -26,14 +26,14 @@ from retain.merging import (
     WithoutModel,
     near_duplicate,
 )
-from retain.merging.composing import extended, replaced
-from retain.merging.data import RELATIONS
-from retain.merging.evidence import missing, normalised, read
-from retain.merging.likelihood import BIAS, features, fitted, heard, relations
-from retain.merging.review import drops_more, nearest
-from retain.merging.signals import ends_a_state
-from retain.ports import Completion, Prompt, Schema
-from retain.types import MemoryItem
+from holdfast.merging.composing import extended, replaced
+from holdfast.merging.data import RELATIONS
+from holdfast.merging.evidence import missing, normalised, read
+from holdfast.merging.likelihood import BIAS, features, fitted, heard, relations
+from holdfast.merging.review import drops_more, nearest
+from holdfast.merging.signals import ends_a_state
+from holdfast.ports import Completion, Prompt, Schema
+from holdfast.types import MemoryItem
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

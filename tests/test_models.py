@@ -1,4 +1,4 @@
-"""Models and embedders: what comes with Retain, and how replies are read."""
+"""Models and embedders: what comes with Holdfast, and how replies are read."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retain._dialogue import Unreadable
-from retain.models import BundledEmbedder
-from retain.models._reply import read_object
-from retain.ports import Embedder
+from holdfast._dialogue import Unreadable
+from holdfast.models import BundledEmbedder
+from holdfast.models._reply import read_object
+from holdfast.ports import Embedder
 
 # -- reading replies ---------------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ def test_loading_needs_no_network_and_leaves_logging_alone() -> None:
 import logging, socket
 def refused(*args, **kwargs): raise AssertionError("a network call")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refused
-from retain.models import BundledEmbedder
+from holdfast.models import BundledEmbedder
 from concurrent.futures import ThreadPoolExecutor
 with ThreadPoolExecutor(4) as pool:
     vectors = list(pool.map(BundledEmbedder().embed_query, ["hello"] * 4))
@@ -213,8 +213,8 @@ assert logging.getLogger().handlers == [] and logging.getLogger().level == loggi
 
 def test_importing_models_loads_no_provider() -> None:
     program = """
-import sys, retain.models
-from retain.models import default_model, default_embedder
+import sys, holdfast.models
+from holdfast.models import default_model, default_embedder
 default_embedder(); default_model()
 heavy = {"openai", "wordllama", "qdrant_client", "requests", "httpx", "json_repair"} & set(sys.modules)
 assert not heavy, heavy

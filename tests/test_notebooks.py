@@ -18,7 +18,7 @@ def _no_traces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Kernels inherit the environment: no model is asked, and nothing is written outside `tmp_path`."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("RETAIN_HOME", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
+    for name in ("HOLDFAST_HOME", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
 
 

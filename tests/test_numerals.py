@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retain.numerals import in_digits, integer
+from holdfast.numerals import in_digits, integer
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retain.errors import EmbeddingError, InputError, ModelError, ModelRefusedError
-from retain.models import (
+from holdfast.errors import EmbeddingError, InputError, ModelError, ModelRefusedError
+from holdfast.models import (
     FastEmbedEmbedder,
     OpenAIEmbedder,
     OpenAIModel,
@@ -25,8 +25,8 @@ from retain.models import (
     default_model,
     defaults,
 )
-from retain.ports import Completion, Embedder, LanguageModel, Prompt, Schema
-from retain.types import Usage
+from holdfast.ports import Completion, Embedder, LanguageModel, Prompt, Schema
+from holdfast.types import Usage
 from tests.endpoint import RELATION, Answer, Endpoint, chat, refused, spoken
 
 KEY = "sk-very-secret-key"
@@ -354,9 +354,9 @@ def test_openai_without_a_key_says_where_to_put_one(monkeypatch: pytest.MonkeyPa
 
 def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(InputError, match=r"retain\[openai\]"):
+    with pytest.raises(InputError, match=r"holdfast\[openai\]"):
         OpenAIModel("small", api_key=KEY)
-    with pytest.raises(InputError, match=r"retain\[openai\]"):
+    with pytest.raises(InputError, match=r"holdfast\[openai\]"):
         OpenAIEmbedder("small", api_key=KEY)
 
 
@@ -388,10 +388,10 @@ def test_a_key_without_the_package_is_said_once(
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setitem(sys.modules, "openai", None)
     monkeypatch.setattr(defaults, "_said", set())
-    caplog.set_level(logging.WARNING, logger="retain")
+    caplog.set_level(logging.WARNING, logger="holdfast")
     assert default_model() is None
     assert default_model() is None
-    assert caplog.text.count("retain[openai]") == 1
+    assert caplog.text.count("holdfast[openai]") == 1
     assert KEY not in caplog.text
 
 
@@ -552,5 +552,5 @@ def test_fastembed_models_that_do_not_serve_are_refused() -> None:
 
 def test_a_missing_fastembed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fastembed", None)
-    with pytest.raises(InputError, match=r"retain\[fastembed\]"):
+    with pytest.raises(InputError, match=r"holdfast\[fastembed\]"):
         FastEmbedEmbedder()

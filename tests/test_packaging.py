@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import retain
+import holdfast
 
 ROOT = Path(__file__).parent.parent
 PYPROJECTS = [ROOT / "pyproject.toml", *sorted(ROOT.glob("*_adapter/pyproject.toml"))]
@@ -25,7 +25,7 @@ def run(code: str) -> str:
 
 def test_the_three_versions_are_equal() -> None:
     versions = {tomllib.loads(path.read_text())["project"]["version"] for path in PYPROJECTS}
-    assert versions == {retain.__version__}
+    assert versions == {holdfast.__version__}
 
 
 def test_folder_names_are_no_import_names() -> None:
@@ -47,13 +47,13 @@ def test_importing_the_engine_loads_neither_framework_nor_anything_heavy() -> No
         "sqlalchemy",
         "numpy",
     )
-    assert run(f"import retain, sys; print([m for m in {heavy} if m in sys.modules])") == "[]"
+    assert run(f"import holdfast, sys; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 
 def test_using_the_engine_loads_neither_framework() -> None:
     frameworks = ("langchain", "langchain_core", "langgraph", "llama_index", "qdrant_client", "openai")
     code = (
-        "import tempfile, sys; from retain import Memory\n"
+        "import tempfile, sys; from holdfast import Memory\n"
         "with Memory(tempfile.mkdtemp(), llm=None) as m:\n"
         "    m.add('I live in Lisbon.', user_id='a'); m.search('Lisbon', user_id='a')\n"
         f"print([m for m in {frameworks} if m in sys.modules])"
@@ -62,25 +62,25 @@ def test_using_the_engine_loads_neither_framework() -> None:
 
 
 def test_all_lists_what_is_exported() -> None:
-    tree = ast.parse((ROOT / "core/retain/__init__.py").read_text())
+    tree = ast.parse((ROOT / "core/holdfast/__init__.py").read_text())
     imported = {
         alias.name
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.level == 1
         for alias in node.names
     }
-    assert set(retain.__all__) == imported
-    for name in retain.__all__:
-        assert getattr(retain, name) is not None
+    assert set(holdfast.__all__) == imported
+    for name in holdfast.__all__:
+        assert getattr(holdfast, name) is not None
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nonsense"):
-        _ = retain.nonsense
+        _ = holdfast.nonsense
 
 
 def test_every_public_operation_has_an_async_twin() -> None:
-    public = {name for name in dir(retain.Memory) if not name.startswith("_")}
+    public = {name for name in dir(holdfast.Memory) if not name.startswith("_")}
     plain = public - {"llm", "embedder", "folder", "closed", "subscribe", "documents"}
     twins = {name for name in plain if name.startswith("a") and name[1:] in plain}
     assert plain - twins == {name[1:] for name in twins}
@@ -91,8 +91,20 @@ def test_no_hard_dependency_beyond_nine() -> None:
 
 
 def test_typed_markers_are_shipped() -> None:
-    for name in ("retain", "langchain_retain", "llama_index.memory.retain"):
+    for name in ("holdfast", "langchain_holdfast", "llama_index.memory.holdfast"):
         spec = importlib.util.find_spec(name)
         assert spec is not None
         assert spec.origin is not None
         assert (Path(spec.origin).parent / "py.typed").exists()
+
+
+def test_the_former_name_is_left_nowhere_but_as_the_english_verb() -> None:
+    former = "re" + "tain"
+    tracked = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, cwd=ROOT, check=True)
+    files = [name for name in tracked.stdout.split("\0") if name and (ROOT / name).is_file()]
+    assert files
+    assert [name for name in files if former in name.lower()] == []
+    for name in files:
+        text = (ROOT / name).read_bytes().decode("utf-8", errors="ignore").lower()
+        told = text.replace(f"you must {former}, in the source form", "")  # the licence's own words
+        assert former not in told, name

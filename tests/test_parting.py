@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from retain import Memory, Prompt
-from retain.merging import parted
-from retain.ports import Completion, Schema
+from holdfast import Memory, Prompt
+from holdfast.merging import parted
+from holdfast.ports import Completion, Schema
 from tests.conftest import Opener
 
 

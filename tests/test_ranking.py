@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain.index.base import Candidate
-from retain.index.facets import facets
-from retain.ranking import (
+from holdfast.index.base import Candidate
+from holdfast.index.facets import facets
+from holdfast.ranking import (
     RankQuery,
     indexed_text,
     is_question,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from retain import Memory
+from holdfast import Memory
 
 ROOT = Path(__file__).parent.parent
 SNIPPET = re.compile(r"```python\n(.*?)```", re.S)
@@ -22,7 +22,7 @@ ELSEWHERE = (
 @pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
 def test_the_snippets_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RETAIN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "home"))
     snippets = SNIPPET.findall((ROOT / name).read_text(encoding="utf-8"))
     names: dict[str, object] = {}
     ran = 0

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from retain import InputError, Message, ModelError
+from holdfast import InputError, Message, ModelError
 from tests.conftest import Face, Opener
 from tests.fakes import ScriptedMerger, ScriptedModel, facts, updating_nearest
 

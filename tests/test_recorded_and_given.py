@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retain import InputError
+from holdfast import InputError
 from tests.conftest import Face, Opener
 from tests.fakes import ScriptedModel
 

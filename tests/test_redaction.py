@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain.errors import InputError
-from retain.ports import Redactor
-from retain.redaction import PersonalDataRedactor
+from holdfast.errors import InputError
+from holdfast.ports import Redactor
+from holdfast.redaction import PersonalDataRedactor
 
 REDACTOR = PersonalDataRedactor()
 
@@ -91,7 +91,7 @@ def test_unknown_kinds_and_regions_are_refused() -> None:
 
 def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
-    with pytest.raises(InputError, match=r"retain\[privacy\]"):
+    with pytest.raises(InputError, match=r"holdfast\[privacy\]"):
         PersonalDataRedactor()
 
 

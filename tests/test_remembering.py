@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from retain import Memory, Message, ModelError, ModelReplyError, StorageError, _operations
-from retain.merging import Decision, NewFact, WithoutModel
-from retain.ports import Prompt
+from holdfast import Memory, Message, ModelError, ModelReplyError, StorageError, _operations
+from holdfast.merging import Decision, NewFact, WithoutModel
+from holdfast.ports import Prompt
 from tests.conftest import Face, Opener
 from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, Ticking, facts, updating_nearest
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain.recalled import strip_recalled
-from retain.statements import is_question, prose, sentences, statements
-from retain.types import Message, Role
+from holdfast.recalled import strip_recalled
+from holdfast.statements import is_question, prose, sentences, statements
+from holdfast.types import Message, Role
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ It runs on Debian."""
 
 
 def test_recalled_memories_are_not_stated_again() -> None:
-    content = '<memories source="retain">\nLikes tea.\n</memories>\nI have moved to Lisbon.'
+    content = '<memories source="holdfast">\nLikes tea.\n</memories>\nI have moved to Lisbon.'
     assert statements(Message(content)) == ["I have moved to Lisbon."]
 
 
@@ -76,7 +76,7 @@ def test_an_unterminated_frame_hides_nothing() -> None:
 
 
 def test_an_opening_tag_before_a_real_frame_hides_no_more_than_the_frame() -> None:
-    text = '<memories> I like tea. <memories source="retain">old</memories> I like rain.'
+    text = '<memories> I like tea. <memories source="holdfast">old</memories> I like rain.'
     assert strip_recalled(text) == "<memories> I like tea.  I like rain."
 
 

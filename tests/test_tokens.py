@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retain import tokens
-from retain.errors import InputError
-from retain.tokens import TokenCounter, count_tokens, estimate_tokens
+from holdfast import tokens
+from holdfast.errors import InputError
+from holdfast.tokens import TokenCounter, count_tokens, estimate_tokens
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_without_a_vocabulary_counts_are_estimated_and_the_log_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     counter = TokenCounter()
-    with caplog.at_level(logging.WARNING, "retain"):
+    with caplog.at_level(logging.WARNING, "holdfast"):
         assert counter("我喜欢打网球 hello world") == estimate_tokens("我喜欢打网球 hello world")
         counter("again")
     assert counter.exact is False

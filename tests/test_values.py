@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from retain.merging.composing import replaced
-from retain.merging.values import (
+from holdfast.merging.composing import replaced
+from holdfast.merging.values import (
     exchanged,
     on_other_days,
     same_occasion,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_type
 
-from retain import (
+from holdfast import (
     AddResult,
     Change,
     Changes,

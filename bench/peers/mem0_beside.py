@@ -1,4 +1,4 @@
-"""mem0 and Retain in one run: same data, same vectors, same machine, one after the other.
+"""mem0 and Holdfast in one run: same data, same vectors, same machine, one after the other.
 
     python bench/peers/mem0_beside.py retrieval locomo.json      (minilm*.npz lies beside locomo.json)
     python bench/peers/mem0_beside.py overhead --sizes 1000 10000 20000
@@ -41,10 +41,10 @@ from locomo import Asked, Conversation, Entry, Kind
 from mem0_model import extract, merge
 from mem0_peer import FILTER, USER, Dictated, MiniLMVectors, Way, opened
 
-from retain import Memory
+from holdfast import Memory
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-PACKAGES = ("retain", "mem0ai", "qdrant-client", "qdrant-edge-py", "spacy", "fastembed", "numpy")
+PACKAGES = ("holdfast", "mem0ai", "qdrant-client", "qdrant-edge-py", "spacy", "fastembed", "numpy")
 WAYS: tuple[Way, ...] = ("as installed", "with extras", "with entities")
 TIMES = 60  # searches and single adds that are timed
 
@@ -58,7 +58,7 @@ def retrieve(args: Namespace) -> dict[str, Any]:
     vectors = MiniLMVectors(stored)
     results: dict[str, Any] = {}
     for kind in ("turns", "observations"):
-        rows = {"Retain": [one for c in conversations for one in _retain_finds(c, kind, stored)]}
+        rows = {"Holdfast": [one for c in conversations for one in _holdfast_finds(c, kind, stored)]}
         for way in WAYS:
             rows[f"mem0, {way}"] = [one for c in conversations for one in _mem0_finds(c, kind, way, vectors)]
         results[kind] = {
@@ -74,7 +74,7 @@ def retrieve(args: Namespace) -> dict[str, Any]:
     return results
 
 
-def _retain_finds(c: Conversation, kind: Kind, embedder: Any) -> list[tuple[list[float], float]]:
+def _holdfast_finds(c: Conversation, kind: Kind, embedder: Any) -> list[tuple[list[float], float]]:
     with retrieval.filled(c, kind, embedder) as store:
         return [(retrieval.found(store.entries, one), one.seconds) for one in retrieval.answers(store)]
 
@@ -133,14 +133,14 @@ def _weighed(size: int, way: Way) -> dict[str, Any]:
     pool = overhead.Pool()
     with tempfile.TemporaryDirectory() as mine, tempfile.TemporaryDirectory() as theirs:
         with (
-            Memory(mine, llm=None, embedder=pool) as retain,
+            Memory(mine, llm=None, embedder=pool) as holdfast,
             opened(way, pool, overhead.DIMENSIONS, Path(theirs)) as mem0,
         ):
             sides = (
                 Side(
-                    "Retain",
-                    lambda texts, user: retain.add(texts, user_id=user, infer=False),
-                    lambda text, user: retain.search(text, user_id=user, limit=10),
+                    "Holdfast",
+                    lambda texts, user: holdfast.add(texts, user_id=user, infer=False),
+                    lambda text, user: holdfast.search(text, user_id=user, limit=10),
                 ),
                 Side(
                     "mem0",
@@ -151,12 +151,12 @@ def _weighed(size: int, way: Way) -> dict[str, Any]:
                 ),
             )
             figures = _timed(sides, size)
-        for name, folder in (("Retain", mine), ("mem0", theirs)):
+        for name, folder in (("Holdfast", mine), ("mem0", theirs)):
             files = (file for file in Path(folder).rglob("*") if file.is_file())
             figures[name]["disk_mb"] = sum(file.stat().st_blocks * 512 for file in files) / 1e6
         begun = time.perf_counter()
         Memory(mine, llm=None, embedder=pool).close()
-        figures["Retain"]["open_and_close_s"] = time.perf_counter() - begun
+        figures["Holdfast"]["open_and_close_s"] = time.perf_counter() - begun
         begun = time.perf_counter()
         with opened(way, pool, overhead.DIMENSIONS, Path(theirs)):
             figures["mem0"]["open_s"] = time.perf_counter() - begun

@@ -1,4 +1,4 @@
-"""What mem0 and Retain make of the same messages with the same model: parts of mem0_beside.py."""
+"""What mem0 and Holdfast make of the same messages with the same model: parts of mem0_beside.py."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from locomo import Conversation
 from mem0_peer import FILTER, USER, MiniLMVectors, Recorded, opened
 from minilm import MiniLM
 
-from retain.extraction import Fact
-from retain.models.openai import OpenAIModel
-from retain.types import Usage
-from retain.windowing import WINDOW_TOKENS, Window
+from holdfast.extraction import Fact
+from holdfast.models.openai import OpenAIModel
+from holdfast.types import Usage
+from holdfast.windowing import WINDOW_TOKENS, Window
 
 RAW = extraction.RESULTS / "raw"
 
@@ -36,7 +36,7 @@ def extract(args: Namespace) -> dict[str, Any]:
     mem0_run, more = _mem0_extracts(conversation, args.messages, embedder)
     model = extraction.Remembered(OpenAIModel(os.environ["OPENAI_MODEL"], timeout=900), RAW, offline=False)
     options = Namespace(messages=args.messages, window=WINDOW_TOKENS, show=False)
-    runs = {"mem0": mem0_run, "Retain": extraction._extracted(conversation, "sessions", options, model)}
+    runs = {"mem0": mem0_run, "Holdfast": extraction._extracted(conversation, "sessions", options, model)}
     figures: dict[str, Any] = {}
     for name, run in runs.items():
         figures[name] = extraction._measured(conversation, run, embedder) | {
@@ -103,14 +103,14 @@ def merge(args: Namespace) -> dict[str, Any]:
     # One after the other: where a server keeps one prompt at hand, turns would have it read mem0's anew each time.
     decided = [merging.decide(strategy, [merging.fact_of(case, embed)], mine)[0] for case in chosen]
     outcomes = {
-        "Retain": [merging.outcome(case, one) for case, one in zip(chosen, decided, strict=True)],
+        "Holdfast": [merging.outcome(case, one) for case, one in zip(chosen, decided, strict=True)],
         "mem0": [_mem0_merges(case, theirs) for case in chosen],
     }
     for name, those in outcomes.items():
         for one in those:
             print(f"  {one.case.kind} {name}: {one.operation} right={one.right} -> {one.store}", flush=True)
     figures = {name: merging.summary(those) for name, those in outcomes.items()}
-    figures["Retain"] |= {"calls": mine.calls, "input tokens": mine.input_tokens}
+    figures["Holdfast"] |= {"calls": mine.calls, "input tokens": mine.input_tokens}
     figures["mem0"] |= {
         "calls": len(theirs.calls),
         "input tokens": sum(call["input_tokens"] for call in theirs.calls),

@@ -12,8 +12,8 @@ import sqlite3
 import tempfile
 from pathlib import Path
 
-from retain import Memory, Message
-from retain.ledger.migrations import NEWEST
+from holdfast import Memory, Message
+from holdfast.ledger.migrations import NEWEST
 from tests.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 

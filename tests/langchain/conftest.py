@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from retain import Memory
+from holdfast import Memory
 from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner
 

@@ -24,11 +24,11 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import ConfigurableFieldSpec
 from langchain_core.runnables.history import RunnableWithMessageHistory
 
-from langchain_retain import RetainChatMessageHistory, RetainMiddleware
-from langchain_retain._convert import convert_message_to_retain, convert_messages_to_retain
-from retain import InputError, Memory
-from retain._inputs import messages_of
-from retain.ledger.times import now_utc
+from holdfast import InputError, Memory
+from holdfast._inputs import messages_of
+from holdfast.ledger.times import now_utc
+from langchain_holdfast import HoldfastChatMessageHistory, HoldfastMiddleware
+from langchain_holdfast._convert import convert_message_to_holdfast, convert_messages_to_holdfast
 from tests.langchain.fakes import Runner, ScriptedChat, calls, says, thread
 
 EVERY_KIND: list[BaseMessage] = [
@@ -52,8 +52,8 @@ EVERY_KIND: list[BaseMessage] = [
 ]
 
 
-def history(memory: Memory, session: str = "s", **options: Any) -> RetainChatMessageHistory:
-    return RetainChatMessageHistory(memory, session, user_id="alice", **options)
+def history(memory: Memory, session: str = "s", **options: Any) -> HoldfastChatMessageHistory:
+    return HoldfastChatMessageHistory(memory, session, user_id="alice", **options)
 
 
 def test_every_kind_of_message_comes_back_equal(memory: Memory, run: Runner) -> None:
@@ -98,7 +98,7 @@ def test_what_is_not_json_is_kept_as_far_as_it_can_be(memory: Memory) -> None:
 )  # fmt: skip
 @settings(max_examples=150, deadline=None)
 def test_whatever_langchain_can_hold_the_journal_takes(messages: list[HumanMessage]) -> None:
-    assert len(messages_of(convert_messages_to_retain(messages), now_utc())) == len(messages)
+    assert len(messages_of(convert_messages_to_holdfast(messages), now_utc())) == len(messages)
 
 
 def test_messages_with_an_id_are_kept_once(memory: Memory, run: Runner) -> None:
@@ -111,7 +111,7 @@ def test_messages_with_an_id_are_kept_once(memory: Memory, run: Runner) -> None:
 def test_sessions_and_users_do_not_see_each_other(memory: Memory, run: Runner) -> None:
     run.call(history(memory, "a"), "add_messages", [HumanMessage("one")])
     run.call(history(memory, "b"), "add_messages", [HumanMessage("two")])
-    other = RetainChatMessageHistory(memory, "a", user_id="bob")
+    other = HoldfastChatMessageHistory(memory, "a", user_id="bob")
     assert [message.content for message in history(memory, "a").messages] == ["one"]
     assert other.messages == []
 
@@ -146,7 +146,7 @@ def test_a_limit_gives_the_newest(memory: Memory) -> None:
 
 def test_without_an_owner_it_is_refused(memory: Memory) -> None:
     with pytest.raises(InputError, match="user_id"):
-        RetainChatMessageHistory(memory, "s")
+        HoldfastChatMessageHistory(memory, "s")
 
 
 def test_runnable_with_message_history_reads_and_writes_it(memory: Memory, run: Runner) -> None:
@@ -155,7 +155,7 @@ def test_runnable_with_message_history_reads_and_writes_it(memory: Memory, run: 
     with pytest.warns(LangChainDeprecationWarning, match="RunnableWithMessageHistory"):
         chain = RunnableWithMessageHistory(
             prompt | model,  # type: ignore[arg-type]
-            lambda user_id, session_id: RetainChatMessageHistory(memory, session_id, user_id=user_id),
+            lambda user_id, session_id: HoldfastChatMessageHistory(memory, session_id, user_id=user_id),
             input_messages_key="question",
             history_messages_key="history",
             history_factory_config=[
@@ -174,7 +174,7 @@ def test_it_shows_what_the_middleware_journaled(memory: Memory, run: Runner) -> 
     from tests.langchain.test_middleware import weather
 
     model = ScriptedChat(calls("weather", city="Lisbon"), "Sunny.")
-    ours = RetainMiddleware(memory, user_id="alice", background=False)
+    ours = HoldfastMiddleware(memory, user_id="alice", background=False)
     agent = create_agent(model, tools=[weather], middleware=[ours])
     result = run(agent, says("How is the weather?"), config=thread("s"))
     assert history(memory).messages == result["messages"]
@@ -184,7 +184,7 @@ def test_what_it_logged_first_the_middleware_remembers(memory: Memory, run: Runn
     said = HumanMessage("I live in Lisbon.", id="m1")
     run.call(history(memory), "add_messages", [said])
     agent = create_agent(
-        ScriptedChat("a"), middleware=[RetainMiddleware(memory, user_id="alice", background=False)]
+        ScriptedChat("a"), middleware=[HoldfastMiddleware(memory, user_id="alice", background=False)]
     )
     run(agent, {"messages": [said]}, config=thread("s"))
     assert [item.text for item in memory.get_all(user_id="alice")] == ["I live in Lisbon."]
@@ -203,4 +203,4 @@ def test_what_it_logged_first_the_middleware_remembers(memory: Memory, run: Runn
     ],
 )
 def test_roles_follow_the_kind_of_message(message: BaseMessage, role: str) -> None:
-    assert convert_message_to_retain(message).role == role
+    assert convert_message_to_holdfast(message).role == role

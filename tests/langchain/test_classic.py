@@ -1,4 +1,4 @@
-"""`RetainMemory` in the chains of langchain-classic, which warn of themselves and not of us."""
+"""`HoldfastMemory` in the chains of langchain-classic, which warn of themselves and not of us."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
 from pydantic import ValidationError
 
-from langchain_retain import RetainMemory
-from retain import InputError, Memory
+from holdfast import InputError, Memory
+from langchain_holdfast import HoldfastMemory
 from tests.langchain.fakes import Runner, ScriptedChat
 
 
@@ -25,7 +25,7 @@ def built(make: Any) -> Any:
         return make()
 
 
-def conversation(memory: RetainMemory, *replies: str) -> tuple[Any, ScriptedChat]:
+def conversation(memory: HoldfastMemory, *replies: str) -> tuple[Any, ScriptedChat]:
     from langchain_classic.chains import ConversationChain
 
     model = ScriptedChat(*replies)
@@ -37,9 +37,9 @@ def prompt_of(model: ScriptedChat, call: int = -1) -> str:
 
 
 def test_a_conversation_chain_recalls_what_another_was_told(memory: Memory, run: Runner) -> None:
-    first, _ = conversation(RetainMemory(memory=memory, user_id="alice"), "Noted.")
+    first, _ = conversation(HoldfastMemory(memory=memory, user_id="alice"), "Noted.")
     run(first, {"input": "I'm allergic to peanuts."})
-    second, model = conversation(RetainMemory(memory=memory, user_id="alice"), "An apple?")
+    second, model = conversation(HoldfastMemory(memory=memory, user_id="alice"), "An apple?")
     result = run(second, {"input": "Suggest a snack without peanuts"})
     assert result["response"] == "An apple?"
     assert "I'm allergic to peanuts." in prompt_of(model)
@@ -47,21 +47,21 @@ def test_a_conversation_chain_recalls_what_another_was_told(memory: Memory, run:
 
 
 def test_a_plain_string_is_an_input_too(memory: Memory, run: Runner) -> None:
-    chain, _ = conversation(RetainMemory(memory=memory, user_id="alice"), "Noted.")
+    chain, _ = conversation(HoldfastMemory(memory=memory, user_id="alice"), "Noted.")
     run(chain, "I live in Lisbon.")
     assert [item.text for item in memory.get_all(user_id="alice")] == ["I live in Lisbon."]
 
 
 def test_what_was_recalled_is_not_said_by_the_user(memory: Memory, run: Runner) -> None:
     memory.add("I'm allergic to peanuts.", user_id="alice")
-    chain, _ = conversation(RetainMemory(memory=memory, user_id="alice"), "An apple?")
+    chain, _ = conversation(HoldfastMemory(memory=memory, user_id="alice"), "An apple?")
     run(chain, {"input": "Any snack without peanuts?"})
     said = [one.message.content for one in memory.messages(user_id="alice")]
     assert said == ["I'm allergic to peanuts.", "Any snack without peanuts?", "An apple?"]
 
 
 def test_recent_turns_are_shown_on_request(memory: Memory, run: Runner) -> None:
-    ours = RetainMemory(memory=memory, user_id="alice", turns=1, human_prefix="用户", ai_prefix="助手")
+    ours = HoldfastMemory(memory=memory, user_id="alice", turns=1, human_prefix="用户", ai_prefix="助手")
     chain, model = conversation(ours, "a", "b", "c")
     for text in ("one?", "two?", "three?"):
         run(chain, {"input": text})
@@ -73,7 +73,7 @@ def test_it_fills_a_place_for_messages(memory: Memory, run: Runner) -> None:
     from langchain_classic.chains import LLMChain
 
     memory.add("I'm allergic to peanuts.", user_id="alice")
-    ours = RetainMemory(memory=memory, user_id="alice", memory_key="known", return_messages=True, turns=2)
+    ours = HoldfastMemory(memory=memory, user_id="alice", memory_key="known", return_messages=True, turns=2)
     prompt = ChatPromptTemplate.from_messages([MessagesPlaceholder("known"), ("human", "{question}")])
     model = ScriptedChat("An apple?", "A pear?")
     chain = built(lambda: LLMChain(llm=model, prompt=prompt, memory=ours))
@@ -89,7 +89,7 @@ def test_it_stands_beside_another_memory(memory: Memory, run: Runner) -> None:
     from langchain_classic.memory import CombinedMemory, ConversationBufferMemory
 
     memory.add("I'm allergic to peanuts.", user_id="alice")
-    ours = RetainMemory(memory=memory, user_id="alice", memory_key="memories", input_key="input")
+    ours = HoldfastMemory(memory=memory, user_id="alice", memory_key="memories", input_key="input")
     prompt = PromptTemplate.from_template("{memories}\n{history}\nHuman: {input}\nAI:")
     model = ScriptedChat("An apple?", "A pear?")
 
@@ -105,7 +105,7 @@ def test_it_stands_beside_another_memory(memory: Memory, run: Runner) -> None:
 
 
 def test_nothing_is_remembered_where_the_chain_fails(memory: Memory, run: Runner) -> None:
-    chain, model = conversation(RetainMemory(memory=memory, user_id="alice"))
+    chain, model = conversation(HoldfastMemory(memory=memory, user_id="alice"))
     model.replies.append(RuntimeError("no network"))
     with pytest.raises(RuntimeError):
         run(chain, {"input": "I live in Lisbon."})
@@ -113,7 +113,7 @@ def test_nothing_is_remembered_where_the_chain_fails(memory: Memory, run: Runner
 
 
 def test_clear_empties_the_session_and_keeps_memories(memory: Memory, run: Runner) -> None:
-    ours = RetainMemory(memory=memory, user_id="alice", turns=3)
+    ours = HoldfastMemory(memory=memory, user_id="alice", turns=3)
     run.call(ours, "save_context", {"input": "I live in Lisbon."}, {"output": "Nice."})
     assert "Nice." in run.call(ours, "load_memory_variables", {"input": "hm?"})["history"]
     run.call(ours, "clear")
@@ -122,15 +122,15 @@ def test_clear_empties_the_session_and_keeps_memories(memory: Memory, run: Runne
 
 
 def test_without_an_input_only_turns_are_loaded(memory: Memory, run: Runner) -> None:
-    ours = RetainMemory(memory=memory, user_id="alice")
+    ours = HoldfastMemory(memory=memory, user_id="alice")
     assert run.call(ours, "load_memory_variables", {}) == {"history": ""}
 
 
 def test_several_inputs_need_a_key(memory: Memory, run: Runner) -> None:
-    ours = RetainMemory(memory=memory, user_id="alice")
+    ours = HoldfastMemory(memory=memory, user_id="alice")
     with pytest.raises(ValueError, match="One input key expected"):
         run.call(ours, "save_context", {"a": "x", "b": "y"}, {"output": "z"})
-    keyed = RetainMemory(memory=memory, user_id="alice", input_key="b")
+    keyed = HoldfastMemory(memory=memory, user_id="alice", input_key="b")
     run.call(keyed, "save_context", {"a": "x", "b": "I like tea."}, {"output": "z"})
     assert [item.text for item in memory.get_all(user_id="alice")] == ["I like tea."]
 
@@ -139,29 +139,29 @@ def test_several_inputs_need_a_key(memory: Memory, run: Runner) -> None:
     ("outputs", "key"), [({"output": "z", "more": 1}, None), ({"x": "z"}, None), ({"x": "z", "y": 1}, "x")]
 )
 def test_the_answer_among_outputs(memory: Memory, outputs: dict[str, Any], key: str | None) -> None:
-    RetainMemory(memory=memory, user_id="alice", output_key=key).save_context({"input": "hm?"}, outputs)
+    HoldfastMemory(memory=memory, user_id="alice", output_key=key).save_context({"input": "hm?"}, outputs)
     assert memory.messages(user_id="alice")[-1].message.content == "z"
 
 
 def test_an_unclear_answer_is_refused(memory: Memory) -> None:
     with pytest.raises(InputError, match="output_key"):
-        RetainMemory(memory=memory, user_id="alice").save_context({"input": "hm?"}, {"x": 1, "y": 2})
+        HoldfastMemory(memory=memory, user_id="alice").save_context({"input": "hm?"}, {"x": 1, "y": 2})
 
 
 @pytest.mark.parametrize("wrong", [{}, {"user_id": "alice", "memory": object()}])
 def test_without_an_owner_or_a_memory_it_is_refused(memory: Memory, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        RetainMemory(**{"memory": memory, **wrong})
+        HoldfastMemory(**{"memory": memory, **wrong})
 
 
 def test_importing_the_package_does_not_import_langchain_classic() -> None:
     code = (
-        "import sys, langchain_retain; langchain_retain.RetainMiddleware; "
+        "import sys, langchain_holdfast; langchain_holdfast.HoldfastMiddleware; "
         "assert not any(m.startswith('langchain_classic') for m in sys.modules)"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
 def test_it_brings_no_deprecation_warning_of_its_own() -> None:
-    code = "from langchain_retain import RetainMemory"
+    code = "from langchain_holdfast import HoldfastMemory"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""`RetainMiddleware` in real agents with scripted models, sync and async."""
+"""`HoldfastMiddleware` in real agents with scripted models, sync and async."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from langchain_retain import RetainMiddleware
-from retain import InputError, Memory
+from holdfast import InputError, Memory
+from langchain_holdfast import HoldfastMiddleware
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says, thread
 
 ALICE = User("alice")
@@ -34,7 +34,7 @@ def weather(city: str) -> str:
 
 def agent_of(memory: Memory, model: ScriptedChat, **options: Any) -> Any:
     """An agent with a checkpointer and our middleware, remembering before the turn ends."""
-    ours = RetainMiddleware(memory, background=False, **options.pop("ours", {}))
+    ours = HoldfastMiddleware(memory, background=False, **options.pop("ours", {}))
     around = options.pop("around", [])
     options.setdefault("checkpointer", InMemorySaver())
     return create_agent(model, middleware=[ours, *around], context_schema=User, **options)
@@ -169,7 +169,7 @@ def test_recall_and_remembering_can_be_left_out(memory: Memory, run: Runner) -> 
 
 
 def test_background_remembering_is_done_after_flush(memory: Memory, run: Runner) -> None:
-    agent = create_agent(ScriptedChat("a"), middleware=[RetainMiddleware(memory, user_id="alice")])
+    agent = create_agent(ScriptedChat("a"), middleware=[HoldfastMiddleware(memory, user_id="alice")])
     run(agent, says("I live in Lisbon."))
     assert memory.flush(30)
     assert texts(memory) == ["I live in Lisbon."]
@@ -188,7 +188,7 @@ def test_metadata_reaches_the_memories(memory: Memory, run: Runner) -> None:
 def test_the_user_comes_from_the_context_before_the_config_and_the_constructor(
     memory: Memory, run: Runner, context: Any
 ) -> None:
-    ours = RetainMiddleware(memory, user_id="carol", background=False)
+    ours = HoldfastMiddleware(memory, user_id="carol", background=False)
     agent = create_agent(ScriptedChat("a"), middleware=[ours])
     run(agent, says("I live in Lisbon."), config=thread("t", user_id="bob"), context=context)
     assert texts(memory, "alice") == ["I live in Lisbon."]
@@ -197,14 +197,14 @@ def test_the_user_comes_from_the_context_before_the_config_and_the_constructor(
 @pytest.mark.parametrize("key", ["user_id", "langgraph_user_id"])
 def test_the_user_comes_from_the_config_before_the_constructor(memory: Memory, run: Runner, key: str) -> None:
     agent = create_agent(
-        ScriptedChat("a"), middleware=[RetainMiddleware(memory, user_id="carol", background=False)]
+        ScriptedChat("a"), middleware=[HoldfastMiddleware(memory, user_id="carol", background=False)]
     )
     run(agent, says("I live in Lisbon."), config=thread("t", **{key: "bob"}))
     assert texts(memory, "bob") == ["I live in Lisbon."]
 
 
 def test_a_function_of_the_runtime_decides_alone(memory: Memory, run: Runner) -> None:
-    ours = RetainMiddleware(
+    ours = HoldfastMiddleware(
         memory, user_id=lambda runtime: f"tenant/{runtime.context['user']}", background=False
     )
     agent = create_agent(ScriptedChat("a"), middleware=[ours])
@@ -213,14 +213,14 @@ def test_a_function_of_the_runtime_decides_alone(memory: Memory, run: Runner) ->
 
 
 def test_a_run_id_in_the_config_is_not_a_scope(memory: Memory, run: Runner) -> None:
-    agent = create_agent(ScriptedChat("a"), middleware=[RetainMiddleware(memory, background=False)])
+    agent = create_agent(ScriptedChat("a"), middleware=[HoldfastMiddleware(memory, background=False)])
     run(agent, says("I live in Lisbon."), config=thread("t", user_id="bob", run_id="run-1"))
     [item] = memory.get_all(user_id="bob")
     assert item.run_id is None
 
 
 def test_numbers_serve_as_user_ids(memory: Memory, run: Runner) -> None:
-    agent = create_agent(ScriptedChat("a"), middleware=[RetainMiddleware(memory, background=False)])
+    agent = create_agent(ScriptedChat("a"), middleware=[HoldfastMiddleware(memory, background=False)])
     run(agent, says("I live in Lisbon."), context={"user_id": 42})
     assert texts(memory, "42") == ["I live in Lisbon."]
 
@@ -230,7 +230,7 @@ def test_without_an_id_the_turn_fails_before_the_model_is_called(
     memory: Memory, run: Runner, context: Any
 ) -> None:
     model = ScriptedChat("a")
-    agent = create_agent(model, middleware=[RetainMiddleware(memory)])
+    agent = create_agent(model, middleware=[HoldfastMiddleware(memory)])
     with pytest.raises(InputError, match="user_id"):
         run(agent, says("I live in Lisbon."), context=context)
     assert model.seen == []
@@ -328,7 +328,7 @@ def test_a_model_that_is_tried_again_doubles_nothing(memory: Memory, run: Runner
         ScriptedChat(RuntimeError("busy"), RuntimeError("busy"), "a"),
         middleware=[
             ModelRetryMiddleware(max_retries=2, initial_delay=0, backoff_factor=0, jitter=False),
-            RetainMiddleware(memory, user_id="alice", background=False),
+            HoldfastMiddleware(memory, user_id="alice", background=False),
         ],
     )
     run(agent, says("I live in Lisbon."))
@@ -364,7 +364,7 @@ def test_a_summary_takes_nothing_from_memory_and_adds_nothing(
         ScriptedChat(*(["I am the summary and I live in Paris."] * 9)),
         trigger=("messages", 3), keep=("messages", 1),
     )  # fmt: skip
-    ours = RetainMiddleware(memory, user_id="alice", background=False)
+    ours = HoldfastMiddleware(memory, user_id="alice", background=False)
     model = ScriptedChat(
         AIMessage("Let me look.", tool_calls=[{"name": "weather", "args": {"city": "a"}, "id": "1"}]),
         calls("weather", "2", city="b"),
@@ -395,8 +395,8 @@ def test_two_of_them_in_one_agent_keep_apart(memory: Memory, run: Runner) -> Non
     agent = create_agent(
         model,
         middleware=[
-            RetainMiddleware(memory, user_id="alice", background=False),
-            RetainMiddleware(memory, agent_id="team", name="TeamMemory", remember=False),
+            HoldfastMiddleware(memory, user_id="alice", background=False),
+            HoldfastMiddleware(memory, agent_id="team", name="TeamMemory", remember=False),
         ],
         checkpointer=InMemorySaver(),
     )
@@ -409,7 +409,7 @@ def test_two_of_them_in_one_agent_keep_apart(memory: Memory, run: Runner) -> Non
 
 
 def test_two_of_one_name_are_refused_by_the_framework(memory: Memory) -> None:
-    twice = [RetainMiddleware(memory, user_id="a"), RetainMiddleware(memory, user_id="b")]
+    twice = [HoldfastMiddleware(memory, user_id="a"), HoldfastMiddleware(memory, user_id="b")]
     with pytest.raises(AssertionError, match="duplicate middleware"):
         create_agent(ScriptedChat(), middleware=twice)
 
@@ -417,7 +417,7 @@ def test_two_of_one_name_are_refused_by_the_framework(memory: Memory) -> None:
 @pytest.mark.parametrize("name", ["", "a:b", "a|b"])
 def test_a_name_that_no_graph_takes_is_refused(memory: Memory, name: str) -> None:
     with pytest.raises(InputError, match="name"):
-        RetainMiddleware(memory, name=name)
+        HoldfastMiddleware(memory, name=name)
 
 
 def test_the_async_face_does_not_block_the_event_loop(

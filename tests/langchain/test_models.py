@@ -19,15 +19,15 @@ from langchain_openai import ChatOpenAI
 from openai import LengthFinishReasonError
 from pydantic import Field, SecretStr
 
-from langchain_retain import (
+from holdfast import InputError, Memory, ModelError, ModelRefusedError, Prompt, Schema, Usage
+from holdfast.ports import Embedder, LanguageModel
+from langchain_holdfast import (
+    HoldfastMiddleware,
     LangChainEmbedder,
     LangChainModel,
-    RetainMiddleware,
     as_embedder,
     as_language_model,
 )
-from retain import InputError, Memory, ModelError, ModelRefusedError, Prompt, Schema, Usage
-from retain.ports import Embedder, LanguageModel
 from tests.endpoint import RELATION, Endpoint, chat, refused, telling
 from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat, says
@@ -208,7 +208,7 @@ class Recorder(BaseCallbackHandler):
 
 @pytest.mark.parametrize("background", [False, True])
 def test_what_memory_asks_its_model_is_in_no_stream(chatty: Memory, background: bool) -> None:
-    ours = RetainMiddleware(chatty, user_id="alice", background=background)
+    ours = HoldfastMiddleware(chatty, user_id="alice", background=background)
     agent = create_agent(ScriptedChat("visible", "visible"), middleware=[ours])
     streamed = [chunk.text for chunk, _ in agent.stream(says("I live in Lisbon."), stream_mode="messages")]
 
@@ -225,7 +225,7 @@ def test_what_memory_asks_its_model_is_in_no_stream(chatty: Memory, background: 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
 def test_what_memory_asks_its_model_is_in_no_event(chatty: Memory) -> None:
     agent = create_agent(
-        ScriptedChat("visible"), middleware=[RetainMiddleware(chatty, user_id="alice", background=False)]
+        ScriptedChat("visible"), middleware=[HoldfastMiddleware(chatty, user_id="alice", background=False)]
     )
     events = [repr(event) for event in agent.stream_events(says("I live in Lisbon."), version="v3")]
     assert chatty.count(user_id="alice") == 1
@@ -235,7 +235,7 @@ def test_what_memory_asks_its_model_is_in_no_event(chatty: Memory) -> None:
 
 def test_an_agent_s_callbacks_do_not_hear_of_memory_s_calls(chatty: Memory, run: Runner) -> None:
     agent = create_agent(
-        ScriptedChat("visible"), middleware=[RetainMiddleware(chatty, user_id="alice", background=False)]
+        ScriptedChat("visible"), middleware=[HoldfastMiddleware(chatty, user_id="alice", background=False)]
     )
     recorder = Recorder()
     run(agent, says("I live in Lisbon."), config={"callbacks": [recorder]})

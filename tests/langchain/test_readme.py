@@ -34,7 +34,7 @@ def snippets() -> list[str]:
 
 
 def test_the_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RETAIN_HOME", str(tmp_path))
+    monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path))
     model = Agreeable()
     names: dict[str, Any] = {"chat_model": model, "__name__": "readme"}
     with warnings.catch_warnings():
@@ -53,10 +53,10 @@ def test_the_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_tables_name_what_exists() -> None:
-    import langchain_retain
+    import langchain_holdfast
 
     named = set(
-        re.findall(r"`(Retain[A-Z]\w+|create_memory\w+|as_[a-z_]+)", README.read_text(encoding="utf-8"))
+        re.findall(r"`(Holdfast[A-Z]\w+|create_memory\w+|as_[a-z_]+)", README.read_text(encoding="utf-8"))
     )
     theirs = {"create_memory_store_manager", "create_memory_manager", "as_of"}
-    assert named - theirs <= set(langchain_retain.__all__)
+    assert named - theirs <= set(langchain_holdfast.__all__)

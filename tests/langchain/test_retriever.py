@@ -9,8 +9,8 @@ from langchain_core.runnables import ConfigurableField, RunnablePassthrough
 from langchain_core.tools import create_retriever_tool
 from pydantic import ValidationError
 
-from langchain_retain import RetainRetriever
-from retain import InputError, Memory
+from holdfast import InputError, Memory
+from langchain_holdfast import HoldfastRetriever
 from tests.langchain.fakes import Runner
 
 
@@ -30,7 +30,7 @@ def contents(documents: list[Any]) -> list[str]:
 
 
 def test_documents_carry_scores_and_where_they_come_from(stocked: Memory, run: Runner) -> None:
-    [document] = run(RetainRetriever(memory=stocked, user_id="alice", k=1), "I drink tea.")
+    [document] = run(HoldfastRetriever(memory=stocked, user_id="alice", k=1), "I drink tea.")
     item = stocked.get(document.id)
     assert item is not None
     assert document.page_content == "I drink tea."
@@ -44,13 +44,13 @@ def test_documents_carry_scores_and_where_they_come_from(stocked: Memory, run: R
 
 def test_own_metadata_cannot_hide_where_a_document_comes_from(memory: Memory, run: Runner) -> None:
     memory.add("Likes tea.", user_id="alice", infer=False, metadata={"score": 7, "topic": "drinks"})
-    [document] = run(RetainRetriever(memory=memory, user_id="alice"), "tea")
+    [document] = run(HoldfastRetriever(memory=memory, user_id="alice"), "tea")
     assert document.metadata["score"] <= 1
     assert document.metadata["topic"] == "drinks"
 
 
 def test_arguments_of_a_call_come_before_those_of_the_retriever(stocked: Memory, run: Runner) -> None:
-    retriever = RetainRetriever(memory=stocked, user_id="alice", k=2)
+    retriever = HoldfastRetriever(memory=stocked, user_id="alice", k=2)
     assert len(run(retriever, "tea cup")) == 2
     assert len(run(retriever, "tea cup", k=3)) == 3
     odd = run(retriever, "tea cup", k=10, filters={"even": False})
@@ -60,7 +60,7 @@ def test_arguments_of_a_call_come_before_those_of_the_retriever(stocked: Memory,
 
 
 def test_the_user_is_configurable(stocked: Memory, run: Runner) -> None:
-    retriever = RetainRetriever(memory=stocked).configurable_fields(user_id=ConfigurableField(id="user_id"))
+    retriever = HoldfastRetriever(memory=stocked).configurable_fields(user_id=ConfigurableField(id="user_id"))
     bob: Any = {"configurable": {"user_id": "bob"}}
     assert contents(run(retriever, "mug", config=bob)) == ["Owns a coffee mug."]
     chain = {"documents": retriever, "question": RunnablePassthrough()} | RunnablePassthrough()
@@ -68,25 +68,25 @@ def test_the_user_is_configurable(stocked: Memory, run: Runner) -> None:
 
 
 def test_without_a_user_it_is_refused(stocked: Memory, run: Runner) -> None:
-    with pytest.raises(InputError, match="RetainRetriever"):
-        run(RetainRetriever(memory=stocked), "tea")
+    with pytest.raises(InputError, match="HoldfastRetriever"):
+        run(HoldfastRetriever(memory=stocked), "tea")
 
 
 def test_an_empty_query_finds_nothing(stocked: Memory, run: Runner) -> None:
-    assert run(RetainRetriever(memory=stocked, user_id="alice"), " ") == []
+    assert run(HoldfastRetriever(memory=stocked, user_id="alice"), " ") == []
 
 
 def test_it_serves_a_retriever_tool(stocked: Memory, run: Runner) -> None:
-    tool = create_retriever_tool(RetainRetriever(memory=stocked, user_id="bob"), "memory", "What bob told")
+    tool = create_retriever_tool(HoldfastRetriever(memory=stocked, user_id="bob"), "memory", "What bob told")
     assert "coffee mug" in run(tool, {"query": "mug"})
 
 
 def test_the_store_is_no_part_of_what_is_serialised(stocked: Memory) -> None:
-    retriever = RetainRetriever(memory=stocked, user_id="alice")
+    retriever = HoldfastRetriever(memory=stocked, user_id="alice")
     assert "memory" not in retriever.model_dump()
     assert "Memory" not in repr(retriever)
 
 
 def test_something_else_than_a_memory_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"no retain\.Memory"):
-        RetainRetriever(memory=object(), user_id="alice")  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match=r"no holdfast\.Memory"):
+        HoldfastRetriever(memory=object(), user_id="alice")  # type: ignore[arg-type]

@@ -10,8 +10,8 @@ from langchain_core.tools import BaseTool
 from langchain_tests.integration_tests import RetrieversIntegrationTests, ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
-from langchain_retain import RetainRetriever, create_memory_tools
-from retain import Memory
+from holdfast import Memory
+from langchain_holdfast import HoldfastRetriever, create_memory_tools
 from tests.fakes import HashEmbedder
 
 
@@ -71,7 +71,7 @@ class TestManageIntegration(_Manage, ToolsIntegrationTests):
 class TestRetriever(Tools, RetrieversIntegrationTests):
     @property
     def retriever_constructor(self) -> type[BaseRetriever]:
-        return RetainRetriever
+        return HoldfastRetriever
 
     @property
     def retriever_constructor_params(self) -> dict[str, Any]:

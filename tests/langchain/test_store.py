@@ -1,4 +1,4 @@
-"""`RetainStore`, operation by operation against LangGraph's own stores, and in agents and graphs."""
+"""`HoldfastStore`, operation by operation against LangGraph's own stores, and in agents and graphs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from langgraph.store.base import (
 from langgraph.store.memory import InMemoryStore
 from langgraph.store.sqlite import SqliteStore
 
-from langchain_retain import RetainStore
-from retain import EmbeddingError, InputError, Memory
-from retain.documents import decode_namespace, encode_namespace
+from holdfast import EmbeddingError, InputError, Memory
+from holdfast.documents import decode_namespace, encode_namespace
+from langchain_holdfast import HoldfastStore
 from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says
 
@@ -49,9 +49,9 @@ class Hashed(Embeddings):
 
 
 class Faced:
-    """A RetainStore whose batches run in one face."""
+    """A HoldfastStore whose batches run in one face."""
 
-    def __init__(self, store: RetainStore, face: str) -> None:
+    def __init__(self, store: HoldfastStore, face: str) -> None:
         self.store = store
         self.face = face
 
@@ -69,8 +69,8 @@ def shared() -> Iterator[Memory]:
 
 
 @pytest.fixture
-def store(memory: Memory) -> RetainStore:
-    return RetainStore(memory)
+def store(memory: Memory) -> HoldfastStore:
+    return HoldfastStore(memory)
 
 
 # -- generated sequences against the oracles ---------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_every_operation_is_answered_as_sqlite_store_answers_it(
     shared: Memory, face: str, batches: Any
 ) -> None:
     shared.reset(confirm=True)
-    ours = Faced(RetainStore(shared, index=False), face)
+    ours = Faced(HoldfastStore(shared, index=False), face)
     with SqliteStore.from_conn_string(":memory:") as oracle:
         for ops in batches:
             for op, mine, theirs in zip(ops, ours.batch(ops), oracle.batch(ops), strict=True):
@@ -165,7 +165,7 @@ def test_every_operation_is_answered_as_sqlite_store_answers_it(
 @settings(max_examples=40, deadline=None)
 def test_where_both_agree_it_answers_as_the_store_in_memory(shared: Memory, batches: Any) -> None:
     shared.reset(confirm=True)
-    ours, oracle = RetainStore(shared), InMemoryStore()
+    ours, oracle = HoldfastStore(shared), InMemoryStore()
     for ops in batches:
         for op, mine, theirs in zip(ops, ours.batch(ops), oracle.batch(ops), strict=True):
             assert told(op, mine) == told(op, theirs), op
@@ -177,7 +177,7 @@ def test_every_filter_selects_what_sqlite_store_selects(shared: Memory, items: A
     shared.reset(confirm=True)
     ops = [PutOp(("a",), str(at), value) for at, value in enumerate(items)]
     search = SearchOp(("a",), filter=wanted, limit=1000)
-    ours = RetainStore(shared, index=False)
+    ours = HoldfastStore(shared, index=False)
     ours.batch(ops)
     with SqliteStore.from_conn_string(":memory:") as oracle:
         oracle.batch(ops)
@@ -198,7 +198,7 @@ def test_semantic_search_scores_as_the_store_in_memory(
     shared: Memory, fields: list[str], items: Any, query: str
 ) -> None:
     shared.reset(confirm=True)
-    ours = RetainStore(shared, index={"fields": fields})
+    ours = HoldfastStore(shared, index={"fields": fields})
     oracle = InMemoryStore(index={"dims": 64, "embed": Hashed(), "fields": fields})
     numbers = itertools.count()  # the oracle fails where two items share a text
     puts = [
@@ -233,7 +233,7 @@ def test_namespaces_are_decoded_to_what_was_encoded(namespace: tuple[str, ...]) 
 # -- batches -----------------------------------------------------------------------------------------------------
 
 
-def test_reads_of_a_batch_see_the_state_before_its_writes(store: RetainStore, run: Runner) -> None:
+def test_reads_of_a_batch_see_the_state_before_its_writes(store: HoldfastStore, run: Runner) -> None:
     ops = [
         PutOp(("a",), "k", {"v": 1}),
         GetOp(("a",), "k"),
@@ -245,7 +245,7 @@ def test_reads_of_a_batch_see_the_state_before_its_writes(store: RetainStore, ru
     assert store.get(("a",), "k").value == {"v": 2}  # type: ignore[union-attr]
 
 
-def test_a_batch_that_fails_changes_nothing(store: RetainStore, run: Runner) -> None:
+def test_a_batch_that_fails_changes_nothing(store: HoldfastStore, run: Runner) -> None:
     bad = [PutOp(("a",), "k", {"v": 1}), PutOp(("a",), "other", {"v": float("nan")})]
     with pytest.raises(InputError, match="not JSON"):
         run.call(store, "batch", bad)
@@ -258,26 +258,26 @@ def test_a_batch_whose_embedding_fails_changes_nothing(run: Runner) -> None:
             raise RuntimeError("no network")
 
     with Memory(":memory:", llm=None, embedder=Broken()) as memory:
-        store = RetainStore(memory)
+        store = HoldfastStore(memory)
         with pytest.raises(EmbeddingError, match="no network"):
             run.call(store, "put", ("a",), "k", {"v": "x"})
         assert store.get(("a",), "k") is None
 
 
 def test_concurrent_tasks_share_it() -> None:
-    async def write(store: RetainStore) -> None:
+    async def write(store: HoldfastStore) -> None:
         await asyncio.gather(*(store.aput(("a",), str(at), {"v": at}) for at in range(40)))
 
     with Memory(":memory:", llm=None, embedder=HashEmbedder()) as memory:
-        asyncio.run(write(RetainStore(memory)))
-        assert len(RetainStore(memory).search(("a",), limit=100)) == 40
+        asyncio.run(write(HoldfastStore(memory)))
+        assert len(HoldfastStore(memory).search(("a",), limit=100)) == 40
 
 
 @pytest.mark.parametrize(
     "namespace", [("a.b",), ("",), (), ("a", 1), ("a\x00",)], ids=["dot", "empty", "none", "number", "nul"]
 )
 def test_namespaces_that_langgraph_refuses_are_refused(
-    store: RetainStore, run: Runner, namespace: Any
+    store: HoldfastStore, run: Runner, namespace: Any
 ) -> None:
     with pytest.raises(InvalidNamespaceError):
         run.call(store, "put", namespace, "k", {"v": 1})
@@ -290,7 +290,7 @@ def test_namespaces_that_langgraph_refuses_are_refused(
             run.call(store, "batch", [PutOp((), "k", {"v": 1})])
 
 
-def test_siblings_do_not_leak_into_a_prefix(store: RetainStore, run: Runner) -> None:
+def test_siblings_do_not_leak_into_a_prefix(store: HoldfastStore, run: Runner) -> None:
     for label in ("1", "10", "1/", "1%2f;", "1\uffff", "1 ", "一"):
         run.call(store, "put", ("u", label), "k", {"v": label})
     for label in ("1", "10", "1/", "1%2f;", "1\uffff", "1 ", "一"):
@@ -301,14 +301,14 @@ def test_siblings_do_not_leak_into_a_prefix(store: RetainStore, run: Runner) -> 
 def test_half_a_surrogate_pair_and_nul_are_kept_where_langgraph_takes_them(
     memory: Memory, run: Runner
 ) -> None:
-    store = RetainStore(memory, index=False)
+    store = HoldfastStore(memory, index=False)
     value = {"text": "half \ud83d, zero \x00", "deep": [{"\ud83d": "\x00"}]}
     run.call(store, "put", ("\ud83d",), "\x00", value)
     assert run.call(store, "get", ("\ud83d",), "\x00").value == value
     assert run.call(store, "list_namespaces") == [("\ud83d",)]
 
 
-def test_values_that_are_nearly_json_are_written_as_usual(store: RetainStore) -> None:
+def test_values_that_are_nearly_json_are_written_as_usual(store: HoldfastStore) -> None:
     at = datetime(2026, 5, 1, tzinfo=UTC)
     store.put(("a",), "k", {"at": at, "id": UUID(int=1), "pair": (1, 2)}, index=False)
     value = store.get(("a",), "k").value  # type: ignore[union-attr]
@@ -319,7 +319,7 @@ def test_values_that_are_nearly_json_are_written_as_usual(store: RetainStore) ->
         store.put(("a",), "k", {"x": object()}, index=False)
 
 
-def test_an_update_keeps_the_time_of_creation(store: RetainStore, run: Runner) -> None:
+def test_an_update_keeps_the_time_of_creation(store: HoldfastStore, run: Runner) -> None:
     run.call(store, "put", ("a",), "k", {"v": 1})
     first = store.get(("a",), "k")
     run.call(store, "put", ("a",), "k", {"v": 2})
@@ -330,7 +330,7 @@ def test_an_update_keeps_the_time_of_creation(store: RetainStore, run: Runner) -
     assert second.updated_at > first.updated_at
 
 
-def test_without_a_query_the_last_written_come_first(store: RetainStore, run: Runner) -> None:
+def test_without_a_query_the_last_written_come_first(store: HoldfastStore, run: Runner) -> None:
     for at in range(5):
         run.call(store, "put", ("a",), str(at), {"v": at})
     run.call(store, "put", ("a",), "1", {"v": 1})
@@ -341,20 +341,20 @@ def test_without_a_query_the_last_written_come_first(store: RetainStore, run: Ru
 
 
 @pytest.mark.parametrize("wanted", [{"v": {"$near": 1}}, {"v": {"w": 1}}, {"v": {"$gt": 1, "in": [1]}}])
-def test_a_filter_that_says_nothing_is_refused(store: RetainStore, run: Runner, wanted: Any) -> None:
+def test_a_filter_that_says_nothing_is_refused(store: HoldfastStore, run: Runner, wanted: Any) -> None:
     with pytest.raises(ValueError, match="is no operator"):
         run.call(store, "search", ("a",), filter=wanted)
 
 
 @pytest.mark.parametrize("operator", ["$gt", "$gte", "$lt", "$lte"])
-def test_values_of_different_kinds_do_not_compare(store: RetainStore, operator: str) -> None:
+def test_values_of_different_kinds_do_not_compare(store: HoldfastStore, operator: str) -> None:
     store.put(("a",), "k", {"v": "5", "w": 5, "list": [1]})
     assert store.search(("a",), filter={"v": {operator: 1}}) == []
     assert store.search(("a",), filter={"w": {operator: "1"}}) == []
     assert store.search(("a",), filter={"list": {operator: 1}}) == []
 
 
-def test_lists_are_equal_by_value(store: RetainStore) -> None:
+def test_lists_are_equal_by_value(store: HoldfastStore) -> None:
     store.put(("a",), "k", {"v": [1, {"x": None}]})
     assert len(store.search(("a",), filter={"v": [1, {"x": None}]})) == 1
     assert len(store.search(("a",), filter={"v": {"$eq": [1.0, {"x": None}]}})) == 1
@@ -364,7 +364,7 @@ def test_lists_are_equal_by_value(store: RetainStore) -> None:
 # -- semantic search ---------------------------------------------------------------------------------------------
 
 
-def test_paging_through_a_semantic_search_ends_where_the_items_end(store: RetainStore, run: Runner) -> None:
+def test_paging_through_a_semantic_search_ends_where_the_items_end(store: HoldfastStore, run: Runner) -> None:
     for at in range(7):
         run.call(store, "put", ("a",), str(at), {"text": f"tea {'cup ' * at}"})
     pages = [
@@ -375,14 +375,14 @@ def test_paging_through_a_semantic_search_ends_where_the_items_end(store: Retain
     assert sorted(itertools.chain(*pages)) == [str(at) for at in range(7)]
 
 
-def test_filters_hold_beside_a_query(store: RetainStore, run: Runner) -> None:
+def test_filters_hold_beside_a_query(store: HoldfastStore, run: Runner) -> None:
     for at in range(6):
         run.call(store, "put", ("a",), str(at), {"text": "tea cup", "even": at % 2 == 0})
     found = run.call(store, "search", ("a",), query="tea", filter={"even": True}, limit=2, offset=1)
     assert [item.key for item in found] == ["2", "4"]
 
 
-def test_what_an_item_is_found_by_changes_with_it(store: RetainStore, run: Runner) -> None:
+def test_what_an_item_is_found_by_changes_with_it(store: HoldfastStore, run: Runner) -> None:
     run.call(store, "put", ("a",), "k", {"text": "tea", "parts": ["cup", "sea"]}, index=["parts[*]"])
     assert len(run.call(store, "search", ("a",), query="sea")) == 1
     run.call(store, "put", ("a",), "k", {"text": "tea"}, index=False)
@@ -393,7 +393,7 @@ def test_what_an_item_is_found_by_changes_with_it(store: RetainStore, run: Runne
 
 
 def test_without_an_index_a_query_is_ignored(memory: Memory, run: Runner) -> None:
-    store = RetainStore(memory, index=False)
+    store = HoldfastStore(memory, index=False)
     run.call(store, "put", ("a",), "k", {"text": "tea"})
     [item] = run.call(store, "search", ("a",), query="boat")
     assert item.score is None
@@ -401,16 +401,16 @@ def test_without_an_index_a_query_is_ignored(memory: Memory, run: Runner) -> Non
 
 def test_another_embedder_finds_what_was_written_before(tmp_path: Path) -> None:
     with Memory(tmp_path / "m", llm=None, embedder=HashEmbedder()) as memory:
-        RetainStore(memory).put(("a",), "k", {"text": "tea"})
+        HoldfastStore(memory).put(("a",), "k", {"text": "tea"})
         other = HashEmbedder(32, "test/other")
         memory.reindex(embedder=other)
-        [item] = RetainStore(memory).search(("a",), query='{"text": "tea"}')
+        [item] = HoldfastStore(memory).search(("a",), query='{"text": "tea"}')
         assert item.score == pytest.approx(1.0)
 
 
 def test_an_index_with_its_own_embedder_is_refused(memory: Memory) -> None:
     with pytest.raises(InputError, match="memory's embedder"):
-        RetainStore(memory, index={"dims": 64, "embed": Hashed()})
+        HoldfastStore(memory, index={"dims": 64, "embed": Hashed()})
 
 
 # -- time to live ------------------------------------------------------------------------------------------------
@@ -438,7 +438,7 @@ def timed() -> Iterator[tuple[Memory, Watch]]:
 
 def test_a_sweep_deletes_what_has_expired(timed: tuple[Memory, Watch], run: Runner) -> None:
     memory, watch = timed
-    store = RetainStore(memory, ttl={"default_ttl": 10, "refresh_on_read": False})
+    store = HoldfastStore(memory, ttl={"default_ttl": 10, "refresh_on_read": False})
     run.call(store, "put", ("a",), "short", {"v": 1})
     run.call(store, "put", ("a",), "long", {"v": 1}, ttl=60)
     run.call(store, "put", ("a",), "ever", {"v": 1}, ttl=None)
@@ -455,7 +455,7 @@ def test_a_sweep_deletes_what_has_expired(timed: tuple[Memory, Watch], run: Runn
 @pytest.mark.parametrize("reading", ["get", "search", "query"])
 def test_reading_refreshes(timed: tuple[Memory, Watch], run: Runner, reading: str) -> None:
     memory, watch = timed
-    store = RetainStore(memory, ttl={"default_ttl": 10, "refresh_on_read": True})
+    store = HoldfastStore(memory, ttl={"default_ttl": 10, "refresh_on_read": True})
     run.call(store, "put", ("a",), "k", {"v": "x"})
     for _ in range(3):
         watch.later(8)
@@ -472,7 +472,7 @@ def test_reading_refreshes(timed: tuple[Memory, Watch], run: Runner, reading: st
 
 def test_expired_items_can_be_omitted(timed: tuple[Memory, Watch], run: Runner) -> None:
     memory, watch = timed
-    store = RetainStore(memory, ttl={"default_ttl": 10, "omit_expired": True})
+    store = HoldfastStore(memory, ttl={"default_ttl": 10, "omit_expired": True})
     run.call(store, "put", ("a",), "k", {"v": "x"})
     watch.later(11)
     assert run.call(store, "get", ("a",), "k") is None
@@ -484,7 +484,7 @@ def test_expired_items_can_be_omitted(timed: tuple[Memory, Watch], run: Runner) 
 
 def test_the_sweeper_sweeps_and_stops(timed: tuple[Memory, Watch]) -> None:
     memory, watch = timed
-    store = RetainStore(memory, ttl={"default_ttl": 10})
+    store = HoldfastStore(memory, ttl={"default_ttl": 10})
     store.put(("a",), "k", {"v": 1})
     watch.later(11)
     future = store.start_ttl_sweeper(0.0005)
@@ -507,7 +507,7 @@ def test_it_serves_the_tools_of_an_agent(memory: Memory, run: Runner) -> None:
         runtime.store.put((runtime.context.user_id, "notes"), "1", {"text": text})
         return "noted"
 
-    store = RetainStore(memory)
+    store = HoldfastStore(memory)
     agent = create_agent(
         ScriptedChat(calls("note", text="buy tea"), "ok"), tools=[note], store=store, context_schema=User
     )
@@ -527,7 +527,10 @@ def test_it_serves_a_node_of_a_graph(memory: Memory) -> None:
         return {"seen": seen}
 
     graph = (
-        StateGraph(State).add_node("count", count).add_edge(START, "count").compile(store=RetainStore(memory))
+        StateGraph(State)
+        .add_node("count", count)
+        .add_edge(START, "count")
+        .compile(store=HoldfastStore(memory))
     )
     results = [asyncio.run(graph.ainvoke({"seen": 0})) for _ in range(2)]
     assert [result["seen"] for result in results] == [1, 2]
@@ -535,9 +538,9 @@ def test_it_serves_a_node_of_a_graph(memory: Memory) -> None:
 
 def test_documents_survive_a_restart_and_a_reset_removes_them(tmp_path: Path) -> None:
     with Memory(tmp_path / "m", llm=None, embedder=HashEmbedder()) as memory:
-        RetainStore(memory).put(("a",), "k", {"v": 1})
+        HoldfastStore(memory).put(("a",), "k", {"v": 1})
     with Memory(tmp_path / "m", llm=None, embedder=HashEmbedder()) as memory:
-        store = RetainStore(memory)
+        store = HoldfastStore(memory)
         assert store.get(("a",), "k") is not None
         memory.erase(user_id="a")
         assert store.get(("a",), "k") is not None
@@ -546,6 +549,6 @@ def test_documents_survive_a_restart_and_a_reset_removes_them(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("ttl", [float("nan"), 1e300])
-def test_a_time_to_live_that_is_none_is_refused(store: RetainStore, run: Runner, ttl: float) -> None:
+def test_a_time_to_live_that_is_none_is_refused(store: HoldfastStore, run: Runner, ttl: float) -> None:
     with pytest.raises(InputError, match="time to live"):
         run.call(store, "put", ("a",), "k", {"v": 1}, ttl=ttl)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from langgraph.store.base import PutOp
 from langgraph.store.sqlite import SqliteStore
 
-from langchain_retain import RetainStore
-from retain import Memory
+from holdfast import Memory
+from langchain_holdfast import HoldfastStore
 from tests._postgres import Cluster, postgres  # noqa: F401 - the fixture
 from tests.fakes import HashEmbedder
 from tests.langchain.test_store import batches, told
@@ -30,7 +30,7 @@ def shared(postgres: Cluster) -> Iterator[Memory]:  # noqa: F811
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_operation_is_answered_as_sqlite_store_answers_it(shared: Memory, batches: Any) -> None:
     shared.reset(confirm=True)
-    ours = RetainStore(shared, index=False)
+    ours = HoldfastStore(shared, index=False)
     with SqliteStore.from_conn_string(":memory:") as oracle:
         for ops in batches:
             for op, mine, theirs in zip(ops, ours.batch(ops), oracle.batch(ops), strict=True):
@@ -39,7 +39,7 @@ def test_every_operation_is_answered_as_sqlite_store_answers_it(shared: Memory, 
 
 def test_what_databases_refuse_is_kept(shared: Memory) -> None:
     shared.reset(confirm=True)
-    store = RetainStore(shared)
+    store = HoldfastStore(shared)
     value = {"text": "half \ud83d, zero \x00", "网": 1}
     store.put(("\ud83d", "a/b%"), "\x00", value, index=False)
     assert store.get(("\ud83d", "a/b%"), "\x00").value == value  # type: ignore[union-attr]
@@ -47,7 +47,7 @@ def test_what_databases_refuse_is_kept(shared: Memory) -> None:
 
 def test_search_by_meaning_and_time_to_live(shared: Memory) -> None:
     shared.reset(confirm=True)
-    store = RetainStore(shared, index={"fields": ["text"]}, ttl={"default_ttl": 1e-6})
+    store = HoldfastStore(shared, index={"fields": ["text"]}, ttl={"default_ttl": 1e-6})
     store.put(("a",), "1", {"text": "tea cup"}, ttl=None)
     store.put(("a",), "2", {"text": "boat"})
     assert [item.key for item in store.search(("a",), query="cup")] == ["1", "2"]
@@ -58,7 +58,7 @@ def test_search_by_meaning_and_time_to_live(shared: Memory) -> None:
 
 def test_concurrent_writers_of_one_key_do_not_fail(shared: Memory) -> None:
     shared.reset(confirm=True)
-    store = RetainStore(shared, index=False)
+    store = HoldfastStore(shared, index=False)
 
     async def write() -> None:
         await asyncio.gather(*(store.abatch([PutOp(("a",), "k", {"v": at})]) for at in range(20)))

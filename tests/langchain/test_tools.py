@@ -13,12 +13,12 @@ from langchain_core.tools import BaseTool
 from langgraph.graph import START, StateGraph
 from langgraph.prebuilt import ToolNode
 
-from langchain_retain import (
+from holdfast import Change, InputError, Memory, SearchHit
+from langchain_holdfast import (
     create_manage_memory_tool,
     create_memory_tools,
     create_search_memory_tool,
 )
-from retain import Change, InputError, Memory, SearchHit
 from tests.fakes import HashEmbedder, ScriptedModel
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says, thread
 
@@ -220,11 +220,11 @@ def test_limit_and_offset_page_through_the_hits(memory: Memory, run: Runner) -> 
 
 
 def test_what_the_tool_created_is_no_turn_of_the_thread(memory: Memory, run: Runner) -> None:
-    from langchain_retain import RetainChatMessageHistory
+    from langchain_holdfast import HoldfastChatMessageHistory
 
     in_agent(run, create_memory_tools(memory), calls("manage_memory", content="Likes tea"))
     assert len(memory.messages(user_id="alice", session_id="t")) == 1
-    assert RetainChatMessageHistory(memory, session_id="t", user_id="alice").messages == []
+    assert HoldfastChatMessageHistory(memory, session_id="t", user_id="alice").messages == []
 
 
 def test_chinese_comes_back_as_it_went_in(memory: Memory, run: Runner) -> None:

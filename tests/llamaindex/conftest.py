@@ -10,8 +10,8 @@ from contextlib import suppress
 import pytest
 from llama_index.core import Settings
 
-from llama_index.memory.retain import RetainMemory, close_engines
-from retain import Event, Memory
+from holdfast import Event, Memory
+from llama_index.memory.holdfast import HoldfastMemory, close_engines
 from tests.fakes import HashEmbedder
 from tests.llamaindex.fakes import Face
 
@@ -36,7 +36,7 @@ class Counted:
         return [item.text for item in self.memory.get_all(user_id=user_id)]
 
 
-Remembers = Callable[..., RetainMemory]
+Remembers = Callable[..., HoldfastMemory]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def engine() -> Iterator[Counted]:
 @pytest.fixture
 def remembers(engine: Counted) -> Remembers:
     """Alice's memory for a new conversation, on the engine of the test."""
-    return lambda **options: RetainMemory.from_defaults("alice", **{"memory": engine.memory, **options})
+    return lambda **options: HoldfastMemory.from_defaults("alice", **{"memory": engine.memory, **options})
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -1,4 +1,4 @@
-"""`RetainMemory` in LlamaIndex's agents and workflows: calls, contexts used again, copies, what is kept."""
+"""`HoldfastMemory` in LlamaIndex's agents and workflows: calls, contexts used again, copies, what is kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActAgent
 from llama_index.core.workflow import Context
 
-from llama_index.memory.retain import RetainMemory
+from llama_index.memory.holdfast import HoldfastMemory
 from tests.llamaindex.conftest import Counted, Remembers, told
 from tests.llamaindex.fakes import (
     Calling,
@@ -56,12 +56,12 @@ async def test_a_function_agent_recalls_what_it_was_told_in_another_session(
 async def test_the_next_session_waits_for_what_the_last_one_is_still_adding(engine: Counted) -> None:
     """As in the README: the second agent runs at once after the first one. Patient, as machines may be busy."""
     await function_agent(Calling("Noted.")).run(
-        FACT, memory=RetainMemory.from_defaults("alice", memory=engine.memory)
+        FACT, memory=HoldfastMemory.from_defaults("alice", memory=engine.memory)
     )
     llm = Calling("An apple.")
     await function_agent(llm).run(
         "Suggest a snack, peanuts?",
-        memory=RetainMemory.from_defaults("alice", memory=engine.memory, patience=60),
+        memory=HoldfastMemory.from_defaults("alice", memory=engine.memory, patience=60),
     )
     assert FACT in text_of(llm.shown[0])
 
@@ -163,7 +163,7 @@ async def test_a_context_restored_from_json_keeps_the_live_engine(
     restored: Context[Any] = Context.from_dict(agent, ctx.to_dict())
     await agent.run("I like apples.", ctx=restored)
     held = await restored.store.get("memory")
-    assert isinstance(held, RetainMemory)
+    assert isinstance(held, HoldfastMemory)
     assert held.engine is engine.memory
     assert len(memory.get_all()) == 4
 
@@ -290,6 +290,6 @@ async def test_what_another_session_committed_while_this_one_looked_is_recalled(
     monkeypatch.setattr(memory, "aflush", flushed)
     llm = Calling("An apple.")
     await function_agent(llm).run(
-        "Suggest a snack, peanuts?", memory=RetainMemory.from_defaults("alice", memory=memory, patience=60)
+        "Suggest a snack, peanuts?", memory=HoldfastMemory.from_defaults("alice", memory=memory, patience=60)
     )
     assert FACT in text_of(llm.shown[0])

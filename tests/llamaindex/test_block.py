@@ -1,4 +1,4 @@
-"""`RetainMemoryBlock` in LlamaIndex's `Memory`: each turn is remembered when it happens, once."""
+"""`HoldfastMemoryBlock` in LlamaIndex's `Memory`: each turn is remembered when it happens, once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.chat_engine import ContextChatEngine, SimpleChatEngine
 from llama_index.core.memory import InsertMethod, Memory
 
-from llama_index.memory.retain import RetainMemoryBlock
-from llama_index.memory.retain.block import _news
-from retain import InputError
+from holdfast import InputError
+from llama_index.memory.holdfast import HoldfastMemoryBlock
+from llama_index.memory.holdfast.block import _news
 from tests.llamaindex.conftest import Counted, told
 from tests.llamaindex.fakes import (
     Calling,
@@ -38,8 +38,8 @@ pytestmark = [
 FACT = "I'm allergic to peanuts."
 
 
-def block(engine: Counted, **options: Any) -> RetainMemoryBlock:
-    return RetainMemoryBlock(user_id="alice", memory=engine.memory, **options)
+def block(engine: Counted, **options: Any) -> HoldfastMemoryBlock:
+    return HoldfastMemoryBlock(user_id="alice", memory=engine.memory, **options)
 
 
 Makes = Callable[..., Memory]
@@ -50,7 +50,7 @@ def memory_with() -> Iterator[Makes]:
     """Makes LlamaIndex memories, and closes the databases that they leave open."""
     made: list[Memory] = []
 
-    def make(*blocks: RetainMemoryBlock, **options: Any) -> Memory:
+    def make(*blocks: HoldfastMemoryBlock, **options: Any) -> Memory:
         made.append(Memory.from_defaults(memory_blocks=list(blocks), **options))
         return made[-1]
 
@@ -194,7 +194,7 @@ def test_a_deep_copy_shares_the_engine(engine: Counted) -> None:
 
 def test_somebody_has_to_own_the_memory(engine: Counted) -> None:
     with pytest.raises(InputError, match="whose memory"):
-        RetainMemoryBlock(memory=engine.memory)
+        HoldfastMemoryBlock(memory=engine.memory)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`RetainMemory` in LlamaIndex's own chat engines, sync and async: what they call, see and keep."""
+"""`HoldfastMemory` in LlamaIndex's own chat engines, sync and async: what they call, see and keep."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from llama_index.core.chat_engine import (
 )
 from llama_index.core.schema import TextNode
 
-from llama_index.memory.retain import RetainMemory
-from retain import InputError
+from holdfast import InputError
+from llama_index.memory.holdfast import HoldfastMemory
 from tests.llamaindex.conftest import Counted, Remembers, told
 from tests.llamaindex.fakes import Face, HashEmbedding, Listening, assistant, pairs, roles, text_of, user
 
@@ -28,7 +28,7 @@ def index() -> VectorStoreIndex:
     return VectorStoreIndex(nodes, embed_model=HashEmbedding())
 
 
-def chat_engine(mode: str, llm: Listening, memory: RetainMemory, **options: Any) -> Any:
+def chat_engine(mode: str, llm: Listening, memory: HoldfastMemory, **options: Any) -> Any:
     if mode == "simple":
         return SimpleChatEngine.from_defaults(llm=llm, memory=memory, **options)
     if mode == "condense_question":
@@ -173,23 +173,23 @@ def test_a_context_engine_sees_one_system_message_once_there_is_a_history(
 
 
 def test_a_session_goes_on_after_a_restart_from_the_journal_alone(tmp_path: Any) -> None:
-    from llama_index.memory.retain import close_engines
+    from llama_index.memory.holdfast import close_engines
 
     options: dict[str, Any] = {"path": tmp_path, "llm": None, "session_id": "tuesday"}
-    chat = chat_engine("simple", Listening("Noted."), RetainMemory.from_defaults("alice", **options))
+    chat = chat_engine("simple", Listening("Noted."), HoldfastMemory.from_defaults("alice", **options))
     chat.chat("My boat is called Ariel.")
     close_engines()
 
     llm = Listening("Ariel.")
-    chat = chat_engine("simple", llm, RetainMemory.from_defaults("alice", **options))
+    chat = chat_engine("simple", llm, HoldfastMemory.from_defaults("alice", **options))
     chat.chat("What is its name?")
     assert [text for _, text in llm.shown[0]][:2] == ["My boat is called Ariel.", "Noted."]
     assert len(chat.chat_history) == 4
 
 
 def test_an_engine_that_makes_its_own_memory_is_told_to_be_given_one() -> None:
-    with pytest.raises(InputError, match=r"memory=RetainMemory.from_defaults\(user_id=...\)"):
-        SimpleChatEngine.from_defaults(llm=Listening(), memory_cls=RetainMemory)
+    with pytest.raises(InputError, match=r"memory=HoldfastMemory.from_defaults\(user_id=...\)"):
+        SimpleChatEngine.from_defaults(llm=Listening(), memory_cls=HoldfastMemory)
 
 
 def test_an_index_makes_a_chat_engine_with_it(engine: Counted, remembers: Remembers) -> None:

@@ -1,4 +1,4 @@
-"""`RetainChatStore`: LlamaIndex's chat stores' behaviour, on the journal, shared with `RetainMemory`."""
+"""`HoldfastChatStore`: LlamaIndex's chat stores' behaviour, on the journal, shared with `HoldfastMemory`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from llama_index.core.storage.chat_store import SimpleChatStore
 
-from llama_index.memory.retain import RetainChatStore, close_engines
-from retain import InputError, Memory
+from holdfast import InputError, Memory
+from llama_index.memory.holdfast import HoldfastChatStore, close_engines
 from tests.llamaindex.conftest import Counted, Remembers
 from tests.llamaindex.fakes import Face, assistant, called, pairs, returned, user
 
@@ -22,7 +22,7 @@ HISTORY = [user("Hello"), called("look", at="x"), returned("y"), assistant("Hi")
 def store(request: pytest.FixtureRequest, engine: Counted) -> Any:
     """Ours beside LlamaIndex's own: the tests say what both do."""
     return (
-        RetainChatStore(user_id="alice", memory=engine.memory)
+        HoldfastChatStore(user_id="alice", memory=engine.memory)
         if request.param == "ours"
         else SimpleChatStore()
     )
@@ -66,14 +66,14 @@ def test_deleting_returns_what_was_there(face: Face, store: Any) -> None:
 
 
 def test_what_is_stored_is_not_remembered(engine: Counted) -> None:
-    store = RetainChatStore(user_id="alice", memory=engine.memory)
+    store = HoldfastChatStore(user_id="alice", memory=engine.memory)
     store.set_messages("a", [user("I like cheese."), assistant("Noted.")])
     store.add_message("a", user("I own a boat."))
     assert engine.texts() == []
 
 
-def test_a_key_is_a_session_of_retain_memory(engine: Counted, remembers: Remembers) -> None:
-    store = RetainChatStore(user_id="alice", memory=engine.memory)
+def test_a_key_is_a_session_of_holdfast_memory(engine: Counted, remembers: Remembers) -> None:
+    store = HoldfastChatStore(user_id="alice", memory=engine.memory)
     store.set_messages("a", [user("I like cheese."), assistant("Noted.")])
     memory = remembers(session_id="a")
     memory.put_messages([user("I own a boat."), assistant("Nice.")])
@@ -83,32 +83,32 @@ def test_a_key_is_a_session_of_retain_memory(engine: Counted, remembers: Remembe
 
 
 def test_copies_share_the_engine(engine: Counted) -> None:
-    store = RetainChatStore(user_id="alice", memory=engine.memory)
+    store = HoldfastChatStore(user_id="alice", memory=engine.memory)
     store.set_messages("a", HISTORY)
     for other in (
         copy.deepcopy(store),
         pickle.loads(pickle.dumps(store)),
-        RetainChatStore.from_json(store.to_json()),
+        HoldfastChatStore.from_json(store.to_json()),
     ):
         assert other.memory is engine.memory
         assert other.get_messages("a") == HISTORY
 
 
 def test_a_history_survives_a_restart(tmp_path: Path) -> None:
-    store = RetainChatStore(user_id="alice", path=str(tmp_path))
+    store = HoldfastChatStore(user_id="alice", path=str(tmp_path))
     store.set_messages("a", HISTORY)
     dump = store.to_json()
     close_engines()
-    assert RetainChatStore.from_json(dump).get_messages("a") == HISTORY
+    assert HoldfastChatStore.from_json(dump).get_messages("a") == HISTORY
 
 
 def test_a_dump_whose_store_is_gone_says_what_to_do() -> None:
     with Memory(":memory:", llm=None) as engine:
-        dump = RetainChatStore(user_id="alice", memory=engine).to_dict()
+        dump = HoldfastChatStore(user_id="alice", memory=engine).to_dict()
     with pytest.raises(InputError, match="pass memory="):
-        RetainChatStore.from_dict(dump).get_messages("a")
+        HoldfastChatStore.from_dict(dump).get_messages("a")
 
 
 def test_somebody_has_to_own_the_histories(engine: Counted) -> None:
     with pytest.raises(InputError, match="whose memory"):
-        RetainChatStore(memory=engine.memory)
+        HoldfastChatStore(memory=engine.memory)

@@ -24,7 +24,8 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic import BaseModel
 
-from llama_index.memory.retain._convert import (
+from holdfast import Memory
+from llama_index.memory.holdfast._convert import (
     clean,
     from_journal,
     is_answer,
@@ -32,7 +33,6 @@ from llama_index.memory.retain._convert import (
     same,
     to_journal,
 )
-from retain import Memory
 from tests.fakes import HashEmbedder
 from tests.llamaindex.fakes import assistant, called, returned, user
 

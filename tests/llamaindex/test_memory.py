@@ -1,4 +1,4 @@
-"""`RetainMemory` by itself: history, limits, where memories are shown, copies, restarts, bad input."""
+"""`HoldfastMemory` by itself: history, limits, where memories are shown, copies, restarts, bad input."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from llama_index.core import Settings
 from llama_index.core.llms import MockLLM
 
-from llama_index.memory.retain import LlamaIndexModel, RetainMemory, close_engines, open_engine
-from llama_index.memory.retain._window import inserted
-from retain import InputError, Memory, StorageError
+from holdfast import InputError, Memory, StorageError
+from llama_index.memory.holdfast import HoldfastMemory, LlamaIndexModel, close_engines, open_engine
+from llama_index.memory.holdfast._window import inserted
 from tests.llamaindex.conftest import Counted, Remembers, told
 from tests.llamaindex.fakes import (
     Face,
@@ -81,7 +81,7 @@ def test_memories_go_before_the_latest_user_message_in_it(engine: Counted, remem
     shown = memory.get()
     assert roles(pairs(shown)) == ["system", "user", "assistant", "user"]
     assert shown[:3] == memory.get_all()[:3]
-    assert (shown[3].content or "").startswith('<memories source="retain">')
+    assert (shown[3].content or "").startswith('<memories source="holdfast">')
     assert (shown[3].content or "").endswith("Peanuts?")
 
 
@@ -165,7 +165,7 @@ def test_what_a_redactor_masks_is_in_no_part_of_the_history(face: Face) -> None:
             return text.replace("4929 1234", "<card>")
 
     with Memory(":memory:", llm=None, redactor=Masks()) as masked:
-        memory = RetainMemory.from_defaults("alice", memory=masked)
+        memory = HoldfastMemory.from_defaults("alice", memory=masked)
         said = [
             user("My card is 4929 1234."),
             called("pay", card="4929 1234"),
@@ -308,14 +308,14 @@ def test_resetting_empties_the_history_and_keeps_the_memories(
 # -- copies and restarts ------------------------------------------------------------------------------------
 
 
-def copies(memory: RetainMemory) -> dict[str, RetainMemory]:
+def copies(memory: HoldfastMemory) -> dict[str, HoldfastMemory]:
     return {
         "copy": copy.copy(memory),
         "deepcopy": copy.deepcopy(memory),
         "model_copy": memory.model_copy(deep=True),
         "pickle": pickle.loads(pickle.dumps(memory)),
-        "dict": RetainMemory.from_dict(json.loads(json.dumps(memory.to_dict()))),
-        "json": RetainMemory.from_json(memory.to_json()),
+        "dict": HoldfastMemory.from_dict(json.loads(json.dumps(memory.to_dict()))),
+        "json": HoldfastMemory.from_json(memory.to_json()),
     }
 
 
@@ -346,14 +346,14 @@ def test_a_dump_names_no_engine_and_is_json(remembers: Remembers) -> None:
 
 
 def test_a_dump_opens_the_same_folder_in_another_process(tmp_path: Path) -> None:
-    memory = RetainMemory.from_defaults("alice", path=tmp_path, llm=None)
+    memory = HoldfastMemory.from_defaults("alice", path=tmp_path, llm=None)
     memory.put_messages([user("My boat is called Ariel."), assistant("Noted.")])
     assert memory.flush(10)
     dump = memory.to_json()
     close_engines()
     code = (
-        "import sys; from llama_index.memory.retain import RetainMemory, close_engines\n"
-        "memory = RetainMemory.from_json(sys.argv[1])\n"
+        "import sys; from llama_index.memory.holdfast import HoldfastMemory, close_engines\n"
+        "memory = HoldfastMemory.from_json(sys.argv[1])\n"
         "print(len(memory.get_all()), memory.recall('boat').memories[0].text)\n"
         "close_engines()"
     )
@@ -363,17 +363,17 @@ def test_a_dump_opens_the_same_folder_in_another_process(tmp_path: Path) -> None
 
 def test_a_dump_whose_store_is_gone_says_what_to_do() -> None:
     engine = Memory(":memory:", llm=None)
-    dump = RetainMemory.from_defaults("alice", memory=engine).to_dict()
+    dump = HoldfastMemory.from_defaults("alice", memory=engine).to_dict()
     engine.close()
-    restored = RetainMemory.from_dict(dump)
-    with pytest.raises(InputError, match=r"RetainMemory.from_dict\(data, memory=...\)"):
+    restored = HoldfastMemory.from_dict(dump)
+    with pytest.raises(InputError, match=r"HoldfastMemory.from_dict\(data, memory=...\)"):
         restored.get_all()
     with Memory(":memory:", llm=None) as other:
-        assert RetainMemory.from_dict(dump, memory=other).get_all() == []
+        assert HoldfastMemory.from_dict(dump, memory=other).get_all() == []
 
 
 def test_a_memory_made_with_the_constructor_works_as_well(engine: Counted) -> None:
-    memory = RetainMemory(user_id="alice", memory=engine.memory)
+    memory = HoldfastMemory(user_id="alice", memory=engine.memory)
     memory.put(user("Hello"))
     assert memory.get() == [user("Hello")]
 
@@ -382,13 +382,13 @@ def test_a_memory_made_with_the_constructor_works_as_well(engine: Counted) -> No
 
 
 def test_a_folder_is_opened_once_for_the_same_models(tmp_path: Path) -> None:
-    one = RetainMemory.from_defaults("alice", path=tmp_path, llm=None)
-    two = RetainMemory.from_defaults("bob", path=tmp_path, llm=None)
+    one = HoldfastMemory.from_defaults("alice", path=tmp_path, llm=None)
+    two = HoldfastMemory.from_defaults("bob", path=tmp_path, llm=None)
     assert one.engine is two.engine
     assert one.session_id != two.session_id
     close_engines()
     assert one.engine.closed
-    assert not RetainMemory.from_defaults("alice", path=tmp_path, llm=None).engine.closed
+    assert not HoldfastMemory.from_defaults("alice", path=tmp_path, llm=None).engine.closed
 
 
 def test_settings_are_used_where_nothing_is_passed(tmp_path: Path) -> None:
@@ -442,11 +442,11 @@ def test_a_store_in_memory_is_new_at_every_call() -> None:
 @pytest.mark.parametrize("owner", [{}, {"user_id": None}])
 def test_somebody_has_to_own_a_memory(owner: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="whose memory"):
-        RetainMemory.from_defaults(**owner)
+        HoldfastMemory.from_defaults(**owner)
 
 
 def test_an_engine_and_the_way_to_open_one_exclude_each_other(engine: Counted) -> None:
     with pytest.raises(InputError, match="not both"):
-        RetainMemory.from_defaults("alice", memory=engine.memory, path="somewhere")
+        HoldfastMemory.from_defaults("alice", memory=engine.memory, path="somewhere")
     with pytest.raises(InputError, match="neither a LlamaIndex LLM"):
-        RetainMemory.from_defaults("alice", path=":memory:", llm="gpt-4o")
+        HoldfastMemory.from_defaults("alice", path=":memory:", llm="gpt-4o")

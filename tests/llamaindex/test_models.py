@@ -13,16 +13,16 @@ from llama_index.core.llms import MockLLM
 from llama_index.llms.openai_like import OpenAILike
 from openai import AuthenticationError
 
-from llama_index.memory.retain import (
+from holdfast import Embedder, InputError, LanguageModel, Memory, ModelError, Prompt, Schema, Usage
+from holdfast.prompts.extraction import schema as extraction_schema
+from llama_index.memory.holdfast import (
+    HoldfastMemory,
     LlamaIndexEmbedder,
     LlamaIndexModel,
-    RetainMemory,
     as_embedder,
     as_language_model,
 )
-from llama_index.memory.retain.models import _call, _usage
-from retain import Embedder, InputError, LanguageModel, Memory, ModelError, Prompt, Schema, Usage
-from retain.prompts.extraction import schema as extraction_schema
+from llama_index.memory.holdfast.models import _call, _usage
 from tests.endpoint import RELATION, Endpoint, chat, refused, telling
 from tests.fakes import HashEmbedder, ScriptedModel
 from tests.llamaindex.fakes import Calling, Face, HashEmbedding, Listening, assistant, text_of, user
@@ -95,7 +95,7 @@ def test_an_engine_extracts_with_a_llama_index_model(kind: type, face: Face) -> 
 
 def test_a_turn_is_remembered_with_the_model_that_answers() -> None:
     llm = Calling(("facts", FACTS))
-    memory = RetainMemory.from_defaults("alice", path=":memory:", llm=llm, background=False)
+    memory = HoldfastMemory.from_defaults("alice", path=":memory:", llm=llm, background=False)
     memory.put_messages([user("I'm allergic to peanuts."), assistant("Noted.")])
     assert len(llm.shown) == 1
     assert "allergic" in text_of(llm.shown[0])
@@ -175,7 +175,7 @@ def test_a_failing_model_raises_the_engine_s_error_and_loses_nothing() -> None:
 
     llm = Calling()
     llm._response_generator = fail
-    memory = RetainMemory.from_defaults("alice", path=":memory:", llm=llm, background=False)
+    memory = HoldfastMemory.from_defaults("alice", path=":memory:", llm=llm, background=False)
     with pytest.raises(ModelError, match="no route"):
         memory.put_messages([user("I'm allergic to peanuts."), assistant("Noted.")])
     assert len(memory.get_all()) == 2

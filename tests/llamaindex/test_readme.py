@@ -36,11 +36,11 @@ def test_the_snippets_run_and_the_snack_has_no_peanuts(
     monkeypatch.chdir(tmp_path)
     llm = Calling("I see.")
     Settings.llm = llm
-    import llama_index.memory.retain as adapter
+    import llama_index.memory.holdfast as adapter
 
     # The model that answers is scripted and cannot extract: the engines of the snippets go without one.
     engine = adapter.open_engine("./memories", llm=None)
-    monkeypatch.setattr("llama_index.memory.retain.base.open_engine", lambda *args, **kwargs: engine)
+    monkeypatch.setattr("llama_index.memory.holdfast.base.open_engine", lambda *args, **kwargs: engine)
     names: dict[str, Any] = {}
     for snippet in SNIPPETS:
         run(snippet, names)
@@ -51,7 +51,7 @@ def test_the_snippets_run_and_the_snack_has_no_peanuts(
 
 
 def test_every_public_name_is_in_the_readme() -> None:
-    import llama_index.memory.retain as adapter
+    import llama_index.memory.holdfast as adapter
 
     assert adapter.__all__ == sorted(adapter.__all__)
     text = README.read_text(encoding="utf-8")
@@ -71,4 +71,4 @@ def test_the_namespaces_stay_namespaces() -> None:
     distribution = README.parent / "llama_index"
     assert sorted(
         str(path.parent.relative_to(distribution)) for path in distribution.rglob("__init__.py")
-    ) == ["memory/retain"]
+    ) == ["memory/holdfast"]

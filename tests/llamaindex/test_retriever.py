@@ -1,4 +1,4 @@
-"""`RetainRetriever`: nodes with scores and provenance, in query engines and fusion retrievers."""
+"""`HoldfastRetriever`: nodes with scores and provenance, in query engines and fusion retrievers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from llama_index.core.retrievers import QueryFusionRetriever
 from llama_index.core.schema import MetadataMode
 from llama_index.core.tools import RetrieverTool
 
-from llama_index.memory.retain import RetainRetriever
-from retain import InputError
+from holdfast import InputError
+from llama_index.memory.holdfast import HoldfastRetriever
 from tests.llamaindex.conftest import Counted, told
 from tests.llamaindex.fakes import Face, Listening, text_of
 from tests.llamaindex.test_chat_engines import index
@@ -19,8 +19,8 @@ from tests.llamaindex.test_chat_engines import index
 FACT = "I'm allergic to peanuts."
 
 
-def retriever(engine: Counted, **options: Any) -> RetainRetriever:
-    return RetainRetriever("alice", memory=engine.memory, **options)
+def retriever(engine: Counted, **options: Any) -> HoldfastRetriever:
+    return HoldfastRetriever("alice", memory=engine.memory, **options)
 
 
 def test_a_memory_is_a_node_with_its_score_and_where_it_came_from(face: Face, engine: Counted) -> None:
@@ -100,4 +100,4 @@ def test_it_can_be_a_tool(face: Face, engine: Counted) -> None:
 
 def test_somebody_has_to_own_the_memory(engine: Counted) -> None:
     with pytest.raises(InputError, match="whose memory"):
-        RetainRetriever(memory=engine.memory)
+        HoldfastRetriever(memory=engine.memory)

@@ -1,4 +1,4 @@
-"""`RetainToolSpec`: four tools, both faces, and a scope that no argument of a model reaches."""
+"""`HoldfastToolSpec`: four tools, both faces, and a scope that no argument of a model reaches."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from llama_index.core.agent.workflow import FunctionAgent
 
-from llama_index.memory.retain import RetainToolSpec
-from retain import ClosedError, InputError, Memory
+from holdfast import ClosedError, InputError, Memory
+from llama_index.memory.holdfast import HoldfastToolSpec
 from tests.fakes import HashEmbedder
 from tests.llamaindex.conftest import Counted, told
 from tests.llamaindex.fakes import Calling, text_of
@@ -27,7 +27,7 @@ pytestmark = [
 def use(request: pytest.FixtureRequest, engine: Counted) -> Any:
     """Calls a tool as an agent would, by its name."""
     tools = {
-        tool.metadata.name: tool for tool in RetainToolSpec("alice", memory=engine.memory).to_tool_list()
+        tool.metadata.name: tool for tool in HoldfastToolSpec("alice", memory=engine.memory).to_tool_list()
     }
 
     def call(name: str, /, **arguments: Any) -> str:
@@ -66,7 +66,7 @@ def test_what_is_known_is_not_saved_twice(use: Any, engine: Counted) -> None:
 
 
 def test_the_schemas_say_nothing_of_users(engine: Counted) -> None:
-    for tool in RetainToolSpec("alice", memory=engine.memory).to_tool_list():
+    for tool in HoldfastToolSpec("alice", memory=engine.memory).to_tool_list():
         form = json.dumps(tool.metadata.get_parameters_dict())
         assert "user_id" not in form
         assert "agent_id" not in form
@@ -108,14 +108,14 @@ def test_a_limit_beyond_reason_is_cut(use: Any, engine: Counted) -> None:
 
 def test_what_a_model_cannot_mend_is_raised() -> None:
     memory = Memory(":memory:", llm=None, embedder=HashEmbedder())
-    spec = RetainToolSpec("alice", memory=memory)
+    spec = HoldfastToolSpec("alice", memory=memory)
     memory.close()
     with pytest.raises(ClosedError):
         spec.save_memory("I like green tea very much")
 
 
 def test_every_tool_has_an_async_twin(engine: Counted) -> None:
-    spec = RetainToolSpec("alice", memory=engine.memory)
+    spec = HoldfastToolSpec("alice", memory=engine.memory)
     for pair in spec.spec_functions:
         assert isinstance(pair, tuple)
         name, twin = pair
@@ -125,7 +125,7 @@ def test_every_tool_has_an_async_twin(engine: Counted) -> None:
 
 
 def test_metadata_and_filters_are_bound_too(engine: Counted) -> None:
-    work = RetainToolSpec(
+    work = HoldfastToolSpec(
         "alice", memory=engine.memory, metadata={"topic": "work"}, filters={"topic": "work"}
     )
     work.save_memory("The budget meeting is on Mondays")
@@ -137,7 +137,7 @@ def test_metadata_and_filters_are_bound_too(engine: Counted) -> None:
 async def test_an_agent_uses_them(engine: Counted) -> None:
     told(engine, "I'm allergic to peanuts.")
     llm = Calling(("search_memories", {"query": "peanuts"}), "No peanuts, then.")
-    tools = RetainToolSpec("alice", memory=engine.memory).to_tool_list()
+    tools = HoldfastToolSpec("alice", memory=engine.memory).to_tool_list()
     agent = FunctionAgent(llm=llm, tools=tools, streaming=False)
     assert str(await agent.run("A snack?")) == "No peanuts, then."
     assert "I'm allergic to peanuts." in text_of(llm.shown[1])
@@ -145,4 +145,4 @@ async def test_an_agent_uses_them(engine: Counted) -> None:
 
 def test_somebody_has_to_own_the_memory(engine: Counted) -> None:
     with pytest.raises(InputError, match="whose memory"):
-        RetainToolSpec(memory=engine.memory)
+        HoldfastToolSpec(memory=engine.memory)

@@ -1,1 +1,1 @@
-"""Attacks on what Retain promises: nothing lost, nothing leaked."""
+"""Attacks on what Holdfast promises: nothing lost, nothing leaked."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from retain import EmbedderMismatchError, Memory, Message
+from holdfast import EmbedderMismatchError, Memory, Message
 from tests.fakes import HashEmbedder
 
 EMBEDDERS = (HashEmbedder(64, "test/a"), HashEmbedder(48, "test/b"))
@@ -57,7 +57,7 @@ class Stops:
         from sqlalchemy import Engine, event
         from sqlalchemy.engine.default import DefaultDialect
 
-        from retain.index.edge import EdgeIndex
+        from holdfast.index.edge import EdgeIndex
 
         event.listen(Engine, "before_cursor_execute", self._statement)
         self.around(DefaultDialect, "do_commit")

@@ -9,10 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from retain import Memory
-from retain.faces import Inline, run_inline
-from retain.index import FOREVER
-from retain.index._qdrant_filters import stored_payload
+from holdfast import Memory
+from holdfast.faces import Inline, run_inline
+from holdfast.index import FOREVER
+from holdfast.index._qdrant_filters import stored_payload
 from tests.reliability._killed import MARKER, USERS, open_store
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from retain import Memory
+from holdfast import Memory
 from tests.fakes import HashEmbedder
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def works(ledger: str, index: str = ":memory:") -> None:
 
 def opens(folder: str, times: str) -> None:
     """Try to open a folder that another process has; each time it has to be refused."""
-    from retain import StoreLockedError
+    from holdfast import StoreLockedError
 
     for _ in range(int(times)):
         try:
@@ -52,7 +52,7 @@ def opens(folder: str, times: str) -> None:
 
 def fills(folder: str, room: str) -> None:
     """Leave so many bytes free, and add until there are none. Prints the answers; a clear error ends it well."""
-    from retain import StorageError
+    from holdfast import StorageError
 
     with Memory(folder, llm=None, embedder=HashEmbedder()) as memory:
         memory.add("fact of old", user_id="alice", infer=False)

@@ -24,6 +24,6 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
     if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ROOM:
         yield tmp_path
         return
-    folder = Path(tempfile.mkdtemp(prefix="retain-", dir=MEMORY))
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-", dir=MEMORY))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

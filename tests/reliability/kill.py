@@ -66,8 +66,8 @@ def warm_up() -> None:
     """What every child would import and compile for itself. The index in here has no threads to lose in a fork."""
     import qdrant_edge  # noqa: F401
 
-    import retain.index.edge  # noqa: F401
-    from retain import Memory
+    import holdfast.index.edge  # noqa: F401
+    from holdfast import Memory
 
     with Memory(":memory:", llm=None, embedder=_killed.EMBEDDERS[0]) as memory:
         for text in ("I live in Rome. I like tea.", "I live in Oslo. I like tea and coffee."):
@@ -131,7 +131,7 @@ def campaign(kills: int | None, seed: int, report: Callable[[str], None]) -> Cou
     """
     chance = random.Random(seed)
     survived: Counter[str] = Counter()
-    base = Path(tempfile.mkdtemp(prefix="retain-kill-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+    base = Path(tempfile.mkdtemp(prefix="holdfast-kill-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
     warm_up()
     count = steps(base)
     every = kills is None

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from retain import Memory, ModelError
+from holdfast import Memory, ModelError
 from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts, updating_nearest
 
 

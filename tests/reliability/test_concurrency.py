@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from retain import Memory, StorageError, StoreLockedError
-from retain.index.lock import FolderLock
+from holdfast import Memory, StorageError, StoreLockedError
+from holdfast.index.lock import FolderLock
 from tests.fakes import HashEmbedder, ScriptedModel, facts
 from tests.reliability import children
 
@@ -152,8 +152,8 @@ def test_a_second_process_is_refused_however_often_it_tries(tmp_path: Path) -> N
 
 FORKED = """
 import os, sys, threading
-from retain import Memory, StorageError, StoreLockedError
-from retain.index.lock import FolderLock
+from holdfast import Memory, StorageError, StoreLockedError
+from holdfast.index.lock import FolderLock
 from tests.fakes import HashEmbedder, ScriptedModel, facts
 
 path = sys.argv[1]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from retain import Memory, StorageError
+from holdfast import Memory, StorageError
 from tests.fakes import HashEmbedder
 from tests.reliability import children
 
@@ -85,7 +85,7 @@ def test_a_damaged_index_is_rebuilt_from_the_ledger(
     folder: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     damage(folder / "index-0")
-    with caplog.at_level(logging.WARNING, "retain"):
+    with caplog.at_level(logging.WARNING, "holdfast"):
         expect_everything(folder)
     assert damage is empty_the_log or caplog.records, "a rebuilt index is worth a warning"
     expect_everything(folder)
@@ -93,7 +93,7 @@ def test_a_damaged_index_is_rebuilt_from_the_ledger(
 
 def test_an_index_that_lost_and_gained_points_is_repaired(folder: Path) -> None:
     with opened(folder) as memory:
-        from retain.faces import Inline, run_inline
+        from holdfast.faces import Inline, run_inline
 
         index = memory._do.store.index
         some = sorted(run_inline(index.ids(Inline())))[:5]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retain import Erasure, Memory, Message, StorageError
+from holdfast import Erasure, Memory, Message, StorageError
 from tests.fakes import HashEmbedder
 
 MARKER = "Qwyjibo"
@@ -99,7 +99,7 @@ def test_what_changes_while_an_erasure_rewrites_the_index_is_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """Between two of its pages others go on: they add, change and delete, or erase somebody else."""
-    from retain.index import edge
+    from holdfast.index import edge
 
     monkeypatch.setattr(edge, "SLICE", 4)
     with opened(tmp_path) as memory:
@@ -181,8 +181,8 @@ def test_erasing_nobody_rewrites_nothing(tmp_path: Path) -> None:
 
 
 def test_an_index_that_is_closed_or_cleared_while_it_is_copied(tmp_path: Path) -> None:
-    from retain.errors import ClosedError
-    from retain.faces import Inline, run_inline
+    from holdfast.errors import ClosedError
+    from holdfast.faces import Inline, run_inline
 
     with opened(tmp_path) as memory:
         tell(memory, "alice", "ordinary")
@@ -254,7 +254,7 @@ def test_work_under_way_for_an_erased_user_brings_nothing_back(tmp_path: Path) -
         leased = memory._do.store.ledger.jobs.lease_one(memory._do.remembering.owner, job.id)
         assert leased is not None
         memory.erase(user_id="mallory")
-        from retain.faces import Inline, run_inline
+        from holdfast.faces import Inline, run_inline
 
         assert not run_inline(memory._do.remembering.finish(Inline(), leased)).changes
         assert memory.count(user_id="mallory") == 0

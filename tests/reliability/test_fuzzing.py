@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retain import Memory, RetainError
-from retain.ports import Completion
+from holdfast import HoldfastError, Memory
+from holdfast.ports import Completion
 from tests.fakes import HashEmbedder, ScriptedModel
 
 TEXT = st.text(max_size=30)
@@ -83,7 +83,7 @@ def test_no_reply_crashes_hangs_or_loses_anything(replies: list[tuple[Any, int]]
         said = ["My neighbour sold her red car and has a blue one now.", "I moved to Lisbon."]
         try:
             memory.add(said, user_id="alice")
-        except RetainError:
+        except HoldfastError:
             assert len(memory.pending()) == 1
         assert [message.message.content for message in memory.messages(user_id="alice")][-2:] == said
         assert memory.verify()
@@ -101,7 +101,7 @@ def test_no_reply_crashes_hangs_or_loses_anything(replies: list[tuple[Any, int]]
 def test_no_completion_of_a_wrong_type_gets_out_as_anything_but_our_error(content: Any) -> None:
     model = ScriptedModel([lambda _: content] * 2)
     with Memory(":memory:", llm=model, embedder=HashEmbedder(16), resume_on_open=False) as memory:
-        with suppress(RetainError):
+        with suppress(HoldfastError):
             memory.add("I moved to Lisbon.", user_id="alice")
         assert len(memory.messages(user_id="alice")) == 1
         assert memory.verify()
@@ -113,6 +113,6 @@ def test_a_model_that_returns_no_completion_is_named() -> None:
             return "not a Completion"  # type: ignore[return-value]
 
     with Memory(":memory:", llm=Wrong(), embedder=HashEmbedder(16), resume_on_open=False) as memory:
-        with pytest.raises(RetainError, match="returned str"):
+        with pytest.raises(HoldfastError, match="returned str"):
             memory.add("I moved to Lisbon.", user_id="alice")
         assert len(memory.pending()) == 1

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retain import FilterError, InputError, Memory, NotFoundError
+from holdfast import FilterError, InputError, Memory, NotFoundError
 from tests.fakes import HashEmbedder
 
 # Prefixes of one another, wildcards, operators, quotes, look-alikes, separators, case, width, very long, paths.

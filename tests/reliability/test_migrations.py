@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from retain import Memory, StoreVersionError
-from retain.ledger.migrations import NEWEST
+from holdfast import Memory, StoreVersionError
+from holdfast.ledger.migrations import NEWEST
 from tests.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 STORED = sorted((Path(__file__).parents[1] / "data").glob("ledger-v*.db"))
@@ -71,7 +71,7 @@ def test_a_newer_store_is_refused_and_not_a_byte_of_it_changes(tmp_path: Path, v
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from retain.ledger import migrations
+    from holdfast.ledger import migrations
 
     path = tmp_path / "ledger.db"
     shutil.copy(STORED[-1], path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from retain import Memory
+from holdfast import Memory
 from tests.fakes import HashEmbedder
 from tests.reliability import children
 

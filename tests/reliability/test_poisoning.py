@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from retain import Memory, Message
-from retain.prompts.frame import FRAME_CLOSE, FRAME_OPEN
+from holdfast import Memory, Message
+from holdfast.prompts.frame import FRAME_CLOSE, FRAME_OPEN
 from tests.fakes import HashEmbedder, ScriptedModel, facts
 
 CASES = json.loads((Path(__file__).parent / "poisoning.json").read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from retain import EmbedderMismatchError, Memory, Message, StorageError, StoreVersionError
+from holdfast import EmbedderMismatchError, Memory, Message, StorageError, StoreVersionError
 from tests.fakes import HashEmbedder
 from tests.reliability import children
 

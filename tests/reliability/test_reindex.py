@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from retain import EmbedderMismatchError, EmbeddingError, InputError, Memory
+from holdfast import EmbedderMismatchError, EmbeddingError, InputError, Memory
 from tests.fakes import HashEmbedder, Matrix
 
 OLD, NEW = HashEmbedder(64, "test/old"), HashEmbedder(24, "test/new")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from retain import Memory, StorageError
+from holdfast import Memory, StorageError
 from tests.fakes import HashEmbedder
 from tests.reliability import children
 from tests.reliability._qdrant_http import Server, serving
@@ -108,7 +108,7 @@ def test_a_change_of_embedder_leaves_one_collection(server: Server, tmp_path: Pa
         memory.reindex(HashEmbedder(16, "test/other"))
         assert memory.verify()
         assert memory.search("tea", user_id="alice")[0].text == "I like tea"
-    assert server.collections() == ["retain-1"]
+    assert server.collections() == ["holdfast-1"]
     with opened(server, tmp_path, embedder=HashEmbedder(16, "test/other")) as memory:
         assert memory.verify()
 
@@ -144,8 +144,8 @@ def test_a_shared_index_that_was_filled_halfway_is_filled_by_the_next(
             memory.add([f"fact {at}" for at in range(30)], user_id="alice", infer=False)
     with serving() as second:
         with monkeypatch.context() as patched:
-            patched.setattr("retain._store.SLICE", 10)
-            patched.setattr("retain.index.client.ATTEMPTS", 1)
+            patched.setattr("holdfast._store.SLICE", 10)
+            patched.setattr("holdfast.index.client.ATTEMPTS", 1)
             second.fail_after = 2
             with pytest.raises(StorageError):
                 children.opened(postgres_url, second.url)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from retain import Memory, NotFoundError, UndoError
+from holdfast import Memory, NotFoundError, UndoError
 from tests.fakes import HashEmbedder, Ticking
 
 TEXTS = st.sampled_from(

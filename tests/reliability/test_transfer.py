@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retain import InputError, Memory, Message, StorageError
+from holdfast import InputError, Memory, Message, StorageError
 from tests.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 Row = dict[str, Any]
@@ -265,7 +265,7 @@ def test_an_export_that_fails_leaves_the_older_one(tmp_path: Path, monkeypatch: 
         def full(*_: Any, **__: Any) -> str:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("retain._transfer.json.dumps", full)
+        monkeypatch.setattr("holdfast._transfer.json.dumps", full)
         with pytest.raises(StorageError, match="No space"):
             memory.export(path)
         assert path.read_bytes() == before
@@ -309,5 +309,5 @@ def test_no_damage_to_a_file_gets_in_halfway(rows_of_a_store: str, data: st.Data
 )
 def test_no_file_crashes_an_import(empty: Memory, lines: list[str]) -> None:
     with suppress(InputError):
-        empty.import_(io.StringIO("\n".join(['{"format": "retain-export", "version": 1}', *lines])))
+        empty.import_(io.StringIO("\n".join(['{"format": "holdfast-export", "version": 1}', *lines])))
     assert empty.export(io.StringIO()).messages == 0

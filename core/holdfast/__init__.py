@@ -1,0 +1,155 @@
+"""Long-term memory for agents: what was said becomes memory, merges, and comes back.
+
+    from holdfast import Memory
+
+    m = Memory()
+    m.add("I live in Lisbon and I'm vegetarian", user_id="alice")
+    print(m.recall("where should we eat?", user_id="alice"))
+
+Names are imported when they are first used, so that `import holdfast` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._operations import FROM_ENVIRONMENT
+    from ._store import Agreement
+    from .errors import (
+        ClosedError,
+        EmbedderMismatchError,
+        EmbeddingError,
+        FilterError,
+        HoldfastError,
+        InputError,
+        ModelError,
+        ModelRefusedError,
+        ModelReplyError,
+        NotFoundError,
+        StorageError,
+        StoreLockedError,
+        StoreVersionError,
+        UndoError,
+    )
+    from .events import Event
+    from .memory import Memory
+    from .ports import Completion, Embedder, LanguageModel, Prompt, Redactor, Reranker, Schema
+    from .types import (
+        AddResult,
+        Change,
+        Changes,
+        Context,
+        Erasure,
+        Hits,
+        Job,
+        JournaledMessage,
+        MemoryItem,
+        Message,
+        Page,
+        Scope,
+        SearchHit,
+        Transfer,
+        Usage,
+    )
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "_store": ("Agreement",),
+    "errors": (
+        "ClosedError",
+        "EmbedderMismatchError",
+        "EmbeddingError",
+        "FilterError",
+        "InputError",
+        "ModelError",
+        "ModelRefusedError",
+        "ModelReplyError",
+        "NotFoundError",
+        "HoldfastError",
+        "StorageError",
+        "StoreLockedError",
+        "StoreVersionError",
+        "UndoError",
+    ),
+    "events": ("Event",),
+    "_operations": ("FROM_ENVIRONMENT",),
+    "memory": ("Memory",),
+    "ports": ("Completion", "Embedder", "LanguageModel", "Prompt", "Redactor", "Reranker", "Schema"),
+    "types": (
+        "AddResult",
+        "Change",
+        "Changes",
+        "Context",
+        "Erasure",
+        "Hits",
+        "Job",
+        "JournaledMessage",
+        "MemoryItem",
+        "Message",
+        "Page",
+        "Scope",
+        "SearchHit",
+        "Transfer",
+        "Usage",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "FROM_ENVIRONMENT",
+    "AddResult",
+    "Agreement",
+    "Change",
+    "Changes",
+    "ClosedError",
+    "Completion",
+    "Context",
+    "Embedder",
+    "EmbedderMismatchError",
+    "EmbeddingError",
+    "Erasure",
+    "Event",
+    "FilterError",
+    "Hits",
+    "HoldfastError",
+    "InputError",
+    "Job",
+    "JournaledMessage",
+    "LanguageModel",
+    "Memory",
+    "MemoryItem",
+    "Message",
+    "ModelError",
+    "ModelRefusedError",
+    "ModelReplyError",
+    "NotFoundError",
+    "Page",
+    "Prompt",
+    "Redactor",
+    "Reranker",
+    "Schema",
+    "Scope",
+    "SearchHit",
+    "StorageError",
+    "StoreLockedError",
+    "StoreVersionError",
+    "Transfer",
+    "UndoError",
+    "Usage",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

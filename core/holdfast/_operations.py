@@ -1,0 +1,375 @@
+"""What both faces of `Memory` share: opening, checking what callers pass, and the operations as coroutines."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from os import PathLike
+from pathlib import Path
+from typing import IO as IO_
+from typing import Any, Final, Literal
+
+from . import _inputs as inputs
+from ._changing import Changing, within
+from ._masking import Masking
+from ._opening import open_store
+from ._recalling import Asked, Recalling
+from ._reindexing import Progress, reindex
+from ._remembering import Remembering, Told
+from ._store import OPEN_STORES, Agreement, Store
+from ._transfer import export, import_
+from ._worker import Worker
+from .errors import InputError, NotFoundError
+from .events import Event, Listeners
+from .faces import IO
+from .filters import parse
+from .index import Index
+from .ledger.times import now_utc, to_micros
+from .merging import MergeStrategy, PairByPair, WithoutModel
+from .models import default_embedder, default_model
+from .places import IN_MEMORY, default_folder
+from .ports import Embedder, LanguageModel, Redactor, Reranker
+from .tokens import count_tokens
+from .types import (
+    AddResult,
+    Changes,
+    Job,
+    JournaledMessage,
+    MemoryItem,
+    Messages,
+    Page,
+    Scope,
+    Transfer,
+)
+from .windowing import WINDOW_TOKENS
+
+_log = logging.getLogger("holdfast")
+
+
+class Environment(Enum):
+    DEFAULT = "from the environment"
+
+
+FROM_ENVIRONMENT: Final = Environment.DEFAULT
+Filters = Mapping[str, Any] | None
+Infer = bool | Literal["merge"]
+POLL_SECONDS = 0.02
+
+
+class Operations:
+    """A `Memory` without its faces."""
+
+    def __init__(
+        self,
+        path: str | PathLike[str] | None = None,
+        *,
+        llm: LanguageModel | Environment | None = FROM_ENVIRONMENT,
+        embedder: Embedder | None = None,
+        reranker: Reranker | None = None,
+        merger: MergeStrategy | None = None,
+        redactor: Redactor | None = None,
+        ledger: str | None = None,
+        index: str | Index | None = None,
+        window_tokens: int = WINDOW_TOKENS,
+        encoding: str | None = None,
+        listeners: Sequence[Callable[[Event], None]] = (),
+        resume_on_open: bool = True,
+        now: Callable[[], datetime] = now_utc,
+    ) -> None:
+        self.llm = default_model() if isinstance(llm, Environment) else llm
+        if self.llm is None and isinstance(llm, Environment):
+            _say_once_that_there_is_no_model()
+        _check_ports(self.llm, embedder, reranker)
+        inputs.limit_of(window_tokens, "window_tokens")
+        self._masking = Masking(redactor)
+        self.events = Listeners()
+        for listener in listeners:
+            self.events.subscribe(listener)
+        self._now = now
+        self.store: Store = open_store(path, embedder or default_embedder(), ledger, index, now)
+        self.folder = folder_of(path, ledger)
+        self.closed = False
+        self.remembering = Remembering(
+            self.store,
+            llm=self.llm,
+            merger=merger or (PairByPair() if self.llm is not None else WithoutModel()),
+            listeners=self.events,
+            window_tokens=window_tokens,
+        )
+        self.recalling = Recalling(
+            self.store,
+            reranker=reranker,
+            listeners=self.events,
+            count=lambda text: count_tokens(text, encoding),
+        )
+        self.changing = Changing(self.store, listeners=self.events)
+        self._worker = Worker(self.store, self.remembering, now)
+        if resume_on_open and self.store.ledger.jobs.next_due() is not None:
+            self._worker.start()
+
+    def close(self) -> None:
+        """Finish the background work that is due, and close the store. Closing twice is harmless."""
+        if self.closed:
+            return
+        self.closed = True
+        self._worker.stop(drain=True)
+        OPEN_STORES.leave(self.store)
+
+    def said(
+        self,
+        messages: Messages,
+        user_id: str | None,
+        agent_id: str | None,
+        run_id: str | None,
+        session_id: str | None,
+        happened_at: datetime | str | None,
+    ) -> tuple[Scope, str | None, list[Any]]:
+        self.store.check()
+        scope = inputs.scope_of(user_id, agent_id, run_id)
+        at = self._now() if happened_at is None else happened_at
+        checked = inputs.messages_of(messages, inputs.moment_of("happened_at", at))
+        said = [self._masking.message(message) for message in checked]
+        return scope, inputs.session_of(session_id), said
+
+    def told(
+        self,
+        messages: Messages,
+        user_id: str | None,
+        agent_id: str | None,
+        run_id: str | None,
+        session_id: str | None,
+        metadata: Mapping[str, Any] | None,
+        happened_at: datetime | str | None,
+        infer: Infer,
+        instructions: str | None,
+        background: bool,
+    ) -> Told:
+        scope, session, said = self.said(messages, user_id, agent_id, run_id, session_id, happened_at)
+        wishes = None if instructions is None else inputs.text_of("instructions", instructions)
+        if infer not in (True, False, "merge"):
+            raise InputError(f'infer={infer!r}: pass True, False or "merge"')
+        carried = self._masking.json(inputs.metadata_of(metadata))
+        return Told(
+            scope, said, carried, session, bool(infer), wishes, background,
+            extract=infer != "merge",
+        )  # fmt: skip
+
+    def started(self, result: AddResult) -> AddResult:
+        if result.state == "pending":
+            self._worker.start()
+        return result
+
+    def asked(
+        self,
+        query: str,
+        user_id: str | None,
+        agent_id: str | None,
+        run_id: str | None,
+        limit: int,
+        filters: Filters,
+        as_of: datetime | str | None,
+        threshold: float | None,
+        explain: bool = False,
+    ) -> Asked:
+        self.store.check()
+        return Asked(
+            self._masking.text(inputs.text_of("query", query)),
+            inputs.scope_of(user_id, agent_id, run_id),
+            inputs.limit_of(limit),
+            parse(filters),
+            instant(as_of),
+            inputs.share_of("threshold", threshold),
+            explain,
+        )
+
+    def rewriting(
+        self, memory_id: str, text: str | None, metadata: Mapping[str, Any] | None
+    ) -> tuple[str, str | None, Any]:
+        if text is None and metadata is None:
+            raise InputError("update changes the text, the metadata, or both; neither was given")
+        return (
+            inputs.text_of("memory_id", memory_id),
+            None if text is None else self._masking.text(inputs.text_of("text", text)),
+            None if metadata is None else self._masking.json(inputs.metadata_of(metadata)),
+        )
+
+    async def get(
+        self, io: IO, memory_id: str, scope: Scope, as_of: datetime | str | None
+    ) -> MemoryItem | None:
+        self.store.check()
+        inputs.text_of("memory_id", memory_id)
+        item = await io.run(self.store.ledger.memories.get, memory_id, as_of=instant(as_of))
+        return item if item is not None and within(item, scope) else None
+
+    async def get_all(
+        self,
+        io: IO,
+        scope: Scope,
+        filters: Filters,
+        as_of: datetime | str | None,
+        limit: int | None,
+        cursor: str | None,
+    ) -> Page:
+        self.store.check()
+        if limit is not None:
+            inputs.limit_of(limit)
+        return await io.run(
+            self.store.ledger.memories.page,
+            scope,
+            filters=parse(filters),
+            as_of=instant(as_of),
+            limit=limit,
+            cursor=cursor,
+        )
+
+    async def count(self, io: IO, scope: Scope, filters: Filters, as_of: datetime | str | None) -> int:
+        self.store.check()
+        return await io.run(self.store.ledger.memories.count, scope, parse(filters), instant(as_of))
+
+    async def history(self, io: IO, memory_id: str, scope: Scope) -> Changes:
+        self.store.check()
+        memories = self.store.ledger.memories
+        item, _ = await io.run(memories.last_version, inputs.text_of("memory_id", memory_id))
+        if not within(item, scope):
+            raise NotFoundError(f"there is no memory {memory_id!r}")
+        return await io.run(memories.history, memory_id)
+
+    async def messages(
+        self, io: IO, scope: Scope, session_id: str | None, limit: int | None
+    ) -> tuple[JournaledMessage, ...]:
+        self.store.check()
+        if limit is not None:
+            inputs.limit_of(limit)
+        return await io.run(self.store.ledger.journal.listed, scope, session_id, limit=limit)
+
+    async def clear(self, io: IO, scope: Scope, session_id: str | None, keep: Sequence[str]) -> int:
+        self.store.check()
+        return await io.run(self.store.ledger.journal.clear, scope, session_id, list(keep))
+
+    async def jobs(self, io: IO, *states: Any) -> list[Job]:
+        self.store.check()
+        return [job.public() for job in await io.run(self.store.ledger.jobs.listed, *states)]
+
+    async def resume(self, io: IO) -> list[AddResult]:
+        self.store.check()
+        results = []
+        for job in await io.run(self.store.ledger.jobs.listed, "pending"):
+            leased = await io.run(self.store.ledger.jobs.lease_one, self.remembering.owner, job.id)
+            if leased is not None:
+                results.append(await self.remembering.finish(io, leased))
+        return results
+
+    async def retry(self, io: IO, job_id: str | None) -> int:
+        self.store.check()
+        count: int = await io.run(self.store.ledger.jobs.retry, Scope(), job_id)
+        if count:
+            self._worker.start()
+        return count
+
+    async def flush(self, io: IO, timeout: float | None) -> bool:
+        self.store.check()
+        finished = await self.drained(io, timeout)
+        await self.store.project_after_commit(io)  # a job is done a moment before the index has heard of it
+        return finished
+
+    async def drained(self, io: IO, timeout: float | None) -> bool:
+        waited = 0.0
+        while await io.run(self.store.ledger.jobs.listed, "pending", "running"):
+            self._worker.start()
+            if timeout is not None and waited >= timeout:
+                return False
+            await io.sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
+        return True
+
+    async def write_out(self, io: IO, target: str | PathLike[str] | IO_[str], scope: Scope) -> Transfer:
+        self.store.check()
+        with self.events.observing("export", scope):
+            return await io.run(export, self.store.ledger, scope, target)
+
+    async def read_in(
+        self, io: IO, source: str | PathLike[str] | IO_[str], scope: Scope, progress: Progress | None
+    ) -> Transfer:
+        self.store.check()
+        with self.events.observing("import", scope):
+            imported = await import_(self.store, io, source, scope, progress)
+        if await io.run(self.store.ledger.jobs.next_due) is not None:
+            self._worker.start()
+        return imported
+
+    async def reindex(self, io: IO, embedder: Embedder | None, progress: Progress | None) -> int:
+        self.store.check()
+        _check_ports(None, embedder, None)
+        with self.events.observing("reindex", Scope()):
+            return await reindex(self.store, io, embedder, progress)
+
+    async def optimize(self, io: IO) -> bool:
+        self.store.check()
+        with self.events.observing("optimize", Scope()):
+            return await self.store.optimize(io)
+
+    async def verify(self, io: IO) -> Agreement:
+        self.store.check()
+        return await self.store.verify(io)
+
+    async def repair(self, io: IO) -> Agreement:
+        self.store.check()
+        return await self.store.repair(io)
+
+
+@cache
+def _say_once_that_there_is_no_model() -> None:
+    _log.warning(
+        "no model is configured (OPENAI_API_KEY is not set): statements are kept word for word. Pass llm=... to "
+        "extract and merge with one, or llm=None to keep it so."
+    )
+
+
+def folder_of(path: str | PathLike[str] | None, ledger: str | None) -> Path | None:
+    if ledger is not None or (path is not None and str(path) == IN_MEMORY):
+        return None
+    return default_folder() if path is None else Path(path).expanduser().resolve()
+
+
+def guard(user_id: str | None, agent_id: str | None, run_id: str | None, required: bool = False) -> Scope:
+    return inputs.scope_of(user_id, agent_id, run_id, required=required)
+
+
+def instant(as_of: datetime | str | None) -> int | None:
+    return None if as_of is None else to_micros(inputs.moment_of("as_of", as_of))
+
+
+def confirmed(confirm: bool) -> None:
+    if confirm is not True:
+        raise InputError("reset erases every user's memory; pass confirm=True if that is what you want")
+
+
+def _check_ports(llm: object, embedder: object, reranker: object) -> None:
+    """Objects that lack a port's members are refused now, not in the middle of the first add."""
+    for name, value, port in (
+        ("llm", llm, LanguageModel),
+        ("embedder", embedder, Embedder),
+        ("reranker", reranker, Reranker),
+    ):
+        if value is None:
+            continue
+        missing = [member for member in sorted(_members(port)) if not _has(value, member)]
+        if missing:
+            raise InputError(f"{name}={value!r} is no {port.__name__}: it lacks {', '.join(missing)}")
+
+
+def _has(value: object, member: str) -> bool:
+    """Whether it is there, without asking for it: a property may ask a server."""
+    try:
+        inspect.getattr_static(value, member)
+    except AttributeError:
+        return hasattr(type(value), "__getattr__") and hasattr(value, member)
+    return True
+
+
+def _members(port: type) -> set[str]:
+    return {name for name in vars(port) if not name.startswith("_")}

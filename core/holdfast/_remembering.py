@@ -1,0 +1,427 @@
+"""From what was said to what is known: journal, extract, look up, merge, commit, project."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from itertools import chain
+from typing import TypeVar
+from uuid import uuid4
+
+from ._asking import Asking
+from ._basis import Basis
+from ._found import Found, addition, found_in, verbatim, without_model, writes_of
+from ._store import Store
+from ._vectors import Matrix, embed_documents
+from .errors import HoldfastError, ModelError, ModelReplyError, StorageError
+from .events import Listeners, Observation
+from .extraction import extract
+from .faces import CONCURRENCY, IO, holding
+from .index.base import Candidate, IndexQuery
+from .ledger.commit import Conflict, Write
+from .ledger.ids import new_id
+from .ledger.jobs import JobRecord, LeaseLost, NewJob
+from .ledger.memories import JobStep
+from .lexical import query_vector
+from .merging import Decisions, MergeStrategy, Neighbour, NewFact
+from .ports import LanguageModel
+from .ranking import RankQuery, Weights, indexed_text, rank
+from .types import AddResult, Changes, JournaledMessage, Message, Metadata, Scope, Usage
+from .windowing import Window, windows
+
+T = TypeVar("T")
+
+NEIGHBOURS = 5
+# Neighbours are the nearest by meaning and by shared words; conversation and time say nothing of sameness.
+NEAREST = Weights(**{signal.name: 0.0 for signal in fields(Weights) if signal.name != "keyword"})
+VERBATIM_STEP = 512  # texts that are kept as they are, per transaction
+EARLIER_MESSAGES = 20  # looked at for what a window's pronouns refer to; a token budget cuts further
+RETRY_SECONDS = (5, 30, 120, 600, 3600)  # the background's patience with a failing model; then it gives up
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One call of `add`, checked."""
+
+    scope: Scope
+    messages: Sequence[Message]
+    metadata: Metadata
+    session_id: str | None
+    infer: bool
+    instructions: str | None
+    background: bool
+    extract: bool = True
+
+
+class Remembering:
+    """The write path. One per `Memory`, over a store that several may share."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        llm: LanguageModel | None,
+        merger: MergeStrategy,
+        listeners: Listeners,
+        window_tokens: int,
+    ) -> None:
+        self._store = store
+        self._llm = llm
+        self._merger = merger
+        self._listeners = listeners
+        self._window_tokens = window_tokens
+        self.owner = str(uuid4())
+
+    # -- the whole of an add ------------------------------------------------------------------------------------
+
+    async def add(self, io: IO, told: Told) -> AddResult:
+        """Journal, then do the work, or leave it to the background."""
+        job = NewJob(
+            id=new_id(),
+            infer=told.infer,
+            instructions=told.instructions,
+            metadata=told.metadata,
+            model=self._llm.name if self._llm and told.infer else "",
+            window_tokens=self._window_tokens,
+            owner=None if told.background else self.owner,
+            extract=told.extract,
+        )
+        async with self._let_go(io, job.id):
+            journaled = await io.run(
+                self._store.ledger.journal.append,
+                told.scope,
+                told.messages,
+                session_id=told.session_id,
+                job=job,
+            )
+            if not journaled.fresh:
+                return await self._already_known(io, journaled.known, background=told.background)
+            if told.background:
+                return AddResult(job.id, "pending", messages=tuple(message.id for message in journaled.fresh))
+            return await self.finish(io, await io.run(self._store.ledger.jobs.get, job.id))
+
+    @asynccontextmanager
+    async def _let_go(self, io: IO, job_id: str) -> AsyncIterator[None]:
+        """Whoever is cancelled holds his job no longer, so that `resume` finds it."""
+        try:
+            yield
+        except BaseException:
+            await io.run(self._store.ledger.jobs.give_back, job_id, self.owner, None, retry_at=None)
+            raise
+
+    async def record(
+        self, io: IO, scope: Scope, session_id: str | None, said: Sequence[Message]
+    ) -> tuple[JournaledMessage, ...]:
+        """Journal, and no more."""
+        append = self._store.ledger.journal.append
+        return (await io.run(append, scope, said, session_id=session_id, job=None)).fresh
+
+    async def finish(self, io: IO, job: JobRecord) -> AddResult:
+        """Do a leased job, after those of its scope that were journaled before it."""
+        async with self._let_go(io, job.id), holding(io, self._store.locks, job.scope):
+            while older := await io.run(self._store.ledger.jobs.lease, self.owner, ahead_of=job):
+                await self.attempt(io, older)
+            return await self._leased(io, job)
+
+    async def work(self, io: IO) -> bool:
+        """Do the next job that is due, on behalf of nobody who waits. Returns whether there was one."""
+        due = await io.run(self._store.ledger.jobs.peek)
+        if due is None:
+            return False
+        # The scope's lock before the lease: an add in the foreground could overtake a job that is leased and waits.
+        async with holding(io, self._store.locks, due.scope):
+            job = await io.run(self._store.ledger.jobs.lease, self.owner, job_id=due.id)
+            if job is not None:
+                await self.attempt(io, job)
+        return True
+
+    async def attempt(self, io: IO, job: JobRecord) -> bool:
+        try:
+            await self._leased(io, job, patient=True)
+        except HoldfastError:
+            return False  # recorded with the job, to be retried or given up visibly, and reported as an event
+        return True
+
+    async def _already_known(
+        self, io: IO, known: Sequence[JournaledMessage], *, background: bool
+    ) -> AddResult:
+        """Every message was journaled before: finish what of it is unfinished, and add nothing twice."""
+        add_ids = list(dict.fromkeys(message.add_id for message in known if message.add_id))
+        result = AddResult(add_ids[-1] if add_ids else new_id(), "done")
+        for add_id in add_ids:
+            job = await io.run(self._store.ledger.jobs.get, add_id)
+            if job.state == "done":
+                continue
+            if background:
+                return replace(result, state=job.state)
+            leased = await io.run(self._store.ledger.jobs.lease_one, self.owner, add_id)
+            if leased is not None:
+                result = result.merged(await self.finish(io, leased))
+        return result
+
+    # -- one job ------------------------------------------------------------------------------------------------
+
+    async def _leased(self, io: IO, job: JobRecord, *, patient: bool = False) -> AddResult:
+        with self._listeners.observing("add", job.scope) as seen:
+            try:
+                result = await self._steps(io, job)
+            except LeaseLost:
+                # Another process took the job over; what it commits is as good as ours.
+                result = AddResult(job.id, "running")
+            except BaseException as error:
+                await io.run(self._give_back, job, error, patient=patient)
+                if isinstance(error, ModelError):
+                    error.add_id = job.id
+                raise
+            seen.spend(result.usage)
+            _count(seen, result)
+        return result
+
+    def _give_back(self, job: JobRecord, error: BaseException, *, patient: bool) -> None:
+        """Free the job. `patient`: the background tries again later, up to a limit."""
+        tried = job.attempts
+        given_up = patient and tried >= len(RETRY_SECONDS)
+        wait = RETRY_SECONDS[min(tried, len(RETRY_SECONDS) - 1)]
+        self._store.ledger.jobs.give_back(
+            job.id,
+            self.owner,
+            f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None,
+            retry_at=self._store.ledger.clock() + wait * 1_000_000,
+            failed=given_up,
+        )
+
+    async def _steps(self, io: IO, job: JobRecord) -> AddResult:
+        said = await io.run(self._store.ledger.journal.of_add, job.id)
+        result = AddResult(job.id, "done", messages=tuple(message.id for message in said))
+        if not job.infer:
+            return await self._keep(io, job, said, result)
+        if job.model and self._llm is None:
+            raise ModelError(
+                f"this add was journaled for the model {job.model!r}, and this Memory has none: open one with "
+                "llm=..., and resume() or retry() finishes it"
+            )
+        return await self._infer(io, job, said, result)
+
+    async def _keep(
+        self, io: IO, job: JobRecord, said: Sequence[JournaledMessage], result: AddResult
+    ) -> AddResult:
+        """Every text as it is, in slices."""
+        texts = [message for message in said if message.message.content.strip()]
+        slices = _batches(texts, VERBATIM_STEP) or [[]]
+        for number in range(job.windows_done, len(slices)):
+            found = [verbatim(message) for message in slices[number]]
+            step = JobStep(job.id, self.owner, Usage(), number + 1 == len(slices))
+            changes = await self._kept(io, job, found, step)
+            await self._store.project_after_commit(io)
+            result = _extended(result, changes, Usage())
+        return result
+
+    async def _kept(self, io: IO, job: JobRecord, found: Sequence[Found], step: JobStep) -> Changes:
+        while True:
+            async with self._store.using(io) as basis:
+                vectors = await self._embedded(io, basis, found)
+                writes = [
+                    addition(fact, vector, job.metadata, "kept as it was said")
+                    for fact, vector in zip(found, vectors, strict=True)
+                ]
+                try:
+                    return await self._commit(io, basis, job, writes, step)
+                except Conflict:
+                    await self._store.settled(io, basis)
+
+    async def _commit(
+        self,
+        io: IO,
+        basis: Basis,
+        job: JobRecord,
+        writes: Sequence[Write],
+        step: JobStep,
+        revision: int | None = None,
+    ) -> Changes:
+        """Raises `Conflict`, `LeaseLost`."""
+        return await io.run(
+            self._store.ledger.memories.commit,
+            job.scope,
+            writes,
+            embedder=basis.embedder.name,
+            revision=revision,
+            step=step,
+        )
+
+    async def _infer(
+        self, io: IO, job: JobRecord, said: Sequence[JournaledMessage], result: AddResult
+    ) -> AddResult:
+        """Window by window: several are extracted at a time, each is merged and committed in its turn."""
+        shown = [message for message in said if message.message.content.strip()]
+        cut = await self._windows(io, job, shown)
+        waiting = list(range(job.windows_done, len(cut)))
+        if not waiting:
+            await self._kept(io, job, [], self._step(job, Usage(), True))
+        for group in _batches(waiting, CONCURRENCY):
+            extracted = await io.map(lambda number: self._extracted(io, job, cut[number], shown), group)
+            for number, (found, usage) in zip(group, extracted, strict=True):
+                step = self._step(job, usage, number + 1 == len(cut))
+                changes, spent = await self._merged(io, job, found, step)
+                result = _extended(result, changes, usage + spent)
+        return result
+
+    def _step(self, job: JobRecord, usage: Usage, finished: bool) -> JobStep:
+        return JobStep(job.id, self.owner, usage, finished)
+
+    async def _windows(self, io: IO, job: JobRecord, shown: Sequence[JournaledMessage]) -> list[Window]:
+        if not shown:
+            return []
+        earlier = await io.run(
+            self._store.ledger.journal.before, job.scope, job.session_id, shown[0].position, EARLIER_MESSAGES
+        )
+        return windows(
+            [message.message for message in shown],
+            earlier=[message.message for message in earlier if message.message.content.strip()],
+            max_tokens=job.window_tokens,
+        )
+
+    # -- extraction ---------------------------------------------------------------------------------------------
+
+    async def _extracted(
+        self, io: IO, job: JobRecord, window: Window, shown: Sequence[JournaledMessage]
+    ) -> tuple[list[Found], Usage]:
+        behind = shown[window.start : window.start + len(window.messages)]
+        if not job.extract:
+            return [verbatim(message) for message in behind], Usage()
+        if self._llm is None:
+            return without_model(behind), Usage()
+        await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
+        asking = Asking(io, self._llm)
+        facts = await asking.hold(extract(window, scope=job.scope, instructions=job.instructions))
+        return [one for fact in facts for one in found_in(fact, behind)], asking.usage
+
+    # -- merging ------------------------------------------------------------------------------------------------
+
+    async def _merged(
+        self, io: IO, job: JobRecord, found: Sequence[Found], step: JobStep
+    ) -> tuple[Changes, Usage]:
+        """Decide and commit. Where somebody else changed the scope meanwhile, decide again."""
+        spent = Usage()
+        embedded: tuple[Basis, Matrix] | None = None
+        decided_on: tuple[Basis, int] | None = None
+        while True:
+            await self._store.caught_up(io, job.scope)
+            async with self._store.using(io) as basis:
+                revision = await io.run(self._store.ledger.memories.revision, job.scope)
+                if embedded is None or embedded[0] is not basis:
+                    embedded = basis, await self._embedded(io, basis, found)
+                vectors = embedded[1]
+                decisions, usage = await self._decided(io, basis, job, found, vectors)
+                spent += usage
+                decided = writes_of(found, decisions, job.metadata)
+                writes = await self._with_vectors(io, basis, decided, found, vectors)
+                whole = replace(step, usage=step.usage + spent)
+                try:
+                    changes = await self._commit(io, basis, job, writes, whole, revision)
+                except Conflict:
+                    if decided_on is not None and decided_on[0] is basis and decided_on[1] == revision:
+                        raise StorageError(
+                            f"add {job.id!r} conflicts with itself; its messages are journaled, and `retry` takes "
+                            "it up again"
+                        ) from None
+                    decided_on = basis, revision
+                    await self._store.settled(io, basis)
+                    continue
+            await self._store.project_after_commit(io)
+            return changes, spent
+
+    async def _decided(
+        self, io: IO, basis: Basis, job: JobRecord, found: Sequence[Found], vectors: Matrix
+    ) -> tuple[Decisions, Usage]:
+        if not found:
+            return (), Usage()
+        neighbours = await self._neighbours(io, basis, job.scope, found, vectors)
+        facts = [
+            NewFact(fact.text, near, fact.happened_at, fact.speakers)
+            for fact, near in zip(found, neighbours, strict=True)
+        ]
+        if self._llm is None:
+            return _without_asking(self._merger, facts), Usage()
+        await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
+        asking = Asking(io, self._llm)
+        decisions = await asking.hold(self._merger.merge(facts))
+        return decisions, asking.usage
+
+    async def _neighbours(
+        self, io: IO, basis: Basis, scope: Scope, found: Sequence[Found], vectors: Matrix
+    ) -> list[tuple[Neighbour, ...]]:
+        queries = [
+            IndexQuery(scope, vector, query_vector(fact.indexed), 2 * NEIGHBOURS, exact=True)
+            for fact, vector in zip(found, vectors, strict=True)
+        ]
+        nearest = [_nearest(candidates) for candidates in await basis.index.query(io, queries)]
+        ids = {candidate.id for candidate in chain.from_iterable(nearest)}
+        items = await io.run(self._store.ledger.memories.by_version, sorted(ids))
+        return [
+            tuple(
+                Neighbour(items[candidate.id], candidate.dense)
+                for candidate in candidates
+                if candidate.id in items and items[candidate.id].valid_to is None
+            )
+            for candidates in nearest
+        ]
+
+    # -- from decisions to writes -------------------------------------------------------------------------------
+
+    async def _with_vectors(
+        self, io: IO, basis: Basis, writes: Sequence[Write], found: Sequence[Found], vectors: Matrix
+    ) -> list[Write]:
+        """The vector of each text that is stored; only texts that merging composed are embedded here."""
+        known = {fact.indexed: vector for fact, vector in zip(found, vectors, strict=True)}
+        needed = {
+            indexed_text(write.text, write.speakers)
+            for write in writes
+            if write.operation in ("ADD", "UPDATE")
+        }
+        missing = sorted(needed - known.keys())
+        fresh = await embed_documents(io, basis.embedder, missing)
+        known |= dict(zip(missing, fresh, strict=True))
+        return [
+            replace(write, vector=known[indexed_text(write.text, write.speakers)])
+            if write.operation in ("ADD", "UPDATE")
+            else write
+            for write in writes
+        ]
+
+    async def _embedded(self, io: IO, basis: Basis, found: Sequence[Found]) -> Matrix:
+        return await embed_documents(io, basis.embedder, [fact.indexed for fact in found])
+
+
+def _batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _without_asking(merger: MergeStrategy, facts: Sequence[NewFact]) -> Decisions:
+    """Run a strategy that has no model to ask: whatever it would ask counts as unanswered."""
+    dialogue = merger.merge(facts)
+    answers: list[ModelReplyError] | None = None
+    while True:
+        try:
+            questions = dialogue.send(answers)  # type: ignore[arg-type]
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        answers = [ModelReplyError("there is no model to ask") for _ in questions]
+
+
+def _nearest(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The few best, by meaning and words together, in that order."""
+    by_id = {candidate.id: candidate for candidate in candidates}
+    ranked = rank(RankQuery(), candidates, limit=NEIGHBOURS, now=datetime.now(UTC), weights=NEAREST)
+    return [by_id[hit.id] for hit in ranked]
+
+
+def _extended(result: AddResult, changes: Changes, usage: Usage) -> AddResult:
+    return replace(result, changes=result.changes + tuple(changes), usage=result.usage + usage)
+
+
+def _count(seen: Observation, result: AddResult) -> None:
+    seen.count("messages", len(result.messages))
+    for change in result.changes:
+        seen.count(change.operation)

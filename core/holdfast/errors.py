@@ -1,0 +1,89 @@
+"""Every error that Holdfast raises, split by what the caller can do about it.
+
+    HoldfastError
+    ├── InputError            the call was wrong; nothing was changed               (also a ValueError)
+    │   └── FilterError       a filter names an unknown operator or a bad value
+    ├── NotFoundError         no memory, change or job of that id                   (also a KeyError)
+    ├── UndoError             later changes depend on what was to be undone
+    ├── ModelError            the language model, embedder or reranker failed
+    │   ├── ModelReplyError   it answered, but with nothing that can be read
+    │   ├── ModelRefusedError it declined to answer
+    │   └── EmbeddingError    vectors of a wrong shape, or with NaN
+    └── StorageError          ledger or index failed; committed work is safe
+        ├── StoreLockedError  another process (or a parent process) holds the store
+        ├── StoreVersionError the store was written by a newer Holdfast
+        ├── EmbedderMismatchError  the store's vectors are of another embedder
+        └── ClosedError       the `Memory` was closed
+
+A message that was journaled before an error stays journaled: `Memory.resume()` finishes the work.
+"""
+
+from __future__ import annotations
+
+
+class HoldfastError(Exception):
+    """The base of all errors of this package."""
+
+
+class InputError(HoldfastError, ValueError):
+    """The call was wrong. Nothing was changed."""
+
+
+class FilterError(InputError):
+    """A filter names an unknown operator, a scope key, or a value that cannot be compared."""
+
+
+class NotFoundError(HoldfastError, KeyError):
+    """There is no memory, change or job of that id."""
+
+    def __str__(self) -> str:  # KeyError would show the repr of the message
+        return str(self.args[0]) if self.args else ""
+
+
+class UndoError(HoldfastError):
+    """Later changes depend on the change that was to be undone; the message names them."""
+
+
+class ModelError(HoldfastError):
+    """A language model, embedder or reranker failed: network, time-out, refusal by the provider.
+
+    `add_id` names the journaled `add` that waits for `Memory.resume()`, where there is one.
+    """
+
+    add_id: str | None = None
+
+
+class ModelReplyError(ModelError):
+    """The model answered twice with something that cannot be read. `reply` is the last answer."""
+
+    def __init__(self, message: str, *, reply: str = "") -> None:
+        super().__init__(message)
+        self.reply = reply
+
+
+class ModelRefusedError(ModelError):
+    """The model declined to answer (a refusal or a content filter)."""
+
+
+class EmbeddingError(ModelError):
+    """An embedder returned vectors of a wrong shape or with values that are not finite."""
+
+
+class StorageError(HoldfastError):
+    """The ledger or the index failed. What was committed is safe; what was not is not reported."""
+
+
+class StoreLockedError(StorageError):
+    """Another process holds the embedded store, or this process is a fork of the one that does."""
+
+
+class StoreVersionError(StorageError):
+    """The store was written by a newer version of Holdfast; it was left as it is."""
+
+
+class EmbedderMismatchError(StorageError):
+    """The store's vectors come from another embedder; `Memory.reindex` changes it."""
+
+
+class ClosedError(StorageError):
+    """The `Memory` was closed."""

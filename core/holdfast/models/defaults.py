@@ -1,0 +1,43 @@
+"""What serves where the user names nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from ..ports import Embedder, LanguageModel
+from ._endpoint import openai_installed
+
+log = logging.getLogger("holdfast")
+
+MODEL = "gpt-4o-mini"
+
+_said: set[str] = set()
+
+
+def default_model() -> LanguageModel | None:
+    """The model that the environment names: OPENAI_API_KEY, and if set OPENAI_BASE_URL and OPENAI_MODEL.
+
+    None where OPENAI_API_KEY is not set. None, and a warning in the log, once, where it is set and the extra
+    `openai` is not installed: a memory that works without a model beats one that does not open.
+    """
+    if not os.environ.get("OPENAI_API_KEY"):
+        return None
+    if not openai_installed():
+        if "openai" not in _said:
+            _said.add("openai")
+            log.warning(
+                "OPENAI_API_KEY is set, but the openai package is not installed: no model is used. "
+                "pip install 'holdfast[openai]', or pass llm=None to say that this is meant."
+            )
+        return None
+    from .openai import OpenAIModel
+
+    return OpenAIModel(os.environ.get("OPENAI_MODEL") or MODEL)
+
+
+def default_embedder() -> Embedder:
+    """The bundled embedder: no key, no server, no download."""
+    from .bundled import BundledEmbedder
+
+    return BundledEmbedder()

@@ -1,0 +1,159 @@
+"""`HoldfastMemory`: memory for the chains of langchain-classic. Needs the extra `classic`.
+
+`BaseMemory` is deprecated and works; new code takes `HoldfastMiddleware`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from langchain_classic.base_memory import BaseMemory
+from langchain_classic.memory.utils import get_prompt_input_key
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, get_buffer_string
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+
+from holdfast import Context, InputError, JournaledMessage, Memory
+
+from ._convert import convert_journal_to_langchain, convert_messages_to_holdfast, storable
+
+
+class HoldfastMemory(BaseMemory):
+    """Recalled memories, and on request the recent turns, for `ConversationChain`, `LLMChain`, `CombinedMemory`.
+
+    memory: the store.
+    user_id, agent_id, run_id: whose memory it is; at least one. No config reaches these chains, so each user has
+        a memory, and a chain, of their own.
+    session_id: the conversation, for `clear` and the recent turns; by default one of its own.
+    memory_key: the variable of the prompt that it fills.
+    input_key, output_key: which of several inputs and outputs are what was said.
+    turns: how many of the session's last turns (a question with its answer) it shows beside what it recalls.
+    return_messages: fill the variable with messages, not with a string.
+    human_prefix, ai_prefix: how turns begin in a string.
+    max_tokens: the budget of what is recalled. background: remember after `save_context` has returned.
+
+    `clear` empties the session; memories stay until they are deleted or erased.
+    """
+
+    memory: Memory = Field(exclude=True, repr=False)
+    user_id: str | None = None
+    agent_id: str | None = None
+    run_id: str | None = None
+    session_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
+    memory_key: str = "history"
+    input_key: str | None = None
+    output_key: str | None = None
+    turns: int = Field(default=0, ge=0)
+    return_messages: bool = False
+    human_prefix: str = "Human"
+    ai_prefix: str = "AI"
+    max_tokens: int = Field(default=1000, ge=1)
+    background: bool = False
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    _ids: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _is_memory(cls, value: Any) -> Any:
+        if not isinstance(value, Memory):
+            raise ValueError(f"memory={value!r} is no holdfast.Memory")
+        return value
+
+    @model_validator(mode="after")
+    def _has_owner(self) -> HoldfastMemory:
+        self._ids = {"user_id": self.user_id, "agent_id": self.agent_id, "run_id": self.run_id}
+        if not any(self._ids.values()):
+            raise ValueError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
+        return self
+
+    @property
+    def memory_variables(self) -> list[str]:
+        """The variable of the prompt that it fills."""
+        return [self.memory_key]
+
+    # -- before the chain ---------------------------------------------------------------------------------------
+
+    def load_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """What is recalled for the input, and the recent turns."""
+        query = self._said(inputs)
+        recalled = self.memory.recall(query, **self._ids, max_tokens=self.max_tokens) if query else None
+        return self._variables(recalled, self.memory.messages(**self._shown()) if self.turns else ())
+
+    async def aload_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Async `load_memory_variables`."""
+        query = self._said(inputs)
+        recalled = (
+            await self.memory.arecall(query, **self._ids, max_tokens=self.max_tokens) if query else None
+        )
+        return self._variables(recalled, await self.memory.amessages(**self._shown()) if self.turns else ())
+
+    def _said(self, inputs: dict[str, Any]) -> str:
+        """What the user said; empty where the inputs do not tell, as for a memory asked without any."""
+        key = self.input_key
+        if key is None and len(set(inputs) - {self.memory_key, "stop"}) == 1:
+            key = get_prompt_input_key(inputs, [self.memory_key])
+        value = inputs.get(key) if key is not None else None
+        return storable(_text(value)).strip() if value is not None else ""
+
+    def _shown(self) -> dict[str, Any]:
+        return {**self._ids, "session_id": self.session_id, "limit": 2 * self.turns}
+
+    def _variables(self, recalled: Context | None, said: tuple[JournaledMessage, ...]) -> dict[str, Any]:
+        turns = convert_journal_to_langchain(said)
+        known = recalled.text if recalled else ""
+        if self.return_messages:
+            return {self.memory_key: [*([SystemMessage(known)] if known else []), *turns]}
+        spoken = get_buffer_string(turns, human_prefix=self.human_prefix, ai_prefix=self.ai_prefix)
+        return {self.memory_key: "\n".join(part for part in (known, spoken) if part)}
+
+    # -- after the chain ----------------------------------------------------------------------------------------
+
+    def save_context(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        """Remember the turn. Only what was said of the inputs: they hold what was recalled, too."""
+        self.memory.add(**self._addition(inputs, outputs))
+
+    async def asave_context(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        """Async `save_context`."""
+        await self.memory.aadd(**self._addition(inputs, outputs))
+
+    def _addition(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
+        key = self.input_key or get_prompt_input_key(inputs, [self.memory_key])
+        said: list[BaseMessage] = [
+            HumanMessage(_text(inputs[key])),
+            AIMessage(_text(outputs[self._output_of(outputs)])),
+        ]
+        return {
+            "messages": convert_messages_to_holdfast(said),
+            **self._ids,
+            "session_id": self.session_id,
+            "background": self.background,
+        }
+
+    def _output_of(self, outputs: dict[str, Any]) -> str:
+        if self.output_key is not None:
+            return self.output_key
+        if len(outputs) == 1:
+            return next(iter(outputs))
+        if "output" in outputs:
+            return "output"
+        raise InputError(f"which of {sorted(outputs)} is the answer? pass output_key=")
+
+    # -- forgetting ---------------------------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Empty the session. Memories stay."""
+        self.memory.clear_messages(**self._ids, session_id=self.session_id)
+
+    async def aclear(self) -> None:
+        """Async `clear`."""
+        await self.memory.aclear_messages(**self._ids, session_id=self.session_id)
+
+
+def _text(value: Any) -> str:
+    """Chains pass strings, messages, or lists of messages."""
+    if isinstance(value, BaseMessage):
+        return value.text
+    if isinstance(value, list) and all(isinstance(one, BaseMessage) for one in value):
+        return "\n".join(one.text for one in value)
+    return str(value)

@@ -1,0 +1,330 @@
+"""One conversation in the journal: its history, the turns of it that are remembered, what is recalled for a turn.
+
+Written once, as coroutines over the engine's `IO`, for the sync and the async face of everything that uses it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
+
+from holdfast import Context, JournaledMessage, Memory, Message, Scope
+from holdfast.faces import IO
+
+from ._convert import GIVEN, from_journal, is_answer, same, to_journal
+
+# The messages that a first look at the journal reads; further looks double it. A turn with tools has about five.
+FIRST_LOOK = 64
+COUNTED = 10_000  # messages whose length is kept; a prompt holds far fewer
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the messages of a conversation are remembered with. answers: the assistant's are remembered, too."""
+
+    metadata: Mapping[str, Any] | None = None
+    instructions: str | None = None
+    background: bool = True
+    answers: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is recalled for a turn. patience: seconds to wait for what other conversations are still adding."""
+
+    tokens: int
+    filters: Mapping[str, Any] | None = None
+    threshold: float | None = None
+    patience: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A turn by its user message; by the message it follows, while the user message is not in the journal yet."""
+
+    query: str
+    user: str | None
+    after: str | None
+
+
+@dataclass(slots=True)
+class _Recalled:
+    turn: _Turn
+    wanted: Wanted
+    context: Context
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Conversation:
+    """A session of a scope in an engine's journal. Shared by all copies of the object that speaks for it."""
+
+    memory: Memory
+    scope: Scope
+    session_id: str
+    _recalled: _Recalled | None = None
+    _unanswered: list[Message] | None = None  # None until the journal was asked
+    _lengths: dict[str, int] = field(default_factory=dict)  # tokens by the id of a journaled message
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def ids(self) -> dict[str, Any]:
+        """Whose conversation it is, as arguments of the engine."""
+        return dict(self.scope.ids())
+
+    # -- the history --------------------------------------------------------------------------------------------
+
+    async def journaled(self, io: IO, limit: int | None = None) -> tuple[JournaledMessage, ...]:
+        """The history as it lies in the journal, oldest first; with a limit, the newest messages of it."""
+        memory = self.memory
+        return await io.call(
+            memory.messages, memory.amessages, **self.ids, session_id=self.session_id, limit=limit
+        )
+
+    async def newest(
+        self, io: IO, enough: int, count: Callable[[ChatMessage], int]
+    ) -> tuple[list[JournaledMessage], list[ChatMessage], list[int]]:
+        """The newest messages, oldest first: at least as many as fill `enough` tokens. As they lie in the journal, as
+        LlamaIndex knows them, and how long each of them is."""
+        limit = FIRST_LOOK
+        while True:
+            found = list(await self.journaled(io, limit))
+            messages = [from_journal(message) for message in found]
+            lengths = [
+                self._length(said, message, count) for said, message in zip(found, messages, strict=True)
+            ]
+            if len(found) < limit or sum(lengths) >= enough:
+                return found, messages, lengths
+            limit *= 2
+
+    def _length(
+        self, said: JournaledMessage, message: ChatMessage, count: Callable[[ChatMessage], int]
+    ) -> int:
+        """A journaled message never changes: it is counted once. All copies count with the same tokenizer."""
+        with self._guard:
+            known = self._lengths.get(said.id)
+        if known is None:
+            known = count(message)
+            with self._guard:
+                if len(self._lengths) >= COUNTED:
+                    self._lengths.clear()
+                self._lengths[said.id] = known
+        return known
+
+    async def put(self, io: IO, messages: Sequence[ChatMessage], settled: Settled) -> None:
+        """Journal messages. With the answer that ends a turn, the turn is remembered."""
+        waiting: list[Message] = []
+        for message in messages:
+            said = to_journal(message)
+            if message.role == MessageRole.USER:
+                self._claim(said)
+                (await self._untold(io)).append(said)
+            if not is_answer(message):
+                waiting.append(said)
+                continue
+            await self._record(io, waiting)
+            waiting = []
+            await self._answered(io, [said], settled)
+        await self._record(io, waiting)
+
+    async def replace(self, io: IO, messages: Sequence[ChatMessage]) -> None:
+        """Make `messages` the history. What was in it already stays as it is and is not remembered again.
+
+        What is new is context, not news: it was said elsewhere. A user message at the end is the turn that is
+        about to be answered, and is remembered with its answer.
+        """
+        self._unanswered = None
+        known = await self.journaled(io)
+        kept = _common(known, messages)
+        if kept < len(known):
+            await self.clear(io, keep=[message.id for message in known[:kept]])
+        new = messages[kept:]
+        last = len(new) - 1
+        given = [
+            to_journal(message, given=at < last or message.role != MessageRole.USER)
+            for at, message in enumerate(new)
+        ]
+        await self._record(io, given)
+
+    async def record(self, io: IO, messages: Sequence[ChatMessage]) -> None:
+        """Add messages to the history, and no more."""
+        await self._record(io, [to_journal(message, given=True) for message in messages])
+
+    async def finish(self, io: IO, settled: Settled) -> None:
+        """Remember what users said and nobody answered."""
+        await self._answered(io, [], settled)
+
+    async def remember(self, io: IO, said: Sequence[Message], settled: Settled) -> None:
+        """Add messages to the long-term memory; those that are journaled already are taken up, each once."""
+        told = [message for message in said if settled.answers or message.role == "user"]
+        if len(told) < len(said):
+            await self._record(io, said)
+        if not told:
+            return
+        for message in told:
+            if message.role == "user":
+                self._claim(message)
+        memory = self.memory
+        await io.call(
+            memory.add,
+            memory.aadd,
+            told,
+            **self.ids,
+            session_id=self.session_id,
+            metadata=settled.metadata,
+            instructions=settled.instructions,
+            background=settled.background,
+        )
+
+    async def _record(self, io: IO, said: Sequence[Message]) -> None:
+        if said:
+            memory = self.memory
+            await io.call(memory.record, memory.arecord, list(said), **self.ids, session_id=self.session_id)
+
+    async def clear(self, io: IO, keep: Sequence[str] = ()) -> None:
+        """Take everything out of the history, but for the journaled messages of these ids."""
+        self._unanswered = None
+        memory = self.memory
+        await io.call(
+            memory.clear_messages,
+            memory.aclear_messages,
+            **self.ids,
+            session_id=self.session_id,
+            keep=keep,
+        )
+
+    async def _answered(self, io: IO, answer: Sequence[Message], settled: Settled) -> None:
+        """Remember what users said since the last answer, and this one."""
+        untold = list(await self._untold(io))
+        await self.remember(io, [*untold, *answer], settled)
+        if self._unanswered is not None:
+            self._unanswered = [message for message in self._unanswered if message not in untold]
+
+    async def _untold(self, io: IO) -> list[Message]:
+        """What users said that no answer has followed yet, in earlier runs of this session, too."""
+        if self._unanswered is None:
+            newest = await self.journaled(io, FIRST_LOOK)
+            self._unanswered = [message.message for message in newest if _is_untold(message)]
+        return self._unanswered
+
+    # -- recalling ----------------------------------------------------------------------------------------------
+
+    async def recall(
+        self, io: IO, asked: str | None, history: Sequence[JournaledMessage], wanted: Wanted
+    ) -> Context:
+        """What is known that matters for the turn: once per turn, however often it is asked for."""
+        turn = _turn(asked, history)
+        if turn is None:
+            return Context("")
+        with self._guard:
+            cached = self._recalled
+        if cached is not None and cached.turn == turn and cached.wanted == wanted:
+            return cached.context
+        await self._await_others(io, {message.add_id for message in history}, wanted.patience)
+        context = await self._asked(io, turn.query, wanted)
+        with self._guard:
+            self._recalled = _Recalled(turn, wanted, context)
+        return context
+
+    @property
+    def last_recalled(self) -> Context:
+        """What the last `recall` found."""
+        with self._guard:
+            return self._recalled.context if self._recalled is not None else Context("")
+
+    async def recalled_again(self, io: IO, tokens: int) -> Context:
+        """What the last `recall` asked for, within fewer tokens: the best of it."""
+        with self._guard:
+            last = self._recalled
+        return (
+            Context("")
+            if last is None
+            else await self._asked(io, last.turn.query, replace(last.wanted, tokens=tokens))
+        )
+
+    async def _asked(self, io: IO, query: str, wanted: Wanted) -> Context:
+        memory = self.memory
+        return await io.call(
+            memory.recall,
+            memory.arecall,
+            query,
+            **self.ids,
+            max_tokens=wanted.tokens,
+            filters=wanted.filters,
+            threshold=wanted.threshold,
+        )
+
+    def _claim(self, said: Message) -> None:
+        """Some engines recall first and put the user message afterwards: the recall is that message's then."""
+        with self._guard:
+            recalled = self._recalled
+            if recalled is None:
+                return
+            turn = recalled.turn
+            if turn.user == said.id:
+                return  # recorded before, and remembered now
+            if turn.user is None and turn.query.strip() == said.content.strip():
+                recalled.turn = _Turn(turn.query, said.id, None)
+            else:
+                self._recalled = None
+
+    async def _await_others(self, io: IO, own: set[str | None], patience: float) -> None:
+        """Wait for adds of other conversations with the same owner; what this one adds is in its history."""
+        memory, waited = self.memory, 0.0
+        while not await io.call(memory.flush, memory.aflush, 0):
+            if waited >= patience:
+                return
+            if not await self._others_are_adding(io, own):
+                # They may just have finished: what is committed is searched only when the index has heard of it.
+                await io.call(memory.flush, memory.aflush, 0)
+                return
+            await io.sleep(POLL_SECONDS)
+            waited += POLL_SECONDS
+
+    async def _others_are_adding(self, io: IO, own: set[str | None]) -> bool:
+        now = datetime.now(UTC)
+        jobs = await io.call(self.memory.pending, self.memory.apending)
+        return any(
+            self.scope.ids().items() <= job.scope.ids().items()
+            and job.id not in own
+            and (job.retry_at is None or job.retry_at <= now)
+            for job in jobs
+        )
+
+
+def _turn(asked: str | None, history: Sequence[JournaledMessage]) -> _Turn | None:
+    """The turn that is being answered, or that `asked` is about to begin."""
+    at = next((at for at in reversed(range(len(history))) if history[at].message.role == "user"), None)
+    user = history[at].message if at is not None else None
+    if asked is None or not asked.strip():
+        return _Turn(user.content, user.id, None) if user and user.content.strip() else None
+    if user is not None and at is not None and user.content.strip() == asked.strip():
+        answered = any(is_answer(from_journal(message)) for message in history[at + 1 :])
+        if not answered:
+            return _Turn(user.content, user.id, None)
+    return _Turn(asked, None, history[-1].id if history else None)
+
+
+def _is_untold(journaled: JournaledMessage) -> bool:
+    said = journaled.message
+    return (
+        journaled.add_id is None
+        and said.role == "user"
+        and bool(said.content.strip())
+        and not (said.data or {}).get(GIVEN)
+    )
+
+
+def _common(known: Sequence[JournaledMessage], messages: Sequence[ChatMessage]) -> int:
+    """How many messages the two histories begin with in common."""
+    count = 0
+    for journaled, message in zip(known, messages, strict=False):
+        if not same(from_journal(journaled), message):
+            break
+        count += 1
+    return count
