@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from holdfast.lexical import terms
-from holdfast.merging import Decision, NewFact
+from holdfast.merging import Decision, Decisions, NewFact
 from holdfast.ports import Completion, Prompt, Schema
+from holdfast.question import Question
 from holdfast.types import Usage
 
 Matrix = npt.NDArray[np.float32]
@@ -87,8 +88,10 @@ class ScriptedMerger:
     def __init__(self, decide: Decide) -> None:
         self._decide = decide
 
-    def merge(self, new: Sequence[NewFact]) -> Any:
-        yield from ()
+    def ask(self, new: Sequence[NewFact]) -> Sequence[Question]:
+        return ()
+
+    def decide(self, new: Sequence[NewFact], answers: Sequence[Any]) -> Decisions:
         return tuple(self._decide(fact) for fact in new)
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast._dialogue import Unreadable
+from holdfast.question import Unreadable
 from holdfast.models import BundledEmbedder
 from holdfast.models._reply import read_object
 from holdfast.ports import Embedder

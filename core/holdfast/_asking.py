@@ -1,19 +1,17 @@
-"""Carrying a dialogue's questions to the language model, and its answers back."""
+"""Carrying questions to the language model, and its answers back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
-from ._dialogue import Dialogue, Question, Unreadable
 from .errors import HoldfastError, ModelError, ModelReplyError
 from .faces import IO
 from .models._reply import read_object
 from .ports import Completion, LanguageModel, Prompt
+from .question import Question, Unreadable
 from .types import Usage
-
-T = TypeVar("T")
 
 _QUOTED = 2_000  # characters of an unreadable reply that the model is shown again
 _SHOWN = 500  # characters of an unreadable reply that an error quotes
@@ -31,15 +29,18 @@ class Asking:
     def usage(self) -> Usage:
         return sum(self._spent, Usage())
 
-    async def hold(self, dialogue: Dialogue[T]) -> T:
-        """Run a dialogue to its end. Raises ModelError where the model fails."""
-        answers: Any = None
-        while True:
-            try:
-                questions = dialogue.send(answers)
-            except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]
-            answers = await self._io.map(self._answer, questions)
+    async def answers(self, questions: Sequence[Question]) -> list[Any]:
+        """One answer per question; where one cannot be read even when asked once more, a ModelReplyError in its
+        place. Raises ModelError where the model fails."""
+        return await self._io.map(self._answer, questions)
+
+    async def needed(self, questions: Sequence[Question]) -> list[Any]:
+        """As `answers`, for questions whose answers cannot be done without. Raises ModelReplyError too."""
+        answers = await self.answers(questions)
+        for answer in answers:
+            if isinstance(answer, ModelReplyError):
+                raise answer
+        return answers
 
     async def _answer(self, question: Question) -> Any:
         """The answer; when it cannot be read even when asked once more, the error in its place."""

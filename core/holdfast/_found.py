@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ._vectors import Matrix
-from .extraction import Fact
+from .extraction import Fact, statements
 from .ledger.commit import Write
-from .ledger.ids import new_id
 from .ledger.times import to_micros
-from .merging import Decision, Decisions, parted
+from .merging import Decision, Decisions
 from .ranking import indexed_text
 from .recalled import strip_recalled
-from .statements import statements
-from .types import JournaledMessage, MemoryItem, Metadata
+from .speakers import speaker_of
+from .types import JournaledMessage, MemoryItem, Metadata, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +27,17 @@ class Found:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(said.message.name for said in self.behind if said.message.name))
+        names = (speaker_of(said.message) for said in self.behind)
+        return tuple(dict.fromkeys(name for name in names if name))
 
     @property
     def indexed(self) -> str:
         return indexed_text(self.text, self.speakers)
 
 
-def found_in(fact: Fact, window: Sequence[JournaledMessage]) -> list[Found]:
-    """An extracted fact with the messages of its window that it came from; in parts where it tells two things."""
-    found = Found(fact.text, tuple(window[at] for at in fact.sources), fact.happened_at)
-    return [replace(found, text=part) for part in parted(fact.text, found.speakers)]
+def found_in(fact: Fact, window: Sequence[JournaledMessage]) -> Found:
+    """An extracted fact with the messages of its window that it came from."""
+    return Found(fact.text, tuple(window[at] for at in fact.sources), fact.happened_at)
 
 
 def verbatim(said: JournaledMessage) -> Found:
@@ -54,9 +53,30 @@ def without_model(said: Sequence[JournaledMessage]) -> list[Found]:
     return found
 
 
-def writes_of(found: Sequence[Found], decisions: Decisions, metadata: Metadata) -> list[Write]:
-    """The changes that carry the decisions out, in order, still without vectors."""
-    new_ids = [new_id() for _ in found]
+def item_of(fact: Found, memory_id: str, scope: Scope, metadata: Metadata) -> MemoryItem:
+    """The memory that a fact is where it is added, before it is committed."""
+    said = fact.behind[0].created_at
+    return MemoryItem(
+        memory_id,
+        fact.text,
+        **{name: getattr(scope, name) for name in ("user_id", "agent_id", "run_id")},
+        metadata=metadata,
+        created_at=said,
+        updated_at=said,
+        happened_at=fact.happened_at,
+        valid_from=said,
+        valid_to=None,
+        speakers=fact.speakers,
+    )
+
+
+def writes_of(
+    found: Sequence[Found], decisions: Decisions, new_ids: Sequence[str], metadata: Metadata
+) -> list[Write]:
+    """The changes that carry the decisions out, in order, still without vectors.
+
+    new_ids: of the memories that the facts are where they are added.
+    """
     writes: list[Write] = []
     changed: set[str] = set()  # by an earlier fact of these: no longer of the version that was looked at
     for at, (fact, decided) in enumerate(zip(found, decisions, strict=True)):
@@ -66,8 +86,8 @@ def writes_of(found: Sequence[Found], decisions: Decisions, metadata: Metadata) 
                 target = _memory_of(decisions[decision.repeats][0], new_ids[decision.repeats])
             write = _write(decision, fact, target, new_ids[at], metadata)
             writes.append(replace(write, expected=None) if target in changed else write)
-            if target is not None and decision.operation != "NOOP":
-                changed.add(target)
+            if decision.operation != "NOOP":
+                changed.add(target or new_ids[at])
     return writes
 
 

@@ -17,6 +17,7 @@ from . import _inputs as inputs
 from ._changing import Changing, within
 from ._masking import Masking
 from ._opening import open_store
+from ._paths import ModelSize, Paths
 from ._recalling import Asked, Recalling
 from ._reindexing import Progress, reindex
 from ._remembering import Remembering, Told
@@ -25,11 +26,12 @@ from ._transfer import export, import_
 from ._worker import Worker
 from .errors import InputError, NotFoundError
 from .events import Event, Listeners
+from .extraction import WINDOW_TOKENS
 from .faces import IO
 from .filters import parse
 from .index import Index
 from .ledger.times import now_utc, to_micros
-from .merging import MergeStrategy, PairByPair, WithoutModel
+from .merging import MergeStrategy
 from .models import default_embedder, default_model
 from .places import IN_MEMORY, default_folder
 from .ports import Embedder, LanguageModel, Redactor, Reranker
@@ -45,7 +47,6 @@ from .types import (
     Scope,
     Transfer,
 )
-from .windowing import WINDOW_TOKENS
 
 _log = logging.getLogger("holdfast")
 
@@ -74,6 +75,7 @@ class Operations:
         redactor: Redactor | None = None,
         ledger: str | None = None,
         index: str | Index | None = None,
+        model_size: ModelSize = "auto",
         window_tokens: int = WINDOW_TOKENS,
         encoding: str | None = None,
         listeners: Sequence[Callable[[Event], None]] = (),
@@ -93,10 +95,11 @@ class Operations:
         self.store: Store = open_store(path, embedder or default_embedder(), ledger, index, now)
         self.folder = folder_of(path, ledger)
         self.closed = False
+        self.paths = Paths(self.store, self.llm, merger, model_size)
         self.remembering = Remembering(
             self.store,
             llm=self.llm,
-            merger=merger or (PairByPair() if self.llm is not None else WithoutModel()),
+            paths=self.paths,
             listeners=self.events,
             window_tokens=window_tokens,
         )

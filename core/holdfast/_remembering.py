@@ -6,18 +6,20 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from typing import TypeVar
 from uuid import uuid4
 
 from ._asking import Asking
 from ._basis import Basis
-from ._found import Found, addition, found_in, verbatim, without_model, writes_of
+from ._found import Found, addition, found_in, item_of, verbatim, without_model, writes_of
+from ._paths import Path, Paths
 from ._store import Store
 from ._vectors import Matrix, embed_documents
 from .errors import HoldfastError, ModelError, ModelReplyError, StorageError
 from .events import Listeners, Observation
-from .extraction import extract
+from .extraction import CONTEXT_MESSAGES, Window, facts, parts, question, windows
 from .faces import CONCURRENCY, IO, holding
 from .index.base import Candidate, IndexQuery
 from .ledger.commit import Conflict, Write
@@ -25,19 +27,29 @@ from .ledger.ids import new_id
 from .ledger.jobs import JobRecord, LeaseLost, NewJob
 from .ledger.memories import JobStep
 from .lexical import query_vector
-from .merging import Decisions, MergeStrategy, Neighbour, NewFact
+from .merging import (
+    Decision,
+    Decisions,
+    MergeStrategy,
+    Neighbour,
+    NewFact,
+    Working,
+    added,
+    batches,
+    guarded,
+    known,
+    with_known,
+)
 from .ports import LanguageModel
 from .ranking import RankQuery, Weights, indexed_text, rank
 from .types import AddResult, Changes, JournaledMessage, Message, Metadata, Scope, Usage
-from .windowing import Window, windows
 
 T = TypeVar("T")
 
-NEIGHBOURS = 5
+NEIGHBOURS = 30  # of a fact: as many as one question shows
 # Neighbours are the nearest by meaning and by shared words; conversation and time say nothing of sameness.
 NEAREST = Weights(**{signal.name: 0.0 for signal in fields(Weights) if signal.name != "keyword"})
 VERBATIM_STEP = 512  # texts that are kept as they are, per transaction
-EARLIER_MESSAGES = 20  # looked at for what a window's pronouns refer to; a token budget cuts further
 RETRY_SECONDS = (5, 30, 120, 600, 3600)  # the background's patience with a failing model; then it gives up
 
 
@@ -63,13 +75,13 @@ class Remembering:
         store: Store,
         *,
         llm: LanguageModel | None,
-        merger: MergeStrategy,
+        paths: Paths,
         listeners: Listeners,
         window_tokens: int,
     ) -> None:
         self._store = store
         self._llm = llm
-        self._merger = merger
+        self._paths = paths
         self._listeners = listeners
         self._window_tokens = window_tokens
         self.owner = str(uuid4())
@@ -259,12 +271,15 @@ class Remembering:
         waiting = list(range(job.windows_done, len(cut)))
         if not waiting:
             await self._kept(io, job, [], self._step(job, Usage(), True))
+            return result
+        path, examining = await self._paths.path(io)
         for group in _batches(waiting, CONCURRENCY):
-            extracted = await io.map(lambda number: self._extracted(io, job, cut[number], shown), group)
+            extracted = await io.map(lambda number: self._extracted(io, job, path, cut[number], shown), group)
             for number, (found, usage) in zip(group, extracted, strict=True):
-                step = self._step(job, usage, number + 1 == len(cut))
-                changes, spent = await self._merged(io, job, found, step)
-                result = _extended(result, changes, usage + spent)
+                step = self._step(job, usage + examining, number + 1 == len(cut))
+                changes, spent = await self._merged(io, job, path.merger, found, step)
+                result = _extended(result, changes, step.usage + spent)
+                examining = Usage()
         return result
 
     def _step(self, job: JobRecord, usage: Usage, finished: bool) -> JobStep:
@@ -274,7 +289,7 @@ class Remembering:
         if not shown:
             return []
         earlier = await io.run(
-            self._store.ledger.journal.before, job.scope, job.session_id, shown[0].position, EARLIER_MESSAGES
+            self._store.ledger.journal.before, job.scope, job.session_id, shown[0].position, CONTEXT_MESSAGES
         )
         return windows(
             [message.message for message in shown],
@@ -285,7 +300,7 @@ class Remembering:
     # -- extraction ---------------------------------------------------------------------------------------------
 
     async def _extracted(
-        self, io: IO, job: JobRecord, window: Window, shown: Sequence[JournaledMessage]
+        self, io: IO, job: JobRecord, path: Path, window: Window, shown: Sequence[JournaledMessage]
     ) -> tuple[list[Found], Usage]:
         behind = shown[window.start : window.start + len(window.messages)]
         if not job.extract:
@@ -293,19 +308,28 @@ class Remembering:
         if self._llm is None:
             return without_model(behind), Usage()
         await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
+        pieces = parts(window, path.messages) if path.messages else [window]
+        asked = [(piece, question(piece, job.instructions)) for piece in pieces]
         asking = Asking(io, self._llm)
-        facts = await asking.hold(extract(window, scope=job.scope, instructions=job.instructions))
-        return [one for fact in facts for one in found_in(fact, behind)], asking.usage
+        answers = iter(await asking.needed([one for _, one in asked if one is not None]))
+        found = [
+            found_in(fact, behind[piece.start :])
+            for piece, one in asked
+            if one is not None
+            for fact in facts(piece, next(answers))
+        ]
+        return found, asking.usage
 
     # -- merging ------------------------------------------------------------------------------------------------
 
     async def _merged(
-        self, io: IO, job: JobRecord, found: Sequence[Found], step: JobStep
+        self, io: IO, job: JobRecord, merger: MergeStrategy, found: Sequence[Found], step: JobStep
     ) -> tuple[Changes, Usage]:
         """Decide and commit. Where somebody else changed the scope meanwhile, decide again."""
         spent = Usage()
         embedded: tuple[Basis, Matrix] | None = None
         decided_on: tuple[Basis, int] | None = None
+        new_ids = [new_id() for _ in found]
         while True:
             await self._store.caught_up(io, job.scope)
             async with self._store.using(io) as basis:
@@ -313,9 +337,9 @@ class Remembering:
                 if embedded is None or embedded[0] is not basis:
                     embedded = basis, await self._embedded(io, basis, found)
                 vectors = embedded[1]
-                decisions, usage = await self._decided(io, basis, job, found, vectors)
+                decisions, usage = await self._decided(io, basis, job, merger, found, vectors, new_ids)
                 spent += usage
-                decided = writes_of(found, decisions, job.metadata)
+                decided = writes_of(found, decisions, new_ids, job.metadata)
                 writes = await self._with_vectors(io, basis, decided, found, vectors)
                 whole = replace(step, usage=step.usage + spent)
                 try:
@@ -333,21 +357,49 @@ class Remembering:
             return changes, spent
 
     async def _decided(
-        self, io: IO, basis: Basis, job: JobRecord, found: Sequence[Found], vectors: Matrix
+        self,
+        io: IO,
+        basis: Basis,
+        job: JobRecord,
+        merger: MergeStrategy,
+        found: Sequence[Found],
+        vectors: Matrix,
+        new_ids: Sequence[str],
     ) -> tuple[Decisions, Usage]:
-        if not found:
-            return (), Usage()
+        """What becomes of every fact. Facts of a later question see what an earlier one changed."""
         neighbours = await self._neighbours(io, basis, job.scope, found, vectors)
-        facts = [
+        new = [
             NewFact(fact.text, near, fact.happened_at, fact.speakers)
             for fact, near in zip(found, neighbours, strict=True)
         ]
+        settled, decided = known(new), dict[int, tuple[Decision, ...]]()
+        spent, working = Usage(), Working()
+        for run in batches(new):
+            seen = {at: working.seen_by(new[at], partial(_cosine, vectors, at)) for at in run}
+            in_doubt = [at for at in run if at not in settled and seen[at].neighbours]
+            facts = [seen[at] for at in in_doubt]
+            decisions, usage = await self._asked(io, job, merger, facts)
+            spent += usage
+            decided |= zip(in_doubt, guarded(facts, decisions), strict=True)
+            for at in run:
+                if at not in settled:
+                    own = decided.setdefault(at, added(new[at], "nothing is known of it"))
+                    working.apply(at, own, item_of(found[at], new_ids[at], job.scope, job.metadata))
+        return with_known(new, settled, decided), spent
+
+    async def _asked(
+        self, io: IO, job: JobRecord, merger: MergeStrategy, facts: Sequence[NewFact]
+    ) -> tuple[Decisions, Usage]:
+        questions = merger.ask(facts) if facts else ()
+        if not questions:
+            return merger.decide(facts, ()) if facts else (), Usage()
         if self._llm is None:
-            return _without_asking(self._merger, facts), Usage()
+            unasked = ModelReplyError("there is no model to ask")
+            return merger.decide(facts, [unasked for _ in questions]), Usage()
         await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
         asking = Asking(io, self._llm)
-        decisions = await asking.hold(self._merger.merge(facts))
-        return decisions, asking.usage
+        answers = await asking.answers(questions)
+        return merger.decide(facts, answers), asking.usage
 
     async def _neighbours(
         self, io: IO, basis: Basis, scope: Scope, found: Sequence[Found], vectors: Matrix
@@ -398,16 +450,8 @@ def _batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _without_asking(merger: MergeStrategy, facts: Sequence[NewFact]) -> Decisions:
-    """Run a strategy that has no model to ask: whatever it would ask counts as unanswered."""
-    dialogue = merger.merge(facts)
-    answers: list[ModelReplyError] | None = None
-    while True:
-        try:
-            questions = dialogue.send(answers)  # type: ignore[arg-type]
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
-        answers = [ModelReplyError("there is no model to ask") for _ in questions]
+def _cosine(vectors: Matrix, one: int, other: int) -> float:
+    return float(vectors[one] @ vectors[other])
 
 
 def _nearest(candidates: Sequence[Candidate]) -> list[Candidate]:

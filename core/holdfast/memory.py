@@ -12,16 +12,18 @@ from typing import Any, Self
 
 from . import _inputs as inputs
 from ._operations import FROM_ENVIRONMENT, Environment, Filters, Infer, Operations, confirmed, guard
+from ._paths import ModelSize
 from ._recalling import hits_for
 from ._reindexing import Progress
 from ._store import Agreement
 from .documents import Documents
 from .events import Event
+from .extraction import WINDOW_TOKENS
 from .faces import IO, Asyncio, Inline, run_inline
 from .filters import parse
 from .index import Index
 from .ledger.times import now_utc
-from .merging import MergeStrategy
+from .merging import Examination, MergeStrategy
 from .ports import Embedder, LanguageModel, Redactor, Reranker
 from .types import (
     AddResult,
@@ -38,7 +40,6 @@ from .types import (
     Scope,
     Transfer,
 )
-from .windowing import WINDOW_TOKENS
 
 INLINE: IO = Inline()
 ASYNCIO: IO = Asyncio()
@@ -58,7 +59,10 @@ class Memory:
     redactor: masks texts (messages, metadata, queries) before they are stored or sent to a model.
     ledger: a SQLAlchemy URL, "postgresql://...", instead of SQLite in `path`.
     index: the URL of a Qdrant server, ":memory:", or an `Index`, instead of the embedded one in `path`.
-    window_tokens: how much of a conversation one call of the model sees.
+    model_size: "large" lets the model decide by itself, "small" asks it step by step and keeps a fact whenever it is
+        in doubt. "auto" examines a model once, when it is first used with a store: a dozen decisions whose answers
+        are known, under 2,000 tokens; see `llm_examined`.
+    window_tokens: how much of a conversation one call of the model sees, in tokens.
     encoding: the tiktoken encoding that budgets are counted with; it may be downloaded.
     listeners: called with an `Event` for every operation.
     resume_on_open: finish, in the background, what an earlier process left unfinished.
@@ -79,6 +83,7 @@ class Memory:
         redactor: Redactor | None = None,
         ledger: str | None = None,
         index: str | Index | None = None,
+        model_size: ModelSize = "auto",
         window_tokens: int = WINDOW_TOKENS,
         encoding: str | None = None,
         listeners: Sequence[Callable[[Event], None]] = (),
@@ -94,6 +99,7 @@ class Memory:
             redactor=redactor,
             ledger=ledger,
             index=index,
+            model_size=model_size,
             window_tokens=window_tokens,
             encoding=encoding,
             listeners=listeners,
@@ -107,6 +113,12 @@ class Memory:
     def llm(self) -> LanguageModel | None:
         """The model that extracts and merges."""
         return self._do.llm
+
+    @property
+    def llm_examined(self) -> Examination | None:
+        """How the model did in this store's examination: `right` of `asked` decisions, and `passed`. None before its
+        first use, and where none is needed (no model, `model_size` given, or a `merger` of your own)."""
+        return self._do.paths.examined
 
     @property
     def embedder(self) -> Embedder:

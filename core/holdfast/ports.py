@@ -36,6 +36,8 @@ class Schema:
     json: a JSON Schema of type object; every property required, no others allowed.
     choice: a property whose value is one of an `enum`, and of which it helps to know how likely the model found each
         value; None where it does not.
+    calls: functions whose calls say the same, for models that call functions and do not keep to a form: the reply is
+        then `{"calls": [{"name": ..., "arguments": {...}}]}`; empty where the form itself serves as one function.
     max_tokens: what the longest reply that makes sense comes to, thoughts not included; a small model that repeats
         itself without end is to be cut off there. None where there is no such length.
     """
@@ -45,6 +47,7 @@ class Schema:
     json: Mapping[str, Any]
     choice: str | None = None
     max_tokens: int | None = None
+    calls: tuple[Schema, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

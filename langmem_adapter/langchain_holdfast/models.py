@@ -16,7 +16,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from holdfast import Completion, InputError, ModelRefusedError, Prompt, Schema, Usage
 from holdfast.faces import IO, Asyncio, Inline, run_inline
-from holdfast.models.dialect import with_schema
+from holdfast.models.dialect import called, functions, with_schema
 from holdfast.models.likelihoods import MOST_ALTERNATIVES, likelihoods
 
 Structure = Literal["json_schema", "tool", "text"]
@@ -132,6 +132,9 @@ class LangChainModel:
             model = _limited(model, schema.max_tokens)
         if manner.structure == "text":
             return model, convert_prompts_to_langchain(with_schema(messages, schema))
+        if manner.structure == "tool" and schema.calls:
+            tools = [{"type": "function", "function": function} for function in functions(schema)]
+            return model.bind_tools(tools, tool_choice="any"), convert_prompts_to_langchain(messages)
         form = {"title": schema.name, "description": schema.description, **schema.json}
         method = _METHODS[manner.structure]
         asked = model.with_structured_output(form, method=method, include_raw=True)
@@ -222,8 +225,13 @@ def _completion(reply: Any, schema: Schema | None) -> Completion:
     told = likelihoods(_tokens(reply), schema)
     if isinstance(parsed, Mapping):
         return Completion(dict(parsed), _usage(reply), told)
-    tool_calls = getattr(reply, "tool_calls", None)
-    return Completion(tool_calls[0]["args"] if tool_calls else reply.text, _usage(reply), told)
+    calls = [(call["name"], call["args"]) for call in _calls(reply)]
+    return Completion(called(schema, calls) if calls else reply.text, _usage(reply), told)
+
+
+def _calls(reply: BaseMessage) -> Sequence[Mapping[str, Any]]:
+    """The functions that the model called, those among them whose arguments are no JSON."""
+    return [*getattr(reply, "tool_calls", []), *getattr(reply, "invalid_tool_calls", [])]
 
 
 def _tokens(message: BaseMessage) -> Sequence[Mapping[str, Any]]:

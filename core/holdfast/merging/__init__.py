@@ -1,24 +1,25 @@
-"""Merging: what becomes of a new fact, given what is known.
+"""Merging: what becomes of a new fact, given what is known. Pure: questions and answers, no I/O."""
 
-Pure: it asks through a dialogue and does no I/O.
-"""
-
-from .data import Decision, Decisions, MergeStrategy, Neighbour, NewFact
-from .evidence import normalised
-from .parting import parted
-from .signals import near_duplicate
-from .strategies import Operations, PairByPair, WithoutModel
+from .base import Decision, Decisions, MergeStrategy, Neighbour, NewFact
+from .batches import Working, batches
+from .examination import Examination
+from .guards import added, guarded
+from .known import known, with_known
+from .strategy import Decide, WithoutModel
 
 __all__ = [
+    "Decide",
     "Decision",
     "Decisions",
+    "Examination",
     "MergeStrategy",
     "Neighbour",
     "NewFact",
-    "Operations",
-    "PairByPair",
     "WithoutModel",
-    "near_duplicate",
-    "normalised",
-    "parted",
+    "Working",
+    "added",
+    "batches",
+    "guarded",
+    "known",
+    "with_known",
 ]

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, SupportsIndex
 
-from .._dialogue import Unreadable
+from ..question import Unreadable
 
 LONGEST = 400_000  # characters; far beyond any reply to our questions (4,096 tokens are about 20,000)
 DEEPEST = 64  # brackets inside brackets; json_repair takes seconds where thousands stay open

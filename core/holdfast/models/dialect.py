@@ -95,15 +95,31 @@ def _structured(structure: Structure, schema: Schema) -> dict[str, Any]:
             wanted = {"name": schema.name, "description": schema.description, "schema": form, "strict": True}
             return {"response_format": {"type": "json_schema", "json_schema": wanted}}
         case "tool":
-            function = {"name": schema.name, "description": schema.description, "parameters": form}
+            only = {"type": "function", "function": {"name": schema.name}}
             return {
-                "tools": [{"type": "function", "function": function}],
-                "tool_choice": {"type": "function", "function": {"name": schema.name}},
+                "tools": [{"type": "function", "function": function} for function in functions(schema)],
+                "tool_choice": "required" if schema.calls else only,
             }
         case "json_object":
             return {"response_format": {"type": "json_object"}}
         case "text":
             return {}
+
+
+def functions(schema: Schema) -> list[dict[str, Any]]:
+    """The functions that a model calls in the place of a reply of this form: its `calls`, else the form as one."""
+    return [
+        {"name": one.name, "description": one.description, "parameters": dict(one.json)}
+        for one in schema.calls or (schema,)
+    ]
+
+
+def called(schema: Schema | None, calls: Sequence[tuple[str, Any]]) -> Any:
+    """What a model said by calling functions, each a name and its arguments: the arguments of the one whose
+    arguments are the reply, or all calls where the form has several."""
+    if schema is not None and schema.calls:
+        return {"calls": [{"name": name, "arguments": arguments} for name, arguments in calls]}
+    return next((arguments for _, arguments in calls if arguments), "")
 
 
 def with_schema(messages: Sequence[Prompt], schema: Schema) -> list[Prompt]:

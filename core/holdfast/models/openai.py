@@ -16,7 +16,7 @@ from ..faces import IO, Asyncio, Inline, run_inline
 from ..ports import Completion, Prompt, Schema
 from ..types import Usage
 from ._endpoint import Endpoint
-from .dialect import LADDER, Dialect, Structure
+from .dialect import LADDER, Dialect, Structure, called
 from .likelihoods import likelihoods
 
 log = logging.getLogger("holdfast")
@@ -139,7 +139,10 @@ class OpenAIModel:
             raise ModelRefusedError(
                 f"{where} declined to answer: {refusal or 'its content filter stopped it'}"
             )
-        text = _text(message)
+        calls = [(name, _object_or_text(arguments)) for name, arguments in _calls(message)]
+        if calls:
+            return Completion(called(schema, calls), _usage(reply))
+        text = message.content or ""
         if choice.finish_reason == "length":
             if not text.strip():
                 raise ModelError(
@@ -274,13 +277,10 @@ def _batches(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield texts[start : start + size]
 
 
-def _text(message: Any) -> str:
-    calls = getattr(message, "tool_calls", None) or []
-    for call in calls:
-        arguments = getattr(getattr(call, "function", None), "arguments", None)
-        if arguments:
-            return str(arguments)
-    return message.content or ""
+def _calls(message: Any) -> list[tuple[str, str]]:
+    """The functions that the model called: names and arguments as it wrote them."""
+    functions = (getattr(call, "function", None) for call in getattr(message, "tool_calls", None) or [])
+    return [(function.name, function.arguments) for function in functions if function and function.arguments]
 
 
 def _thought_only(reply: Any, schema: Schema | None) -> bool:
@@ -288,7 +288,8 @@ def _thought_only(reply: Any, schema: Schema | None) -> bool:
     if schema is None or schema.max_tokens is None or not getattr(reply, "choices", None):
         return False
     choice = reply.choices[0]
-    return choice.finish_reason == "length" and "{" not in _text(choice.message)
+    said = choice.message.content or ""
+    return choice.finish_reason == "length" and "{" not in said and not _calls(choice.message)
 
 
 def _tokens(choice: Any) -> list[dict[str, Any]]:

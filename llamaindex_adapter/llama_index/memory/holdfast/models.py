@@ -17,7 +17,7 @@ from llama_index.core.tools import FunctionTool, ToolMetadata
 
 from holdfast import Completion, Embedder, InputError, LanguageModel, Prompt, Schema, Usage
 from holdfast.faces import IO, Asyncio, Inline, run_inline
-from holdfast.models.dialect import Dialect, with_schema
+from holdfast.models.dialect import Dialect, called, functions, with_schema
 from holdfast.models.likelihoods import likelihoods
 from holdfast.ports import Vector, Vectors
 
@@ -103,8 +103,8 @@ class LlamaIndexModel:
         if schema and isinstance(llm, FunctionCallingLLM) and llm.metadata.is_function_calling_model:
             call = _call(messages, schema)
             reply = await io.call(llm.chat_with_tools, llm.achat_with_tools, **call, **options)
-            return _completion(reply, _selected(llm, reply))
-        return _completion(await io.call(llm.chat, llm.achat, _chat(messages, schema), **options), [])
+            return _completion(reply, schema, _selected(llm, reply))
+        return _completion(await io.call(llm.chat, llm.achat, _chat(messages, schema), **options), schema, [])
 
     def _learn(self, tried: _Manner, narrower: _Manner) -> None:
         _log.debug("%s did not answer to %s; trying %s", self.name, tried, narrower)
@@ -189,20 +189,21 @@ def as_embedder(embed_model: BaseEmbedding | Embedder) -> Embedder:
 
 
 class _ReplyMetadata(ToolMetadata):
-    """A tool whose parameters are a reply's schema as it stands, not one that pydantic derives."""
+    """A tool whose parameters are a function's as they stand, not what pydantic derives."""
 
-    def __init__(self, schema: Schema) -> None:
-        super().__init__(description=schema.description, name=schema.name)
-        self._form = dict(schema.json)
+    def __init__(self, function: Mapping[str, Any]) -> None:
+        super().__init__(description=function["description"], name=function["name"])
+        self._form = dict(function["parameters"])
 
     def get_parameters_dict(self) -> dict[str, Any]:
         return self._form
 
 
 def _call(messages: Sequence[Prompt], schema: Schema) -> dict[str, Any]:
-    """The arguments of `chat_with_tools` that make the reply a call of one function."""
-    tool = FunctionTool(fn=_never_called, metadata=_ReplyMetadata(schema))
-    return {"tools": [tool], "chat_history": _chat(messages, None), "tool_required": True}
+    """The arguments of `chat_with_tools` that make the reply a call of functions."""
+    tools = [FunctionTool(fn=_never_called, metadata=_ReplyMetadata(one)) for one in functions(schema)]
+    several: dict[str, Any] = {"allow_parallel_tool_calls": True} if schema.calls else {}
+    return {"tools": tools, "chat_history": _chat(messages, None), "tool_required": True, **several}
 
 
 def _told(reply: ChatResponse, schema: Schema) -> Completion:
@@ -226,12 +227,9 @@ def _selected(llm: FunctionCallingLLM, reply: ChatResponse) -> list[ToolSelectio
     return llm.get_tool_calls_from_response(reply, error_on_no_tool_call=False) or []
 
 
-def _completion(reply: ChatResponse, calls: Sequence[ToolSelection]) -> Completion:
-    usage = _usage(reply)
-    for call in calls:
-        if call.tool_kwargs:
-            return Completion(call.tool_kwargs, usage)
-    return Completion(reply.message.content or "", usage)
+def _completion(reply: ChatResponse, schema: Schema | None, calls: Sequence[ToolSelection]) -> Completion:
+    said = called(schema, [(call.tool_name, call.tool_kwargs) for call in calls]) if calls else ""
+    return Completion(said or reply.message.content or "", _usage(reply))
 
 
 def _usage(reply: ChatResponse) -> Usage:

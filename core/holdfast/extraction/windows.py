@@ -6,19 +6,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from .recalled import strip_recalled
-from .tokens import count_tokens
-from .types import Message
+from ..recalled import strip_recalled
+from ..tokens import count_tokens
+from ..types import Message
 
-# A 1.5B model repeats its first fact for every further message: of six messages it told one fact six times, of
-# one or two each told its own; hence two at the usual size, which a turn and its answer fit. Larger models do well
-# with more, and every request repeats the instructions: give those a larger budget.
-# `python bench/extraction.py … --ways sessions --window 3600`.
-WINDOW_TOKENS = 1_200
-TOKENS_PER_MESSAGE = 600
-# Enough for "yes, two" and "he"; with six messages the 1.5B model told what those said instead.
-CONTEXT_TOKENS = 120
-CONTEXT_MESSAGES = 2
+WINDOW_TOKENS = 4_000  # a usual turn, or a session of forty short messages, is one call
+CONTEXT_TOKENS = 400  # enough for "yes, two" and "he", a tenth of a window
+CONTEXT_MESSAGES = 6
 
 _PER_MESSAGE = 8  # number, speaker and line end of a message, in tokens
 
@@ -54,19 +48,32 @@ def windows(
 ) -> list[Window]:
     """`messages` in windows of at most `max_tokens`, each with the tail of what came before it.
 
-    A window holds one message per TOKENS_PER_MESSAGE of its budget, however short they are. Tool output and
-    system prompts are not shown and do not count. A message that is longer than a window is cut at paragraphs,
-    lines, sentences or words, whichever suffices; its pieces carry its position.
+    Tool output and system prompts are not shown and do not count. A message that is longer than a window is cut at
+    paragraphs, lines, sentences or words, whichever suffices; its pieces carry its position.
 
     earlier: the conversation before `messages`, oldest first.
     """
-    most = max(1, max_tokens // TOKENS_PER_MESSAGE)
     made: list[Window] = []
     before = list(earlier[-CONTEXT_MESSAGES:])
-    for start, group in _groups(messages, max(16, max_tokens), most, count):
+    for start, group in _groups(messages, max(16, max_tokens), count):
         made.append(Window(tuple(group), start, _tail(before, count)))
         before = (before + group)[-CONTEXT_MESSAGES:]
     return made
+
+
+def parts(window: Window, most: int, *, count: Callable[[str], int] = count_tokens) -> list[Window]:
+    """A window in smaller ones, of at most `most` messages that are shown each, for models that do better so.
+
+    The `start` of a part is its place in the window.
+    """
+    made: list[Window] = []
+    before, group, start = list(window.context), list[Message](), 0
+    for position, message in enumerate(window.messages):
+        if is_shown(message) and sum(map(is_shown, group)) == most:
+            made.append(Window(tuple(group), start, _tail(before[-most:], count)))
+            before, group, start = before + group, [], position
+        group.append(message)
+    return [*made, Window(tuple(group), start, _tail(before[-most:], count))] if group else made
 
 
 def is_shown(message: Message) -> bool:
@@ -75,21 +82,19 @@ def is_shown(message: Message) -> bool:
 
 
 def _groups(
-    messages: Sequence[Message], budget: int, most: int, count: Callable[[str], int]
+    messages: Sequence[Message], budget: int, count: Callable[[str], int]
 ) -> Iterator[tuple[int, list[Message]]]:
     group: list[Message] = []
-    start = used = shown = 0
+    start = used = 0
     for position, piece, cost in _pieces(messages, budget, count):
         same_message = bool(group) and start + len(group) > position
-        full = used + cost > budget or (shown == most and is_shown(piece))
-        if group and (full or same_message):
+        if group and (used + cost > budget or same_message):
             yield start, group
-            group, used, shown = [], 0, 0
+            group, used = [], 0
         if not group:
             start = position
         group.append(piece)
         used += cost
-        shown += is_shown(piece)
     if group:
         yield start, group
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, get_args
+from typing import Any, Protocol
 
-from .._dialogue import Dialogue
+from ..question import Question
 from ..types import MemoryItem, Operation
 
 
@@ -21,7 +21,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class NewFact:
-    """A fact that was extracted, and the memories nearest to it (about five), best first."""
+    """A fact that was extracted, and memories of its scope, nearest first: all of them where there are few."""
 
     text: str
     neighbours: tuple[Neighbour, ...] = ()
@@ -36,7 +36,7 @@ class Decision:
     operation: ADD a memory of `text`; UPDATE `target` to `text`; DELETE `target`, which no longer holds, and
         leave nothing in its place; NOOP, for `target` says it already.
     text: the memory's text afterwards; for DELETE and NOOP the fact.
-    target: the existing memory; None for ADD, and for a NOOP whose fact repeats another of the same batch.
+    target: the existing memory; None for ADD, and for a NOOP whose fact repeats another of the same add.
     repeats: the position of that other fact; else None.
     reason: why, in words.
     """
@@ -48,23 +48,23 @@ class Decision:
     repeats: int | None = None
 
 
-Relation = Literal["same", "adds", "changes", "different"]
-"""How a fact stands to a memory: it says the same, or less; says more of the same; says what the memory no longer
-may; speaks of something else."""
-RELATIONS: tuple[Relation, ...] = get_args(Relation)
-
 Decisions = tuple[tuple[Decision, ...], ...]
 
 
 class MergeStrategy(Protocol):
-    """How the question is put to the model, if at all."""
+    """How the question is put to the model, if at all.
 
-    def merge(self, facts: Sequence[NewFact]) -> Dialogue[Decisions]:
-        """Decide every fact of one `add`.
+    The engine settles without it what is certain: facts that equal a memory or each other, and facts of a scope that
+    holds no memories. It also guards what comes out (`guarded`).
+    """
 
-        Returns one tuple per fact, in order, never empty. Its first decision is the fact's own; any further
-        ones are an UPDATE or a DELETE of other memories that the fact makes untrue. Where several facts
-        UPDATE one memory, each text says what the one before it says. Whatever the model answers, no fact is
-        left undecided and no detail that still holds is dropped: an answer that does not hold up becomes ADD.
+    def ask(self, facts: Sequence[NewFact]) -> Sequence[Question]:
+        """What to ask a model about these facts; empty for nothing."""
+        ...
+
+    def decide(self, facts: Sequence[NewFact], answers: Sequence[Any]) -> Decisions:
+        """One tuple of decisions per fact, in order, never empty: the fact's own, then what else it changes.
+
+        answers: one for each question; a ModelReplyError in the place of one that could not be read.
         """
         ...

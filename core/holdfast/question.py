@@ -1,19 +1,12 @@
-"""How pure code talks to a language model without calling it.
-
-A dialogue is a generator. It yields batches of questions, is sent the batch of answers (a `ModelReplyError`
-in the place of an answer that could not be read, even when asked once more), and returns its result. The
-engine carries the questions to the model; the dialogue never does.
-"""
+"""How pure code asks a language model without calling it: a question, and how its reply is read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 from .ports import Prompt, Schema
-
-T = TypeVar("T")
 
 
 class Unreadable(Exception):
@@ -33,6 +26,3 @@ class Question:
     schema: Schema
     read: Callable[[Mapping[str, Any]], Any]
     weigh: Callable[[Any, Mapping[str, float]], Any] | None = None
-
-
-Dialogue: TypeAlias = Generator[Sequence[Question], Sequence[Any], T]
