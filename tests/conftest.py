@@ -84,7 +84,13 @@ def open_memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open
         return {"path": tmp_path / name if store == "folder" else ":memory:"}
 
     def opener(name: str = "store", **options: Any) -> Face:
-        options = {"llm": None, "model_size": "large", "embedder": HashEmbedder(), "now": Ticking(), **options}
+        options = {
+            "llm": None,
+            "model_size": "large",
+            "embedder": HashEmbedder(),
+            "now": Ticking(),
+            **options,
+        }
         opened.append(Face(Memory(**place(name), **options), loop))
         return opened[-1]
 

@@ -311,7 +311,7 @@ def owns_the_boat(prompts: Sequence[Prompt]) -> dict[str, Any]:
 
 def test_a_long_conversation_is_worked_off_window_by_window(open_memory: Opener) -> None:
     model = ScriptedModel([owns_the_boat] * 6)
-    memory = open_memory(llm=model, window_tokens=16, merger=WithoutModel())
+    memory = open_memory(llm=model, window_tokens=30, merger=WithoutModel())
     result = memory.add(BOATS, user_id="alice")
     assert [change.text for change in result] == [f"Owns Boat{number}" for number in range(6)]
     assert len(model.prompts) == result.usage.calls == 6
@@ -320,7 +320,7 @@ def test_a_long_conversation_is_worked_off_window_by_window(open_memory: Opener)
 
 def test_a_model_that_fails_in_the_middle_keeps_the_windows_before(open_memory: Opener) -> None:
     model = ScriptedModel([owns_the_boat] * 4 + [OSError("down")] * 2)
-    memory = open_memory(llm=model, window_tokens=16, merger=WithoutModel())
+    memory = open_memory(llm=model, window_tokens=30, merger=WithoutModel())
     with pytest.raises(ModelError):
         memory.add(BOATS, user_id="alice")
     assert len(texts(memory, user_id="alice")) == 4
@@ -351,20 +351,28 @@ def test_a_redactor_masks_everything_that_is_stored_or_sent(open_memory: Opener)
 
 def test_work_for_a_model_is_not_done_without_one(tmp_path: Path) -> None:
     said = Message("I live in Berlin")
-    with Memory(tmp_path, llm=ScriptedModel([OSError("down")]), embedder=HashEmbedder(), model_size="large") as memory:
+    with Memory(
+        tmp_path, llm=ScriptedModel([OSError("down")]), embedder=HashEmbedder(), model_size="large"
+    ) as memory:
         with pytest.raises(ModelError):
             memory.add(said, user_id="alice")
-    with Memory(tmp_path, llm=None, embedder=HashEmbedder(), model_size="large", resume_on_open=False) as memory:
+    with Memory(
+        tmp_path, llm=None, embedder=HashEmbedder(), model_size="large", resume_on_open=False
+    ) as memory:
         with pytest.raises(ModelError, match="test/scripted"):
             memory.resume()
         assert memory.count() == 0
     model = ScriptedModel([facts("Lives in Berlin")])
-    with Memory(tmp_path, llm=model, embedder=HashEmbedder(), model_size="large", resume_on_open=False) as memory:
+    with Memory(
+        tmp_path, llm=model, embedder=HashEmbedder(), model_size="large", resume_on_open=False
+    ) as memory:
         assert [change.text for result in memory.resume() for change in result] == ["Lives in Berlin"]
 
 
 def test_an_opened_store_finishes_what_was_begun(tmp_path: Path) -> None:
-    with Memory(tmp_path, llm=ScriptedModel([OSError("down")]), embedder=HashEmbedder(), model_size="large") as memory:
+    with Memory(
+        tmp_path, llm=ScriptedModel([OSError("down")]), embedder=HashEmbedder(), model_size="large"
+    ) as memory:
         with pytest.raises(ModelError):
             memory.add("I live in Berlin", user_id="alice")
         due = memory.pending()[0].retry_at

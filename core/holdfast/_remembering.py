@@ -313,7 +313,7 @@ class Remembering:
         asking = Asking(io, self._llm)
         answers = iter(await asking.needed([one for _, one in asked if one is not None]))
         found = [
-            found_in(fact, behind[piece.start :])
+            found_in(fact, shown[piece.start :])
             for piece, one in asked
             if one is not None
             for fact in facts(piece, next(answers))

@@ -62,18 +62,22 @@ def windows(
 
 
 def parts(window: Window, most: int, *, count: Callable[[str], int] = count_tokens) -> list[Window]:
-    """A window in smaller ones, of at most `most` messages that are shown each, for models that do better so.
-
-    The `start` of a part is its place in the window.
-    """
+    """A window in smaller ones, of at most `most` messages that are shown each, for models that do better so."""
     made: list[Window] = []
-    before, group, start = list(window.context), list[Message](), 0
-    for position, message in enumerate(window.messages):
+    before, group = list(window.context), list[Message]()
+    for message in window.messages:
         if is_shown(message) and sum(map(is_shown, group)) == most:
-            made.append(Window(tuple(group), start, _tail(before[-most:], count)))
-            before, group, start = before + group, [], position
+            made.append(_part(window, before, group, most, count))
+            before, group = before + group, []
         group.append(message)
-    return [*made, Window(tuple(group), start, _tail(before[-most:], count))] if group else made
+    return [*made, _part(window, before, group, most, count)] if group else made
+
+
+def _part(
+    window: Window, before: list[Message], group: list[Message], most: int, count: Callable[[str], int]
+) -> Window:
+    start = window.start + len(before) - len(window.context)
+    return Window(tuple(group), start, _tail(before[-most:], count))
 
 
 def is_shown(message: Message) -> bool:
