@@ -88,7 +88,7 @@ class ScriptedMerger:
     def __init__(self, decide: Decide) -> None:
         self._decide = decide
 
-    def ask(self, new: Sequence[NewFact]) -> Sequence[Question]:
+    def ask(self, new: Sequence[NewFact], answers: Sequence[Any] = ()) -> Sequence[Question]:
         return ()
 
     def decide(self, new: Sequence[NewFact], answers: Sequence[Any]) -> Decisions:

@@ -302,7 +302,7 @@ def test_what_is_gone_or_changed_is_seen_so_by_later_questions() -> None:
 
 def rightly(paper: int) -> dict[str, Any]:
     """The right answers of a paper."""
-    memories, expected = PAPERS[paper]
+    _, expected = PAPERS[paper]
     return {
         "decisions": [
             row(
@@ -345,7 +345,7 @@ def test_a_model_that_decides_rightly_is_examined_once_and_asked_all_at_once(ope
 
 def test_a_model_that_fails_is_asked_with_care(open_memory: Opener) -> None:
     everything_known = {"decisions": [row(at, "NOOP", 1) for at in range(1, 8)]}
-    memory, model = examined(
+    memory, _ = examined(
         open_memory, [everything_known, everything_known, facts(), facts("Likes tea"), facts()]
     )
     said = [f"I say {at}" for at in range(5)]

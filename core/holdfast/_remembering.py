@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from ._asking import Asking
@@ -390,16 +390,17 @@ class Remembering:
     async def _asked(
         self, io: IO, job: JobRecord, merger: MergeStrategy, facts: Sequence[NewFact]
     ) -> tuple[Decisions, Usage]:
-        questions = merger.ask(facts) if facts else ()
-        if not questions:
-            return merger.decide(facts, ()) if facts else (), Usage()
-        if self._llm is None:
-            unasked = ModelReplyError("there is no model to ask")
-            return merger.decide(facts, [unasked for _ in questions]), Usage()
-        await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
-        asking = Asking(io, self._llm)
-        answers = await asking.answers(questions)
-        return merger.decide(facts, answers), asking.usage
+        if not facts:
+            return (), Usage()
+        asking = Asking(io, self._llm) if self._llm is not None else None
+        answers: list[Any] = []
+        while questions := merger.ask(facts, answers):
+            if asking is None:
+                answers += [ModelReplyError("there is no model to ask") for _ in questions]
+                continue
+            await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
+            answers += await asking.answers(questions)
+        return merger.decide(facts, answers), asking.usage if asking else Usage()
 
     async def _neighbours(
         self, io: IO, basis: Basis, scope: Scope, found: Sequence[Found], vectors: Matrix

@@ -58,13 +58,14 @@ class MergeStrategy(Protocol):
     holds no memories. It also guards what comes out (`guarded`).
     """
 
-    def ask(self, facts: Sequence[NewFact]) -> Sequence[Question]:
-        """What to ask a model about these facts; empty for nothing."""
+    def ask(self, facts: Sequence[NewFact], answers: Sequence[Any] = ()) -> Sequence[Question]:
+        """What to ask a model about these facts, knowing the answers so far; empty for nothing more."""
         ...
 
     def decide(self, facts: Sequence[NewFact], answers: Sequence[Any]) -> Decisions:
         """One tuple of decisions per fact, in order, never empty: the fact's own, then what else it changes.
 
-        answers: one for each question; a ModelReplyError in the place of one that could not be read.
+        answers: one for each question, in the order they were asked; a ModelReplyError in the place of one that could
+            not be read.
         """
         ...

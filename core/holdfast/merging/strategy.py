@@ -25,8 +25,10 @@ class Decide:
     what was not shown, and none at all, adds the fact: it may cost a duplicate, never a memory.
     """
 
-    def ask(self, facts: Sequence[NewFact]) -> Sequence[Question]:
-        return [Question(*prompts.decisions(facts, shown(facts)), read=_rows)] if facts else []
+    def ask(self, facts: Sequence[NewFact], answers: Sequence[Any] = ()) -> Sequence[Question]:
+        if answers or not facts:
+            return []
+        return [Question(*prompts.decisions(facts, shown(facts)), read=_rows)]
 
     def decide(self, facts: Sequence[NewFact], answers: Sequence[Any]) -> Decisions:
         if not facts:
@@ -50,7 +52,7 @@ class Decide:
 class WithoutModel:
     """No questions: whatever is not known word for word is kept beside it."""
 
-    def ask(self, facts: Sequence[NewFact]) -> Sequence[Question]:
+    def ask(self, facts: Sequence[NewFact], answers: Sequence[Any] = ()) -> Sequence[Question]:
         return []
 
     def decide(self, facts: Sequence[NewFact], answers: Sequence[Any]) -> Decisions:
