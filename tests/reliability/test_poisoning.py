@@ -24,7 +24,7 @@ BREAKS = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 
 
 def opened(**options: Any) -> Memory:
-    return Memory(":memory:", **{"llm": None, "embedder": HashEmbedder(), **options})
+    return Memory(":memory:", **{"llm": None, "model_size": "large", "embedder": HashEmbedder(), **options})
 
 
 def said(case: dict[str, str], role: str = "user") -> Message:
@@ -34,7 +34,7 @@ def said(case: dict[str, str], role: str = "user") -> Message:
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_a_message_cannot_pose_as_another_in_the_prompt(case: dict[str, str]) -> None:
     """Only our own numbers begin a line, whatever line breaks the text brings."""
-    model = ScriptedModel([facts()] * 2)  # the second time about a message that was passed over
+    model = ScriptedModel([facts()])
     with opened(llm=model) as memory:
         memory.add([said(case), Message("And I like rice.")], user_id="alice")
     assert model.prompts
