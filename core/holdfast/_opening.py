@@ -15,7 +15,7 @@ from ._store import OPEN_STORES, Indexes, Store
 from .errors import InputError, StorageError
 from .index import Index
 from .index.lock import FolderLock
-from .places import IN_MEMORY, default_folder
+from .places import IN_MEMORY, folder_of
 from .ports import Embedder
 
 _log = logging.getLogger("holdfast")
@@ -33,10 +33,10 @@ def open_store(
     """Open a store, or share one that this process has open already."""
     if ledger is not None:
         return _shared(path, embedder, ledger, index, now)
-    if path is not None and os.fspath(path) == IN_MEMORY:
+    if str(path) == IN_MEMORY:
         indexes = _indexes(IN_MEMORY if index is None else index)
         return Store("sqlite://", embedder, indexes, exclusive=True, now=now)
-    folder = default_folder() if path is None else Path(path).expanduser().resolve()
+    folder = folder_of(path)
     return OPEN_STORES.share(folder, embedder, lambda: _embedded(folder, embedder, index, now))
 
 
@@ -65,7 +65,7 @@ def _embedded(
     lock.acquire()
     try:
         return Store(
-            f"sqlite:///{folder / 'ledger.db'}",
+            folder / "ledger.db",
             embedder,
             _indexes(index) if index is not None else _InFolder(folder),
             exclusive=True,
@@ -199,4 +199,8 @@ def _collection(generation: str) -> str:
 
 
 def _indexes(index: str | Index) -> Indexes:
-    return _OnServer(index) if isinstance(index, str) else _Brought(index)
+    if not isinstance(index, str):
+        return _Brought(index)
+    if index != IN_MEMORY and "://" not in index:
+        raise InputError(f"index={index!r} is no URL of a Qdrant server, such as 'http://...:6333'")
+    return _OnServer(index)

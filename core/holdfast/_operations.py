@@ -9,7 +9,6 @@ from datetime import datetime
 from enum import Enum
 from functools import cache
 from os import PathLike
-from pathlib import Path
 from typing import IO as IO_
 from typing import Any, Final, Literal
 
@@ -31,7 +30,7 @@ from .index import Index
 from .ledger.times import now_utc, to_micros
 from .merging import MergeStrategy, PairByPair, WithoutModel
 from .models import default_embedder, default_model
-from .places import IN_MEMORY, default_folder
+from .places import IN_MEMORY, folder_of
 from .ports import Embedder, LanguageModel, Redactor, Reranker
 from .tokens import count_tokens
 from .types import (
@@ -91,7 +90,7 @@ class Operations:
             self.events.subscribe(listener)
         self._now = now
         self.store: Store = open_store(path, embedder or default_embedder(), ledger, index, now)
-        self.folder = folder_of(path, ledger)
+        self.folder = None if ledger is not None or str(path) == IN_MEMORY else folder_of(path)
         self.closed = False
         self.remembering = Remembering(
             self.store,
@@ -327,12 +326,6 @@ def _say_once_that_there_is_no_model() -> None:
         "no model is configured (OPENAI_API_KEY is not set): statements are kept word for word. Pass llm=... to "
         "extract and merge with one, or llm=None to keep it so."
     )
-
-
-def folder_of(path: str | PathLike[str] | None, ledger: str | None) -> Path | None:
-    if ledger is not None or (path is not None and str(path) == IN_MEMORY):
-        return None
-    return default_folder() if path is None else Path(path).expanduser().resolve()
 
 
 def guard(user_id: str | None, agent_id: str | None, run_id: str | None, required: bool = False) -> Scope:

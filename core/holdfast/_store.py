@@ -82,7 +82,7 @@ class Store:
 
     def __init__(
         self,
-        ledger_url: str,
+        ledger: str | Path,
         embedder: Embedder,
         indexes: Indexes,
         *,
@@ -102,7 +102,7 @@ class Store:
         self.ending: set[str] = set()  # generations that were replaced, and that a search still holds
         self._closed = False
         self.users = 1
-        self.ledger = Ledger(ledger_url, embedder=embedder.name, point_of=point_of, now=now)
+        self.ledger = Ledger(ledger, embedder=embedder.name, point_of=point_of, now=now)
         try:
             self._claim_embedder(embedder)
             if exclusive:

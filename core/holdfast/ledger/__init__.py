@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -22,9 +23,9 @@ class Ledger:
     """Its parts share one database and one clock; every method of theirs is one transaction."""
 
     def __init__(
-        self, url: str, *, embedder: str, point_of: PointOf, now: Callable[[], datetime] = now_utc
+        self, place: str | Path, *, embedder: str, point_of: PointOf, now: Callable[[], datetime] = now_utc
     ) -> None:
-        self.database = Database(url)
+        self.database = Database(place)
         self.clock = Clock(now)
         self.clock.start_after(self._last_change())
         self.journal = Journal(self.database, self.clock)
