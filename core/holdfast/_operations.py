@@ -27,6 +27,7 @@ from .events import Event, Listeners
 from .faces import IO
 from .filters import parse
 from .index import Index
+from .index.base import FOREVER
 from .ledger.times import now_utc, to_micros
 from .merging import MergeStrategy, PairByPair, WithoutModel
 from .models import default_embedder, default_model
@@ -129,8 +130,9 @@ class Operations:
     ) -> tuple[Scope, str | None, list[Any]]:
         self.store.check()
         scope = inputs.scope_of(user_id, agent_id, run_id)
-        at = self._now() if happened_at is None else happened_at
-        checked = inputs.messages_of(messages, inputs.moment_of("happened_at", at))
+        now = inputs.moment_of("now", self._now())
+        at = now if happened_at is None else inputs.past_of("happened_at", happened_at, now)
+        checked = inputs.messages_of(messages, at, now)
         said = [self._masking.message(message) for message in checked]
         return scope, inputs.session_of(session_id), said
 
@@ -148,7 +150,11 @@ class Operations:
         background: bool,
     ) -> Told:
         scope, session, said = self.said(messages, user_id, agent_id, run_id, session_id, happened_at)
-        wishes = None if instructions is None else inputs.text_of("instructions", instructions)
+        wishes = (
+            None
+            if instructions is None
+            else inputs.text_of("instructions", instructions, inputs.INSTRUCTIONS_BYTES)
+        )
         if infer not in (True, False, "merge"):
             raise InputError(f'infer={infer!r}: pass True, False or "merge"')
         carried = self._masking.json(inputs.metadata_of(metadata))
@@ -176,7 +182,7 @@ class Operations:
     ) -> Asked:
         self.store.check()
         return Asked(
-            self._masking.text(inputs.text_of("query", query)),
+            self._masking.text(inputs.text_of("query", query, inputs.QUERY_BYTES)),
             inputs.scope_of(user_id, agent_id, run_id),
             inputs.limit_of(limit),
             parse(filters),
@@ -222,7 +228,7 @@ class Operations:
             filters=parse(filters),
             as_of=instant(as_of),
             limit=limit,
-            cursor=cursor,
+            cursor=inputs.cursor_of(cursor),
         )
 
     async def count(self, io: IO, scope: Scope, filters: Filters, as_of: datetime | str | None) -> int:
@@ -247,7 +253,7 @@ class Operations:
 
     async def clear(self, io: IO, scope: Scope, session_id: str | None, keep: Sequence[str]) -> int:
         self.store.check()
-        return await io.run(self.store.ledger.journal.clear, scope, session_id, list(keep))
+        return await io.run(self.store.ledger.journal.clear, scope, session_id, inputs.ids_of("keep", keep))
 
     async def jobs(self, io: IO, *states: Any) -> list[Job]:
         self.store.check()
@@ -264,6 +270,8 @@ class Operations:
 
     async def retry(self, io: IO, job_id: str | None) -> int:
         self.store.check()
+        if job_id is not None:
+            inputs.text_of("job_id", job_id)
         count: int = await io.run(self.store.ledger.jobs.retry, Scope(), job_id)
         if count:
             self._worker.start()
@@ -333,7 +341,9 @@ def guard(user_id: str | None, agent_id: str | None, run_id: str | None, require
 
 
 def instant(as_of: datetime | str | None) -> int | None:
-    return None if as_of is None else to_micros(inputs.moment_of("as_of", as_of))
+    if as_of is None:
+        return None
+    return min(to_micros(inputs.moment_of("as_of", as_of)), FOREVER - 1)  # what is current has no end
 
 
 def confirmed(confirm: bool) -> None:

@@ -106,5 +106,6 @@ def test_the_probe_is_started_isolated(tmp_path: Path, monkeypatch: pytest.Monke
     assert _probe.loads(tmp_path, 8)
     [command] = commands
     script = next(at for at, part in enumerate(command) if part.endswith(".py"))
-    assert {"-P", "-I"} <= set(command[1:script]) and "-m" not in command
+    assert {"-P", "-I"} <= set(command[1:script])
+    assert "-m" not in command
     assert all(os.path.isabs(root) for root in command[script + 3 :])

@@ -82,8 +82,12 @@ def _locked_file(folder: Path) -> TextIO:
     except (portalocker.LockException, OSError) as error:
         file.close()
         raise StorageError(f"the folder {folder} cannot be locked: {error}") from error
-    # Beside the lock, not in it: Windows does not let others read a locked file.
-    (folder / "lock.pid").write_text(str(os.getpid()), encoding="ascii")
+    try:
+        # Beside the lock, not in it: Windows does not let others read a locked file.
+        (folder / "lock.pid").write_text(str(os.getpid()), encoding="ascii")
+    except OSError as error:
+        file.close()
+        raise StorageError(f"{folder / 'lock.pid'} cannot be written: {error}") from error
     return file
 
 

@@ -27,18 +27,19 @@ class Ledger:
     ) -> None:
         self.database = Database(place)
         self.clock = Clock(now)
-        self.clock.start_after(self._last_change())
+        if (last := self._last_change()) is not None:
+            self.clock.start_after(last)
         self.journal = Journal(self.database, self.clock)
         self.documents = DocumentTables(self.database, self.clock)
         self.jobs = Jobs(self.database, self.clock)
         self.memories = Memories(self.database, self.clock)
         self.outbox = Outbox(self.database, self.clock, point_of, embedder)
 
-    def _last_change(self) -> int:
-        """A machine's clock may have been put back since: what comes later shall be dated later."""
+    def _last_change(self) -> int | None:
+        """A machine's clock may have been set back since, by a little: what comes later is dated later."""
         with self.database.reading() as db:
             newest = select(changes.c.at).order_by(changes.c.seq.desc()).limit(1)
-            return db.execute(newest).scalar() or 0
+            return db.execute(newest).scalar()
 
     def forget_erasing(self, mark: str) -> None:
         """Compact the file, then say that the erasure of that mark is complete; a later one is not."""
