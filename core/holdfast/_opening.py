@@ -20,6 +20,8 @@ from .ports import Embedder
 
 _log = logging.getLogger("holdfast")
 
+LEDGER = "ledger.db"
+_PREFIXES = ("index-", "local-index-")
 ROOM = 64 * 2**20  # with less, the engine may have closed files whose last pages found no place
 
 
@@ -64,8 +66,9 @@ def _embedded(
     lock = FolderLock(_made(folder))
     lock.acquire()
     try:
+        _refuse_lost_ledger(folder)
         return Store(
-            folder / "ledger.db",
+            folder / LEDGER,
             embedder,
             _indexes(index) if index is not None else _InFolder(folder),
             exclusive=True,
@@ -76,6 +79,19 @@ def _embedded(
     except BaseException:
         lock.release()
         raise
+
+
+def _refuse_lost_ledger(folder: Path) -> None:
+    """A ledger is made before its index: an index without one is what is left of a store."""
+    ledger = folder / LEDGER
+    if ledger.exists() and ledger.stat().st_size:
+        return
+    left = sorted(path.name for path in folder.iterdir() if path.name.startswith(_PREFIXES))
+    if left:
+        raise StorageError(
+            f"{ledger} is missing or empty, and beside it lies {left[0]}: what was remembered is in the ledger. "
+            "Put it back from a backup; or, to begin anew, remove the index as well"
+        )
 
 
 def _made(folder: Path) -> Path:
@@ -98,7 +114,7 @@ class _InFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._edge = find_spec("qdrant_edge") is not None
-        self._prefix = "index-" if self._edge else "local-index-"
+        self._prefix = _PREFIXES[0 if self._edge else 1]
 
     def open(self, dimensions: int, generation: str) -> tuple[Index, bool]:
         if self._edge:
@@ -112,8 +128,11 @@ class _InFolder:
         return ClientIndex.open(str(self._path(generation)), dimensions)
 
     def closed(self, generation: str) -> None:
-        if shutil.disk_usage(self._folder).free > ROOM:
-            self._mark(generation).unlink(missing_ok=True)
+        try:
+            if shutil.disk_usage(self._folder).free > ROOM:
+                self._mark(generation).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"the folder {self._folder} was removed or cannot be used: {error}") from error
 
     def _mark(self, generation: str) -> Path:
         """A file that is there while the index is open, and afterwards if it was never closed."""

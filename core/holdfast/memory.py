@@ -241,14 +241,19 @@ class Memory:
         run_id: str | None = None,
         session_id: str | None = None,
         happened_at: datetime | str | None = None,
+        keep: Sequence[str] | None = None,
     ) -> tuple[JournaledMessage, ...]:
         """Journal messages without remembering anything of them: a session's log.
+
+        keep: ids of journaled messages; everything else leaves the session's log in the same transaction, as by
+            `clear_messages`. By default nothing leaves it.
 
         Returns those that are new; messages whose `id` is known in the session are left as they are. A later
         `add` with the same ids remembers them.
         """
+        kept = None if keep is None else inputs.ids_of("keep", keep)
         scope, session, said = self._do.said(messages, user_id, agent_id, run_id, session_id, happened_at)
-        return run_inline(self._do.remembering.record(INLINE, scope, session, said))
+        return run_inline(self._do.remembering.record(INLINE, scope, session, said, kept))
 
     async def arecord(
         self,
@@ -259,10 +264,12 @@ class Memory:
         run_id: str | None = None,
         session_id: str | None = None,
         happened_at: datetime | str | None = None,
+        keep: Sequence[str] | None = None,
     ) -> tuple[JournaledMessage, ...]:
         """Async `record`."""
+        kept = None if keep is None else inputs.ids_of("keep", keep)
         scope, session, said = self._do.said(messages, user_id, agent_id, run_id, session_id, happened_at)
-        return await self._do.remembering.record(ASYNCIO, scope, session, said)
+        return await self._do.remembering.record(ASYNCIO, scope, session, said, kept)
 
     # -- recalling ----------------------------------------------------------------------------------------------
 

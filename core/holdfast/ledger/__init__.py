@@ -60,5 +60,7 @@ class Ledger:
                     db.execute(meta.insert().values(key=key, value=value))
 
     def close(self) -> None:
-        self.outbox.tidy()
-        self.database.close()
+        try:
+            self.outbox.tidy()
+        finally:
+            self.database.close()

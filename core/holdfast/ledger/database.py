@@ -22,6 +22,7 @@ from .schema import scopes
 CACHE_MB = (
     32  # at most, per connection; SQLite's own 2 MB do not hold the upper pages of a large file's indexes
 )
+_WHOLE = "what it was about to store is stored as a whole or not at all"
 BUSY_SECONDS = 30  # how long SQLite waits for a reader of another program (a backup, say) before it gives up
 
 
@@ -90,11 +91,9 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise StorageError(
-                f"the ledger failed: {error.orig}; nothing of this operation was stored"
-            ) from error
+            raise StorageError(f"the ledger failed: {error.orig}; {_WHOLE}") from error
         except SQLAlchemyError as error:
-            raise StorageError(f"the ledger failed: {error}; nothing of this operation was stored") from error
+            raise StorageError(f"the ledger failed: {error}; {_WHOLE}") from error
 
 
 def _dumps(value: Any) -> str:
