@@ -48,10 +48,6 @@ def id_of(name: str, value: Any) -> str:
     return _within(name, _storable(name, value), ID_BYTES)
 
 
-def session_of(session_id: str | None) -> str | None:
-    return None if session_id is None else id_of("session_id", session_id)
-
-
 def text_of(name: str, value: Any, most: int = TEXT_BYTES) -> str:
     """Text that is not blank, of `most` bytes at most in UTF-8."""
     if not isinstance(value, str):

@@ -15,7 +15,7 @@ from ._store import OPEN_STORES, Indexes, Store
 from .errors import InputError, StorageError
 from .index import Index
 from .index.lock import FolderLock
-from .places import IN_MEMORY, folder_of
+from .places import IN_MEMORY, folder_of, private
 from .ports import Embedder
 
 _log = logging.getLogger("holdfast")
@@ -66,7 +66,7 @@ def _embedded(
     lock = FolderLock(_made(folder))
     lock.acquire()
     try:
-        _refuse_lost_ledger(folder)
+        _prepare_ledger(folder)
         return Store(
             folder / LEDGER,
             embedder,
@@ -81,8 +81,11 @@ def _embedded(
         raise
 
 
-def _refuse_lost_ledger(folder: Path) -> None:
-    """A ledger is made before its index: an index without one is what is left of a store."""
+def _prepare_ledger(folder: Path) -> None:
+    """Make the file, so that nobody else can read it, nor what SQLite lays beside it.
+
+    A ledger is made before its index: an index without one is what is left of a store, and is refused.
+    """
     ledger = folder / LEDGER
     if ledger.exists() and ledger.stat().st_size:
         return
@@ -92,11 +95,15 @@ def _refuse_lost_ledger(folder: Path) -> None:
             f"{ledger} is missing or empty, and beside it lies {left[0]}: what was remembered is in the ledger. "
             "Put it back from a backup; or, to begin anew, remove the index as well"
         )
+    try:
+        open(ledger, "ab", opener=private).close()
+    except OSError as error:
+        raise StorageError(f"the ledger {ledger} cannot be written: {error}") from error
 
 
 def _made(folder: Path) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
             f"the folder {folder} cannot be made: {error}; pass another path or set HOLDFAST_HOME"
@@ -121,10 +128,11 @@ class _InFolder:
             from .index.edge import EdgeIndex
 
             self._try(self._path(generation), dimensions)
-            self._mark(generation).touch()
+            self._mark(generation).touch(0o600)
             return EdgeIndex.open(self._path(generation), dimensions)
         from .index.client import ClientIndex
 
+        self._path(generation).mkdir(0o700, exist_ok=True)
         return ClientIndex.open(str(self._path(generation)), dimensions)
 
     def closed(self, generation: str) -> None:

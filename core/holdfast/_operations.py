@@ -25,7 +25,7 @@ from ._worker import Worker
 from .errors import InputError, NotFoundError
 from .events import Event, Listeners
 from .faces import IO
-from .filters import parse
+from .filters import Filter, parse
 from .index import Index
 from .index.base import FOREVER
 from .ledger.times import now_utc, to_micros
@@ -85,7 +85,7 @@ class Operations:
             _say_once_that_there_is_no_model()
         _check_ports(self.llm, embedder, reranker)
         inputs.limit_of(window_tokens, "window_tokens")
-        self._masking = Masking(redactor)
+        self.masking = Masking(redactor)
         self.events = Listeners()
         for listener in listeners:
             self.events.subscribe(listener)
@@ -133,8 +133,12 @@ class Operations:
         now = inputs.moment_of("now", self._now())
         at = now if happened_at is None else inputs.past_of("happened_at", happened_at, now)
         checked = inputs.messages_of(messages, at, now)
-        said = [self._masking.message(message) for message in checked]
-        return scope, inputs.session_of(session_id), said
+        said = [self.masking.message(message) for message in checked]
+        return scope, self.session(session_id), said
+
+    def session(self, session_id: str | None) -> str | None:
+        """The session's id as it is stored."""
+        return None if session_id is None else self.masking.name(inputs.id_of("session_id", session_id))
 
     def told(
         self,
@@ -153,11 +157,11 @@ class Operations:
         wishes = (
             None
             if instructions is None
-            else inputs.text_of("instructions", instructions, inputs.INSTRUCTIONS_BYTES)
+            else self.masking.text(inputs.text_of("instructions", instructions, inputs.INSTRUCTIONS_BYTES))
         )
         if infer not in (True, False, "merge"):
             raise InputError(f'infer={infer!r}: pass True, False or "merge"')
-        carried = self._masking.json(inputs.metadata_of(metadata))
+        carried = self.masking.json(inputs.metadata_of(metadata))
         return Told(
             scope, said, carried, session, bool(infer), wishes, background,
             extract=infer != "merge",
@@ -182,14 +186,18 @@ class Operations:
     ) -> Asked:
         self.store.check()
         return Asked(
-            self._masking.text(inputs.text_of("query", query, inputs.QUERY_BYTES)),
+            self.masking.text(inputs.text_of("query", query, inputs.QUERY_BYTES)),
             inputs.scope_of(user_id, agent_id, run_id),
             inputs.limit_of(limit),
-            parse(filters),
+            self.parsed(filters),
             instant(as_of),
             inputs.share_of("threshold", threshold),
             explain,
         )
+
+    def parsed(self, filters: Filters) -> Filter | None:
+        """Raises FilterError."""
+        return parse(self.masking.filters(filters))
 
     def rewriting(
         self, memory_id: str, text: str | None, metadata: Mapping[str, Any] | None
@@ -198,8 +206,8 @@ class Operations:
             raise InputError("update changes the text, the metadata, or both; neither was given")
         return (
             inputs.text_of("memory_id", memory_id),
-            None if text is None else self._masking.text(inputs.text_of("text", text)),
-            None if metadata is None else self._masking.json(inputs.metadata_of(metadata)),
+            None if text is None else self.masking.text(inputs.text_of("text", text)),
+            None if metadata is None else self.masking.json(inputs.metadata_of(metadata)),
         )
 
     async def get(
@@ -225,7 +233,7 @@ class Operations:
         return await io.run(
             self.store.ledger.memories.page,
             scope,
-            filters=parse(filters),
+            filters=self.parsed(filters),
             as_of=instant(as_of),
             limit=limit,
             cursor=inputs.cursor_of(cursor),
@@ -233,7 +241,7 @@ class Operations:
 
     async def count(self, io: IO, scope: Scope, filters: Filters, as_of: datetime | str | None) -> int:
         self.store.check()
-        return await io.run(self.store.ledger.memories.count, scope, parse(filters), instant(as_of))
+        return await io.run(self.store.ledger.memories.count, scope, self.parsed(filters), instant(as_of))
 
     async def history(self, io: IO, memory_id: str, scope: Scope) -> Changes:
         self.store.check()

@@ -32,6 +32,7 @@ from .ledger import Ledger
 from .ledger.commit import Conflict
 from .ledger.exchange import TABLES, Intake, rows_out, stored_versions
 from .ledger.times import from_micros
+from .places import private
 from .ranking import indexed_text
 from .types import Scope, Transfer
 
@@ -69,7 +70,7 @@ def _writing(target: Place) -> Iterator[IO_[str]]:
     path = _path(target)
     half = f"{path}.part"
     try:
-        with open(half, "w", encoding="utf-8", newline="\n") as file:
+        with open(half, "w", encoding="utf-8", newline="\n", opener=private) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

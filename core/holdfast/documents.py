@@ -28,6 +28,7 @@ from .errors import InputError
 from .faces import IO, Asyncio, Inline, run_inline
 
 if TYPE_CHECKING:
+    from ._masking import Masking
     from ._store import Store
 
 Namespace: TypeAlias = tuple[str, ...]
@@ -134,8 +135,9 @@ class Documents:
     carry no user's id.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, masking: Masking) -> None:
         self._store = store
+        self._masking = masking
 
     def batch(self, operations: Sequence[Operation]) -> list[Result]:
         """The results, in the order of the operations; None for a `Put`. Of several to one key the last counts.
@@ -158,7 +160,7 @@ class Documents:
 
     async def _batch(self, io: IO, operations: Sequence[Operation]) -> list[Result]:
         self._store.check()
-        operations = [_checked(operation) for operation in operations]
+        operations = [_masked(_checked(operation), self._masking) for operation in operations]
         embedder = self._store.basis.embedder
         texts = _texts(operations)
         embedded = await embed_documents(io, embedder, texts)
@@ -201,6 +203,18 @@ def _checked(operation: Operation) -> Operation:
         case Namespaces():
             limit_of(operation.limit, least=0)
             limit_of(operation.offset, "offset", least=0)
+    return operation
+
+
+def _masked(operation: Operation, masking: Masking) -> Operation:
+    """The operation, with its texts as a redactor leaves them."""
+    match operation:
+        case Put() if masking and operation.value is not None:
+            value = masking.json(json.loads(dump_value(operation.value)))
+            texts = {path: masking.text(text) for path, text in operation.texts.items()}
+            return dataclasses.replace(operation, value=value, texts=texts)
+        case Find() if operation.query is not None:
+            return dataclasses.replace(operation, query=masking.text(operation.query))
     return operation
 
 

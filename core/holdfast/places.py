@@ -13,6 +13,11 @@ IN_MEMORY = ":memory:"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
+def private(path: str, flags: int) -> int:
+    """An opener: what it makes only its owner can read."""
+    return os.open(path, flags, 0o600)
+
+
 def default_folder() -> Path:
     """`HOLDFAST_HOME`, else the platform's folder for user data. Raises InputError."""
     import platformdirs
