@@ -17,8 +17,11 @@ from tests.fakes import HashEmbedder, ScriptedModel
 
 MAIL = "alice@example.com"
 HIDDEN = (
-    "138\u200b1234\u200d5678", "alice\u2060@\ufeffexample.com", "4111\u00ad1111 1111\ufe0f1111", "１３８１２３４５６７８",
-)  # fmt: skip
+    "138\u200b1234\u200d5678",
+    "alice\u2060@\ufeffexample.com",
+    "4111\u00ad1111 1111\ufe0f1111",
+    "１３８１２３４５６７８",
+)
 
 
 def everything(memory: Face, face: Any) -> None:
