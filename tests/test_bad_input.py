@@ -50,6 +50,13 @@ BAD_ADDS: list[tuple[str, Callable[[Face], Any], str]] = [
     ("metadata NaN", lambda m: m.add("hi", user_id="a", metadata={"d": NAN}), "not JSON"),
     ("metadata names scope", lambda m: m.add("hi", user_id="a", metadata={"user_id": "b"}), "user_id="),
     ("bad date", lambda m: m.add("hi", user_id="a", happened_at="yesterday"), "ISO 8601"),
+    ("long text", lambda m: m.add("é" * 2**23 + "x", user_id="a"), r"content has 16,777,217 bytes"),
+    ("long data", lambda m: m.add(Message("x", data={"d": "x" * 2**24}), user_id="a"), "data has"),
+    ("much metadata", lambda m: m.add("hi", user_id="a", metadata={"d": "x" * 2**18}), "metadata has"),
+    ("long id", lambda m: m.add("hi", user_id="a", session_id="x" * 4097), "session_id has 4,097 bytes"),
+    ("long wishes", lambda m: m.add("hi", user_id="a", instructions="x" * 65_537), "instructions has"),
+    ("said later", lambda m: m.add("hi", user_id="a", happened_at="2050-01-01"), "happened_at=.*ahead"),
+    ("one said later", lambda m: m.add(Message("x", happened_at="2050-01-01"), user_id="a"), r"\[0\].*ahead"),
     ("blank instructions", lambda m: m.add("hi", user_id="a", instructions=""), "instructions"),
 ]
 
@@ -82,6 +89,30 @@ BAD_READS: list[tuple[str, Callable[[Face], Any], type[Exception], str]] = [
     ("unknown memory", lambda m: m.update("nope", "text"), NotFoundError, "nope"),
     ("unknown history", lambda m: m.history("nope"), NotFoundError, "nope"),
     ("unknown undo", lambda m: m.undo("nope"), NotFoundError, "nope"),
+    ("huge limit", lambda m: m.search("x", user_id="a", limit=10**5000), InputError, "limit=a number of"),
+    ("huge page", lambda m: m.get_all(user_id="a", limit=2**31), InputError, "limit=2147483648"),
+    ("huge log", lambda m: m.messages(user_id="a", limit=2**63), InputError, "limit"),
+    ("huge budget", lambda m: m.recall("x", user_id="a", max_tokens=2**63), InputError, "max_tokens"),
+    ("huge cursor", lambda m: m.get_all(user_id="a", cursor=f"{2**63}:x"), InputError, "cursor"),
+    ("digits", lambda m: m.get_all(user_id="a", cursor="9" * 5000 + ":x"), InputError, "cursor"),
+    ("cursor not text", lambda m: m.get_all(user_id="a", cursor=5), InputError, "cursor"),
+    ("half a cursor", lambda m: m.get_all(user_id="a", cursor="1:\ud800"), InputError, "surrogate"),
+    ("half an undo", lambda m: m.undo("\ud800"), InputError, "surrogate"),
+    ("half a retry", lambda m: m.retry("\ud800"), InputError, "surrogate"),
+    ("half a deletion", lambda m: m.delete("\ud800"), InputError, "surrogate"),
+    ("half a keep", lambda m: m.clear_messages(user_id="a", keep=["\ud800"]), InputError, r"keep\[0\]"),
+    ("one keep", lambda m: m.clear_messages(user_id="a", keep="abc"), InputError, "keep"),
+    ("NUL in an undo", lambda m: m.undo("a\0"), InputError, "NUL"),
+    ("undo not text", lambda m: m.undo(5), InputError, "change_or_add_id"),
+    ("deletion not text", lambda m: m.delete(5), InputError, "memory_id"),
+    ("export to NUL", lambda m: m.export("a\0b"), InputError, "NUL"),
+    ("import from NUL", lambda m: m.import_("a\0b"), InputError, "NUL"),
+    (
+        "long query",
+        lambda m: m.search("x" * (2**20 + 1), user_id="a"),
+        InputError,
+        "query has 1,048,577 bytes",
+    ),
 ]
 
 
@@ -93,6 +124,39 @@ def test_bad_arguments_are_named(
 ) -> None:
     with pytest.raises(error, match=says):
         call(memory)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01", "0001-01-01T00:00+14:00", "1969-12-31", "9999-12-31"])
+def test_any_moment_of_the_calendar_can_be_asked_about(memory: Face, moment: str) -> None:
+    """Long ago nothing was known, and what will be known is what is."""
+    if moment.startswith("0001-01-01T"):
+        with pytest.raises(InputError, match="out of range"):
+            memory.search("last week", user_id="a", as_of=moment)
+        return
+    [change] = memory.add("I play tennis", user_id="a", infer=False)
+    known = ["I play tennis"] if moment > "2026" else []
+    assert [hit.text for hit in memory.search("tennis last week", user_id="a", as_of=moment)] == known
+    assert [it.text for it in memory.recall("tennis", user_id="a", as_of=moment).memories] == known
+    assert [item.text for item in memory.get_all(user_id="a", as_of=moment)] == known
+    assert (memory.get(change.memory_id, as_of=moment) is not None) is bool(known)
+
+
+def test_the_largest_limits_are_limits(memory: Face) -> None:
+    memory.add("I play tennis", user_id="a", infer=False)
+    most = 2**31 - 1
+    assert len(memory.search("tennis", user_id="a", limit=most)) == 1
+    assert len(memory.get_all(user_id="a", limit=most)) == 1
+    assert len(memory.messages(user_id="a", limit=most)) == 1
+
+
+def test_a_message_of_the_largest_size_is_stored_and_travels(open_memory: Opener, tmp_path: Path) -> None:
+    """Every character of it takes six in the file."""
+    memory, text = open_memory(), "\x01" * 2**20 + "x" * (2**24 - 2**20)
+    memory.record(Message(text, data={"d": "x" * (2**24 - 100)}), user_id="a")
+    memory.export(tmp_path / "file")
+    other = open_memory("other")
+    assert other.import_(tmp_path / "file").messages == 1
+    assert other.messages(user_id="a")[0].message.content == text
 
 
 class BrokenEmbedder(HashEmbedder):
@@ -148,6 +212,16 @@ def test_a_folder_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError, match="file"):
         Memory(tmp_path / "file", llm=None, embedder=HashEmbedder())
+
+
+@pytest.mark.parametrize("name", ["lock", "lock.pid", "ledger.db"])
+def test_a_file_that_cannot_be_written_is_a_storage_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(StorageError, match=name if name != "ledger.db" else "ledger"):
+        Memory(tmp_path, llm=None, embedder=HashEmbedder())
+    (tmp_path / name).rmdir()
+    with Memory(tmp_path, llm=None, embedder=HashEmbedder()) as memory:  # and the lock was given back
+        assert memory.count() == 0
 
 
 def test_objects_that_are_no_port_are_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ._basis import Basis
+from ._inputs import text_of
 from ._store import Store, finish_erasing
 from ._vectors import embed_documents
 from .errors import NotFoundError, UndoError
@@ -107,6 +108,7 @@ class Changing:
 
     async def _current(self, io: IO, memory_id: str, scope: Scope) -> MemoryItem:
         self._store.check()
+        text_of("memory_id", memory_id)
         item = await io.run(self._store.ledger.memories.get, memory_id)
         if item is None or not within(item, scope):
             raise NotFoundError(f"there is no memory {memory_id!r}{_in(scope)}")
@@ -150,7 +152,7 @@ class Changing:
         """The changes of that id that did something and are not undone yet. Raises where there is none."""
         self._store.check()
         memories = self._store.ledger.memories
-        found = await io.run(memories.changes_of, change_or_add_id)
+        found = await io.run(memories.changes_of, text_of("change_or_add_id", change_or_add_id))
         for change in found:
             item, _ = await io.run(memories.last_version, change.memory_id)
             if not within(item, scope):

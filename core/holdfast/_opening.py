@@ -15,11 +15,13 @@ from ._store import OPEN_STORES, Indexes, Store
 from .errors import InputError, StorageError
 from .index import Index
 from .index.lock import FolderLock
-from .places import IN_MEMORY, default_folder
+from .places import IN_MEMORY, folder_of, private
 from .ports import Embedder
 
 _log = logging.getLogger("holdfast")
 
+LEDGER = "ledger.db"
+_PREFIXES = ("index-", "local-index-")
 ROOM = 64 * 2**20  # with less, the engine may have closed files whose last pages found no place
 
 
@@ -33,10 +35,10 @@ def open_store(
     """Open a store, or share one that this process has open already."""
     if ledger is not None:
         return _shared(path, embedder, ledger, index, now)
-    if path is not None and os.fspath(path) == IN_MEMORY:
+    if str(path) == IN_MEMORY:
         indexes = _indexes(IN_MEMORY if index is None else index)
         return Store("sqlite://", embedder, indexes, exclusive=True, now=now)
-    folder = default_folder() if path is None else Path(path).expanduser().resolve()
+    folder = folder_of(path)
     return OPEN_STORES.share(folder, embedder, lambda: _embedded(folder, embedder, index, now))
 
 
@@ -64,8 +66,9 @@ def _embedded(
     lock = FolderLock(_made(folder))
     lock.acquire()
     try:
+        _prepare_ledger(folder)
         return Store(
-            f"sqlite:///{folder / 'ledger.db'}",
+            folder / LEDGER,
             embedder,
             _indexes(index) if index is not None else _InFolder(folder),
             exclusive=True,
@@ -78,9 +81,29 @@ def _embedded(
         raise
 
 
+def _prepare_ledger(folder: Path) -> None:
+    """Make the file, so that nobody else can read it, nor what SQLite lays beside it.
+
+    A ledger is made before its index: an index without one is what is left of a store, and is refused.
+    """
+    ledger = folder / LEDGER
+    if ledger.exists() and ledger.stat().st_size:
+        return
+    left = sorted(path.name for path in folder.iterdir() if path.name.startswith(_PREFIXES))
+    if left:
+        raise StorageError(
+            f"{ledger} is missing or empty, and beside it lies {left[0]}: what was remembered is in the ledger. "
+            "Put it back from a backup; or, to begin anew, remove the index as well"
+        )
+    try:
+        open(ledger, "ab", opener=private).close()
+    except OSError as error:
+        raise StorageError(f"the ledger {ledger} cannot be written: {error}") from error
+
+
 def _made(folder: Path) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
             f"the folder {folder} cannot be made: {error}; pass another path or set HOLDFAST_HOME"
@@ -98,22 +121,26 @@ class _InFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._edge = find_spec("qdrant_edge") is not None
-        self._prefix = "index-" if self._edge else "local-index-"
+        self._prefix = _PREFIXES[0 if self._edge else 1]
 
     def open(self, dimensions: int, generation: str) -> tuple[Index, bool]:
         if self._edge:
             from .index.edge import EdgeIndex
 
             self._try(self._path(generation), dimensions)
-            self._mark(generation).touch()
+            self._mark(generation).touch(0o600)
             return EdgeIndex.open(self._path(generation), dimensions)
         from .index.client import ClientIndex
 
+        self._path(generation).mkdir(0o700, exist_ok=True)
         return ClientIndex.open(str(self._path(generation)), dimensions)
 
     def closed(self, generation: str) -> None:
-        if shutil.disk_usage(self._folder).free > ROOM:
-            self._mark(generation).unlink(missing_ok=True)
+        try:
+            if shutil.disk_usage(self._folder).free > ROOM:
+                self._mark(generation).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"the folder {self._folder} was removed or cannot be used: {error}") from error
 
     def _mark(self, generation: str) -> Path:
         """A file that is there while the index is open, and afterwards if it was never closed."""
@@ -199,4 +226,8 @@ def _collection(generation: str) -> str:
 
 
 def _indexes(index: str | Index) -> Indexes:
-    return _OnServer(index) if isinstance(index, str) else _Brought(index)
+    if not isinstance(index, str):
+        return _Brought(index)
+    if index != IN_MEMORY and "://" not in index:
+        raise InputError(f"index={index!r} is no URL of a Qdrant server, such as 'http://...:6333'")
+    return _OnServer(index)

@@ -9,7 +9,6 @@ from datetime import datetime
 from enum import Enum
 from functools import cache
 from os import PathLike
-from pathlib import Path
 from typing import IO as IO_
 from typing import Any, Final, Literal
 
@@ -28,12 +27,13 @@ from .errors import InputError, NotFoundError
 from .events import Event, Listeners
 from .extraction import WINDOW_TOKENS
 from .faces import IO
-from .filters import parse
+from .filters import Filter, parse
 from .index import Index
+from .index.base import FOREVER
 from .ledger.times import now_utc, to_micros
 from .merging import MergeStrategy
 from .models import default_embedder, default_model
-from .places import IN_MEMORY, default_folder
+from .places import IN_MEMORY, folder_of
 from .ports import Embedder, LanguageModel, Redactor, Reranker
 from .tokens import count_tokens
 from .types import (
@@ -87,13 +87,13 @@ class Operations:
             _say_once_that_there_is_no_model()
         _check_ports(self.llm, embedder, reranker)
         inputs.limit_of(window_tokens, "window_tokens")
-        self._masking = Masking(redactor)
+        self.masking = Masking(redactor)
         self.events = Listeners()
         for listener in listeners:
             self.events.subscribe(listener)
         self._now = now
         self.store: Store = open_store(path, embedder or default_embedder(), ledger, index, now)
-        self.folder = folder_of(path, ledger)
+        self.folder = None if ledger is not None or str(path) == IN_MEMORY else folder_of(path)
         self.closed = False
         self.paths = Paths(self.store, self.llm, merger, model_size)
         self.remembering = Remembering(
@@ -133,10 +133,15 @@ class Operations:
     ) -> tuple[Scope, str | None, list[Any]]:
         self.store.check()
         scope = inputs.scope_of(user_id, agent_id, run_id)
-        at = self._now() if happened_at is None else happened_at
-        checked = inputs.messages_of(messages, inputs.moment_of("happened_at", at))
-        said = [self._masking.message(message) for message in checked]
-        return scope, inputs.session_of(session_id), said
+        now = inputs.moment_of("now", self._now())
+        at = now if happened_at is None else inputs.past_of("happened_at", happened_at, now)
+        checked = inputs.messages_of(messages, at, now)
+        said = [self.masking.message(message) for message in checked]
+        return scope, self.session(session_id), said
+
+    def session(self, session_id: str | None) -> str | None:
+        """The session's id as it is stored."""
+        return None if session_id is None else self.masking.name(inputs.id_of("session_id", session_id))
 
     def told(
         self,
@@ -152,10 +157,14 @@ class Operations:
         background: bool,
     ) -> Told:
         scope, session, said = self.said(messages, user_id, agent_id, run_id, session_id, happened_at)
-        wishes = None if instructions is None else inputs.text_of("instructions", instructions)
+        wishes = (
+            None
+            if instructions is None
+            else self.masking.text(inputs.text_of("instructions", instructions, inputs.INSTRUCTIONS_BYTES))
+        )
         if infer not in (True, False, "merge"):
             raise InputError(f'infer={infer!r}: pass True, False or "merge"')
-        carried = self._masking.json(inputs.metadata_of(metadata))
+        carried = self.masking.json(inputs.metadata_of(metadata))
         return Told(
             scope, said, carried, session, bool(infer), wishes, background,
             extract=infer != "merge",
@@ -180,14 +189,18 @@ class Operations:
     ) -> Asked:
         self.store.check()
         return Asked(
-            self._masking.text(inputs.text_of("query", query)),
+            self.masking.text(inputs.text_of("query", query, inputs.QUERY_BYTES)),
             inputs.scope_of(user_id, agent_id, run_id),
             inputs.limit_of(limit),
-            parse(filters),
+            self.parsed(filters),
             instant(as_of),
             inputs.share_of("threshold", threshold),
             explain,
         )
+
+    def parsed(self, filters: Filters) -> Filter | None:
+        """Raises FilterError."""
+        return parse(self.masking.filters(filters))
 
     def rewriting(
         self, memory_id: str, text: str | None, metadata: Mapping[str, Any] | None
@@ -196,8 +209,8 @@ class Operations:
             raise InputError("update changes the text, the metadata, or both; neither was given")
         return (
             inputs.text_of("memory_id", memory_id),
-            None if text is None else self._masking.text(inputs.text_of("text", text)),
-            None if metadata is None else self._masking.json(inputs.metadata_of(metadata)),
+            None if text is None else self.masking.text(inputs.text_of("text", text)),
+            None if metadata is None else self.masking.json(inputs.metadata_of(metadata)),
         )
 
     async def get(
@@ -223,15 +236,15 @@ class Operations:
         return await io.run(
             self.store.ledger.memories.page,
             scope,
-            filters=parse(filters),
+            filters=self.parsed(filters),
             as_of=instant(as_of),
             limit=limit,
-            cursor=cursor,
+            cursor=inputs.cursor_of(cursor),
         )
 
     async def count(self, io: IO, scope: Scope, filters: Filters, as_of: datetime | str | None) -> int:
         self.store.check()
-        return await io.run(self.store.ledger.memories.count, scope, parse(filters), instant(as_of))
+        return await io.run(self.store.ledger.memories.count, scope, self.parsed(filters), instant(as_of))
 
     async def history(self, io: IO, memory_id: str, scope: Scope) -> Changes:
         self.store.check()
@@ -251,7 +264,7 @@ class Operations:
 
     async def clear(self, io: IO, scope: Scope, session_id: str | None, keep: Sequence[str]) -> int:
         self.store.check()
-        return await io.run(self.store.ledger.journal.clear, scope, session_id, list(keep))
+        return await io.run(self.store.ledger.journal.clear, scope, session_id, inputs.ids_of("keep", keep))
 
     async def jobs(self, io: IO, *states: Any) -> list[Job]:
         self.store.check()
@@ -268,6 +281,8 @@ class Operations:
 
     async def retry(self, io: IO, job_id: str | None) -> int:
         self.store.check()
+        if job_id is not None:
+            inputs.text_of("job_id", job_id)
         count: int = await io.run(self.store.ledger.jobs.retry, Scope(), job_id)
         if count:
             self._worker.start()
@@ -332,18 +347,14 @@ def _say_once_that_there_is_no_model() -> None:
     )
 
 
-def folder_of(path: str | PathLike[str] | None, ledger: str | None) -> Path | None:
-    if ledger is not None or (path is not None and str(path) == IN_MEMORY):
-        return None
-    return default_folder() if path is None else Path(path).expanduser().resolve()
-
-
 def guard(user_id: str | None, agent_id: str | None, run_id: str | None, required: bool = False) -> Scope:
     return inputs.scope_of(user_id, agent_id, run_id, required=required)
 
 
 def instant(as_of: datetime | str | None) -> int | None:
-    return None if as_of is None else to_micros(inputs.moment_of("as_of", as_of))
+    if as_of is None:
+        return None
+    return min(to_micros(inputs.moment_of("as_of", as_of)), FOREVER - 1)  # what is current has no end
 
 
 def confirmed(confirm: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ TOKENS_PER_HIT = (
     20  # of a short memory in a prompt; what comes after the fiftieth hit of 1,000 tokens matters little
 )
 MOST_RECALLED = 200
+EARLIEST_RECKONED = to_micros(datetime(100, 1, 1, tzinfo=UTC))  # Python's calendar ends 99 years before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ class Recalling:
         return Hits(hits[: asked.limit])
 
     def _now(self, asked: Asked) -> datetime:
-        return from_micros(asked.as_of if asked.as_of is not None else self._store.ledger.clock())
+        """What "yesterday" is reckoned from: `as_of`, as far as that has been and leaves room for reckoning."""
+        now = self._store.ledger.clock()
+        return from_micros(max(now if asked.as_of is None else min(asked.as_of, now), EARLIEST_RECKONED))
 
     async def _ranked(self, io: IO, asked: Asked, now: datetime) -> list[Ranked]:
         wanted = asked.limit if self._reranker is None else max(asked.limit, RERANKED)

@@ -25,6 +25,7 @@ from .index.base import Candidate, IndexQuery
 from .ledger.commit import Conflict, Write
 from .ledger.ids import new_id
 from .ledger.jobs import JobRecord, LeaseLost, NewJob
+from .ledger.journal import Journaled
 from .ledger.memories import JobStep
 from .lexical import query_vector
 from .merging import (
@@ -100,19 +101,26 @@ class Remembering:
             owner=None if told.background else self.owner,
             extract=told.extract,
         )
-        async with self._let_go(io, job.id):
-            journaled = await io.run(
-                self._store.ledger.journal.append,
-                told.scope,
-                told.messages,
-                session_id=told.session_id,
-                job=job,
-            )
-            if not journaled.fresh:
-                return await self._already_known(io, journaled.known, background=told.background)
-            if told.background:
-                return AddResult(job.id, "pending", messages=tuple(message.id for message in journaled.fresh))
-            return await self.finish(io, await io.run(self._store.ledger.jobs.get, job.id))
+        journaled: Journaled | None = None
+        try:
+            async with self._let_go(io, job.id):
+                journaled = await io.run(
+                    self._store.ledger.journal.append,
+                    told.scope,
+                    told.messages,
+                    session_id=told.session_id,
+                    job=job,
+                )
+                if not journaled.fresh:
+                    return await self._already_known(io, journaled.known, background=told.background)
+                if told.background:
+                    messages = tuple(message.id for message in journaled.fresh)
+                    return AddResult(job.id, "pending", messages=messages)
+                return await self.finish(io, await io.run(self._store.ledger.jobs.get, job.id))
+        except HoldfastError as error:
+            if journaled is not None and error.add_id is None:
+                error.add_id = job.id if journaled.fresh else journaled.known[-1].add_id
+            raise
 
     @asynccontextmanager
     async def _let_go(self, io: IO, job_id: str) -> AsyncIterator[None]:
@@ -124,11 +132,16 @@ class Remembering:
             raise
 
     async def record(
-        self, io: IO, scope: Scope, session_id: str | None, said: Sequence[Message]
+        self,
+        io: IO,
+        scope: Scope,
+        session_id: str | None,
+        said: Sequence[Message],
+        keep: Sequence[str] | None,
     ) -> tuple[JournaledMessage, ...]:
         """Journal, and no more."""
         append = self._store.ledger.journal.append
-        return (await io.run(append, scope, said, session_id=session_id, job=None)).fresh
+        return (await io.run(append, scope, said, session_id=session_id, job=None, keep=keep)).fresh
 
     async def finish(self, io: IO, job: JobRecord) -> AddResult:
         """Do a leased job, after those of its scope that were journaled before it."""
@@ -166,10 +179,14 @@ class Remembering:
             job = await io.run(self._store.ledger.jobs.get, add_id)
             if job.state == "done":
                 continue
+            if job.state == "failed":  # it was given up, and is asked for again
+                await io.run(self._store.ledger.jobs.retry, Scope(), add_id)
             if background:
-                return replace(result, state=job.state)
+                return replace(result, state="pending" if job.state == "failed" else job.state)
             leased = await io.run(self._store.ledger.jobs.lease_one, self.owner, add_id)
-            if leased is not None:
+            if leased is None:
+                result = replace(result, state="running")  # somebody else works on it
+            else:
                 result = result.merged(await self.finish(io, leased))
         return result
 
@@ -184,7 +201,7 @@ class Remembering:
                 result = AddResult(job.id, "running")
             except BaseException as error:
                 await io.run(self._give_back, job, error, patient=patient)
-                if isinstance(error, ModelError):
+                if isinstance(error, HoldfastError):
                     error.add_id = job.id
                 raise
             seen.spend(result.usage)

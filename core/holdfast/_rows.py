@@ -25,6 +25,7 @@ _CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("job", "state"): get_args(JobState),
     ("change", "operation"): get_args(Operation),
 }
+_DONE = ("created_at", "cleared_at", "finished_at", "valid_from", "valid_to", "at")
 _IDS = frozenset({"id", "memory_id", *BLANK, "add_id", "external_id", "name"})
 
 
@@ -134,7 +135,9 @@ class _Field:
             ("version", "restores"),
         }:
             _uuid(value)
-        if name in _IDS or (self.kind, name) == ("version", "text"):
+        if name in _IDS:
+            return inputs.id_of(name, value)
+        if (self.kind, name) == ("version", "text"):
             return inputs.text_of(name, value)
         return inputs.text_of(name, value) if value.strip() else str(value)
 
@@ -164,7 +167,7 @@ def _json(name: str, value: Any) -> Any:
         )
         return [inputs.text_of(name, item) for item in value]
     _expect(value, isinstance(value, dict), "an object")
-    return inputs.metadata_of(value) if name == "metadata" else inputs.metadata_of({"data": value})["data"]
+    return inputs.metadata_of(value) if name == "metadata" else inputs.json_of(name, value, inputs.TEXT_BYTES)
 
 
 def _uuid(value: str) -> None:
@@ -190,8 +193,9 @@ class _Chain:
 class Checker:
     """What rows say of one another: nothing points outside of the file, or of its scope, or into the future."""
 
-    def __init__(self, within: Scope) -> None:
+    def __init__(self, within: Scope, now: datetime) -> None:
         self._within = within
+        self._now = now
         self._jobs: dict[str, Scope] = {}
         self._messages: dict[str, Scope] = {}
         self._named: set[tuple[Any, ...]] = set()
@@ -207,6 +211,7 @@ class Checker:
             self._once(kind, row["id"])
             if kind != "change":
                 self._scoped(row)
+            self._past(kind, row)
             one: Callable[[Plain], None] = getattr(self, f"_{kind}")
             one(row)
         except InputError as error:
@@ -228,6 +233,12 @@ class Checker:
         if any(row[name] != value for name, value in self._within.ids().items()):
             raise InputError(f"it belongs to {scope.ids()}, and only {self._within.ids()} may be imported")
         self.scopes.add(scope)
+
+    def _past(self, kind: str, row: Plain) -> None:
+        """What was done, or said, was so by now; only what a memory tells of, and what is to come, may lie ahead."""
+        for name in (*_DONE, *(["happened_at"] if kind == "message" else [])):
+            if row.get(name) is not None:
+                inputs.past_of(name, row[name], self._now)
 
     def _job(self, row: Plain) -> None:
         self._jobs[row["id"]] = scope_of(row)

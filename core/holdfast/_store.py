@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -82,7 +82,7 @@ class Store:
 
     def __init__(
         self,
-        ledger_url: str,
+        ledger: str | Path,
         embedder: Embedder,
         indexes: Indexes,
         *,
@@ -102,7 +102,7 @@ class Store:
         self.ending: set[str] = set()  # generations that were replaced, and that a search still holds
         self._closed = False
         self.users = 1
-        self.ledger = Ledger(ledger_url, embedder=embedder.name, point_of=point_of, now=now)
+        self.ledger = Ledger(ledger, embedder=embedder.name, point_of=point_of, now=now)
         try:
             self._claim_embedder(embedder)
             if exclusive:
@@ -153,13 +153,12 @@ class Store:
             self._check_process()
         except StoreLockedError:
             return
-        try:
-            self.ledger.close()
-        finally:
-            self.index.close()
+        with ExitStack() as last_first:  # whatever fails, the lock is given back
+            last_first.callback(self._release)
             if not self._suspect:
-                self.indexes.closed(self.basis.generation)
-            self._release()
+                last_first.callback(self.indexes.closed, self.basis.generation)
+            last_first.callback(self.index.close)
+            last_first.callback(self.ledger.close)
 
     def _claim_embedder(self, embedder: Embedder) -> None:
         """The first embedder is recorded; another one is refused."""
@@ -185,6 +184,11 @@ class Store:
             await drop_retired(self, io)
             await finish_erasing(self, io)
             versions, points = self.ledger.outbox.version_count(), await self.index.count(io)
+            if points and not versions:
+                raise StorageError(
+                    f"the index holds {points} points, and the ledger no memories: the ledger is missing or not this "
+                    "index's. Put it back; or, to begin anew, remove the index as well"
+                )
             if versions != points:
                 _log.warning(
                     "the index holds %d points for %d versions of memories%s: rebuilding it from the ledger",

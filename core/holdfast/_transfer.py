@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from os import PathLike
 from tempfile import TemporaryFile
 from typing import IO as IO_
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ._basis import Basis
+from ._inputs import TEXT_BYTES
 from ._rows import FORMAT, VERSION, Checker, read_header, read_row
 from ._store import Store
 from ._vectors import BATCH, Matrix, embed_documents
@@ -29,11 +31,15 @@ from .faces import IO
 from .ledger import Ledger
 from .ledger.commit import Conflict
 from .ledger.exchange import TABLES, Intake, rows_out, stored_versions
+from .ledger.times import from_micros
+from .places import private
 from .ranking import indexed_text
 from .types import Scope, Transfer
 
 Place = str | PathLike[str] | IO_[str]
 Progress = Callable[[int, int], None]
+# A line is one row. The longest holds a message and its data, where JSON needs six characters for one at worst.
+LINE = 6 * 2 * TEXT_BYTES + 2**20
 
 
 # -- export -------------------------------------------------------------------------------------------------------
@@ -61,10 +67,10 @@ def _writing(target: Place) -> Iterator[IO_[str]]:
     if not isinstance(target, (str, PathLike)):
         yield target
         return
-    path = os.fspath(target)
+    path = _path(target)
     half = f"{path}.part"
     try:
-        with open(half, "w", encoding="utf-8", newline="\n") as file:
+        with open(half, "w", encoding="utf-8", newline="\n", opener=private) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -81,7 +87,7 @@ def _writing(target: Place) -> Iterator[IO_[str]]:
 
 async def import_(store: Store, io: IO, source: Place, scope: Scope, progress: Progress | None) -> Transfer:
     """Raises InputError with the number of a line, EmbeddingError, StorageError; then nothing was changed."""
-    spool = await io.run(_Spool.read, source, scope)
+    spool = await io.run(_Spool.read, source, Checker(scope, from_micros(store.ledger.clock())))
     with spool:
         while True:
             async with store.using(io) as basis:
@@ -105,8 +111,7 @@ class _Spool:
         self.checker = checker
 
     @classmethod
-    def read(cls, source: Place, scope: Scope) -> _Spool:
-        checker = Checker(scope)
+    def read(cls, source: Place, checker: Checker) -> _Spool:
         file = TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115 - `_Spool` closes it
         try:
             for number, kind, row in _checked(source, checker):
@@ -164,13 +169,20 @@ def _checked(source: Place, checker: Checker) -> Iterator[tuple[int, str, dict[s
         raise InputError(f"the file should have {ended!r} rows and has {rows}; nothing was imported")
 
 
+def _path(place: str | PathLike[str]) -> str:
+    path = os.fspath(place)
+    if "\x00" in path:
+        raise InputError(f"{place!r} is no path: it contains a NUL character")
+    return path
+
+
 def _lines(source: Place) -> Iterator[str]:
     try:
         if not isinstance(source, (str, PathLike)):
             yield from _text_lines(source)
             return
-        with open(source, encoding="utf-8") as file:
-            yield from file
+        with open(_path(source), encoding="utf-8") as file:
+            yield from _text_lines(file)
     except OSError as error:
         raise InputError(f"{source!r} cannot be read: {error}") from error
     except UnicodeDecodeError as error:
@@ -178,9 +190,14 @@ def _lines(source: Place) -> Iterator[str]:
 
 
 def _text_lines(source: IO_[str]) -> Iterator[str]:
-    for line in source:
+    for number in count(1):
+        line = source.readline(LINE + 1)
         if not isinstance(line, str):
             raise InputError("the file is open in binary mode; open it as text")
+        if len(line) > LINE:
+            raise InputError(f"line {number} has more than {LINE:,} characters; nothing was imported")
+        if not line:
+            return
         yield line
 
 

@@ -22,11 +22,13 @@ from uuid import UUID
 
 import numpy as np
 
+from ._inputs import limit_of
 from ._vectors import Matrix, embed_documents, embed_query
 from .errors import InputError
 from .faces import IO, Asyncio, Inline, run_inline
 
 if TYPE_CHECKING:
+    from ._masking import Masking
     from ._store import Store
 
 Namespace: TypeAlias = tuple[str, ...]
@@ -133,8 +135,9 @@ class Documents:
     carry no user's id.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, masking: Masking) -> None:
         self._store = store
+        self._masking = masking
 
     def batch(self, operations: Sequence[Operation]) -> list[Result]:
         """The results, in the order of the operations; None for a `Put`. Of several to one key the last counts.
@@ -157,7 +160,7 @@ class Documents:
 
     async def _batch(self, io: IO, operations: Sequence[Operation]) -> list[Result]:
         self._store.check()
-        _check(operations)
+        operations = [_masked(_checked(operation), self._masking) for operation in operations]
         embedder = self._store.basis.embedder
         texts = _texts(operations)
         embedded = await embed_documents(io, embedder, texts)
@@ -181,12 +184,43 @@ class Documents:
         return swept
 
 
-def _check(operations: Sequence[Operation]) -> None:
-    for operation in operations:
-        if isinstance(operation, Put) and not operation.namespace:
-            raise InputError(f"the document {operation.key!r} needs a namespace of at least one label")
-        if isinstance(operation, Find) and min(operation.limit, operation.offset) < 0:
-            raise InputError(f"limit={operation.limit} and offset={operation.offset} must not be negative")
+def _checked(operation: Operation) -> Operation:
+    """The operation, with what it is searched by as databases and embedders take it. Raises InputError."""
+    match operation:
+        case Put():
+            if not operation.namespace:
+                raise InputError(f"the document {operation.key!r} needs a namespace of at least one label")
+            if operation.ttl is not None and not timedelta() <= operation.ttl <= LONGEST_TTL:
+                raise InputError(f"ttl={operation.ttl} is not between 0 and {LONGEST_TTL.days} days")
+            return dataclasses.replace(
+                operation, texts={path: _searchable(text) for path, text in operation.texts.items()}
+            )
+        case Find():
+            limit_of(operation.limit, least=0)
+            limit_of(operation.offset, "offset", least=0)
+            query = operation.query
+            return dataclasses.replace(operation, query=None if query is None else _searchable(query))
+        case Namespaces():
+            limit_of(operation.limit, least=0)
+            limit_of(operation.offset, "offset", least=0)
+    return operation
+
+
+def _masked(operation: Operation, masking: Masking) -> Operation:
+    """The operation, with its texts as a redactor leaves them."""
+    match operation:
+        case Put() if masking and operation.value is not None:
+            value = masking.json(json.loads(dump_value(operation.value)))
+            texts = {path: masking.text(text) for path, text in operation.texts.items()}
+            return dataclasses.replace(operation, value=value, texts=texts)
+        case Find() if operation.query is not None:
+            return dataclasses.replace(operation, query=masking.text(operation.query))
+    return operation
+
+
+def _searchable(text: str) -> str:
+    """What neither databases nor embedders take is shown as unreadable; the document's value has it as it was."""
+    return _UNREADABLE.sub("\ufffd", text)
 
 
 def _texts(operations: Sequence[Operation]) -> list[str]:
@@ -197,6 +231,8 @@ def _texts(operations: Sequence[Operation]) -> list[str]:
 
 # -- as the ledger keeps them ------------------------------------------------------------------------------------
 
+LONGEST_TTL = timedelta(days=366_000)  # a thousand years
+_UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 _UNSAFE = re.compile("[%/\x00\ud800-\udfff]")
 _ESCAPED = re.compile(r"%([0-9a-f]+);")
 

@@ -15,14 +15,27 @@
         ├── EmbedderMismatchError  the store's vectors are of another embedder
         └── ClosedError       the `Memory` was closed
 
-A message that was journaled before an error stays journaled: `Memory.resume()` finishes the work.
+A message that was journaled before an error stays journaled, and the error's `add_id` says so: `Memory.resume()`
+finishes the work.
 """
 
 from __future__ import annotations
 
 
 class HoldfastError(Exception):
-    """The base of all errors of this package."""
+    """The base of all errors of this package.
+
+    add_id: the `add` whose messages are journaled all the same, where there is one: `Memory.resume()` finishes it,
+        and so does adding the same messages again. None where nothing was journaled.
+    """
+
+    add_id: str | None = None
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if self.add_id is None:
+            return text
+        return f"{text} (the messages are journaled as add {self.add_id!r}: resume() finishes it)"
 
 
 class InputError(HoldfastError, ValueError):
@@ -45,12 +58,7 @@ class UndoError(HoldfastError):
 
 
 class ModelError(HoldfastError):
-    """A language model, embedder or reranker failed: network, time-out, refusal by the provider.
-
-    `add_id` names the journaled `add` that waits for `Memory.resume()`, where there is one.
-    """
-
-    add_id: str | None = None
+    """A language model, embedder or reranker failed: network, time-out, refusal by the provider."""
 
 
 class ModelReplyError(ModelError):

@@ -20,7 +20,6 @@ from .documents import Documents
 from .events import Event
 from .extraction import WINDOW_TOKENS
 from .faces import IO, Asyncio, Inline, run_inline
-from .filters import parse
 from .index import Index
 from .ledger.times import now_utc
 from .merging import Examination, MergeStrategy
@@ -56,7 +55,10 @@ class Memory:
     embedder: by default the bundled one (256 dimensions, nothing is downloaded).
     reranker: scores the best hits anew, where one is given.
     merger: how a model is asked what becomes of a fact; see `holdfast.merging`.
-    redactor: masks texts (messages, metadata, queries) before they are stored or sent to a model.
+    redactor: masks texts before they are stored or sent to a model: messages with their names and data, queries,
+        instructions, metadata and documents with their keys, session ids. A key or session id in which something is
+        masked becomes a pseudonym. Ids that say whose something is stay (user_id, agent_id, run_id, ids of messages,
+        namespaces and keys of documents): let them be opaque.
     ledger: a SQLAlchemy URL, "postgresql://...", instead of SQLite in `path`.
     index: the URL of a Qdrant server, ":memory:", or an `Index`, instead of the embedded one in `path`.
     model_size: "large" lets the model decide by itself, "small" asks it step by step and keeps a fact whenever it is
@@ -128,7 +130,7 @@ class Memory:
     @property
     def documents(self) -> Documents:
         """The store of documents beside the memories: JSON objects under namespaces and keys."""
-        return Documents(self._do.store)
+        return Documents(self._do.store, self._do.masking)
 
     @property
     def folder(self) -> Path | None:
@@ -253,14 +255,19 @@ class Memory:
         run_id: str | None = None,
         session_id: str | None = None,
         happened_at: datetime | str | None = None,
+        keep: Sequence[str] | None = None,
     ) -> tuple[JournaledMessage, ...]:
         """Journal messages without remembering anything of them: a session's log.
+
+        keep: ids of journaled messages; everything else leaves the session's log in the same transaction, as by
+            `clear_messages`. By default nothing leaves it.
 
         Returns those that are new; messages whose `id` is known in the session are left as they are. A later
         `add` with the same ids remembers them.
         """
+        kept = None if keep is None else inputs.ids_of("keep", keep)
         scope, session, said = self._do.said(messages, user_id, agent_id, run_id, session_id, happened_at)
-        return run_inline(self._do.remembering.record(INLINE, scope, session, said))
+        return run_inline(self._do.remembering.record(INLINE, scope, session, said, kept))
 
     async def arecord(
         self,
@@ -271,10 +278,12 @@ class Memory:
         run_id: str | None = None,
         session_id: str | None = None,
         happened_at: datetime | str | None = None,
+        keep: Sequence[str] | None = None,
     ) -> tuple[JournaledMessage, ...]:
         """Async `record`."""
+        kept = None if keep is None else inputs.ids_of("keep", keep)
         scope, session, said = self._do.said(messages, user_id, agent_id, run_id, session_id, happened_at)
-        return await self._do.remembering.record(ASYNCIO, scope, session, said)
+        return await self._do.remembering.record(ASYNCIO, scope, session, said, kept)
 
     # -- recalling ----------------------------------------------------------------------------------------------
 
@@ -470,7 +479,7 @@ class Memory:
         limit: int | None = None,
     ) -> tuple[JournaledMessage, ...]:
         """The journal: what was said, oldest first; with `limit`, the newest so many."""
-        scope, session = guard(user_id, agent_id, run_id, True), inputs.session_of(session_id)
+        scope, session = guard(user_id, agent_id, run_id, True), self._do.session(session_id)
         return run_inline(self._do.messages(INLINE, scope, session, limit))
 
     async def amessages(
@@ -483,7 +492,7 @@ class Memory:
         limit: int | None = None,
     ) -> tuple[JournaledMessage, ...]:
         """Async `messages`."""
-        scope, session = guard(user_id, agent_id, run_id, True), inputs.session_of(session_id)
+        scope, session = guard(user_id, agent_id, run_id, True), self._do.session(session_id)
         return await self._do.messages(ASYNCIO, scope, session, limit)
 
     # -- changing -----------------------------------------------------------------------------------------------
@@ -551,7 +560,7 @@ class Memory:
     ) -> Changes:
         """`delete` every memory that matches. At least one id is required."""
         scope = guard(user_id, agent_id, run_id, True)
-        return run_inline(self._do.changing.delete_all(INLINE, scope, parse(filters)))
+        return run_inline(self._do.changing.delete_all(INLINE, scope, self._do.parsed(filters)))
 
     async def adelete_all(
         self,
@@ -563,7 +572,7 @@ class Memory:
     ) -> Changes:
         """Async `delete_all`."""
         scope = guard(user_id, agent_id, run_id, True)
-        return await self._do.changing.delete_all(ASYNCIO, scope, parse(filters))
+        return await self._do.changing.delete_all(ASYNCIO, scope, self._do.parsed(filters))
 
     def undo(
         self,
@@ -643,7 +652,7 @@ class Memory:
 
         keep: ids of journaled messages that stay in the log. Returns how many messages left it.
         """
-        scope, session = guard(user_id, agent_id, run_id, True), inputs.session_of(session_id)
+        scope, session = guard(user_id, agent_id, run_id, True), self._do.session(session_id)
         return run_inline(self._do.clear(INLINE, scope, session, keep))
 
     async def aclear_messages(
@@ -656,7 +665,7 @@ class Memory:
         keep: Sequence[str] = (),
     ) -> int:
         """Async `clear_messages`."""
-        scope, session = guard(user_id, agent_id, run_id, True), inputs.session_of(session_id)
+        scope, session = guard(user_id, agent_id, run_id, True), self._do.session(session_id)
         return await self._do.clear(ASYNCIO, scope, session, keep)
 
     # -- work that waits ----------------------------------------------------------------------------------------

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from .errors import InputError
@@ -34,7 +36,11 @@ _IPV6 = re.compile(
     r"(?<![A-Za-z0-9:.])(?=[A-Fa-f:]*\d)(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{1,4}(?![A-Za-z0-9:])"
 )
 _FOUND = "|"  # stands for what is found already; no pattern takes it in, and no phone number goes across it
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # １＠Ａ as people type them in Chinese
+# Unicode's Default_Ignorable_Code_Point: what is not seen parts nothing.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 
 class PersonalDataRedactor:
@@ -67,7 +73,7 @@ class PersonalDataRedactor:
 
     def redact(self, text: str) -> str:
         """The text with what was found replaced; the same text where nothing was."""
-        plain = text.translate(_FULL_WIDTH)  # character by character, so that positions stay
+        plain, places = _seen(text)
         found: list[tuple[Span, Kind]] = []
         while True:
             # What is found becomes a boundary, and may uncover what it touched: look until nothing is new.
@@ -78,7 +84,8 @@ class PersonalDataRedactor:
                         found.append(((start, end), kind))
                         plain = plain[:start] + _FOUND * (end - start) + plain[end:]
             if len(found) == before:
-                return _replaced(text, sorted(found), self._mask)
+                spans = [((places[start], places[end - 1] + 1), kind) for (start, end), kind in found]
+                return _replaced(text, sorted(spans), self._mask)
 
     def _spans(self, kind: Kind, text: str) -> Iterator[Span]:
         match kind:
@@ -96,6 +103,22 @@ class PersonalDataRedactor:
                 return _addresses(text)
             case "phone":
                 return _phones(text, self._regions)
+
+
+def _seen(text: str) -> tuple[str, Sequence[int]]:
+    """A text as it is read, character by character: without what is not seen, and in ASCII what has a form there
+    (１＠Ａ as people type them in Chinese, digits of any script). And where in the text each character stands."""
+    if text.isascii():
+        return text, range(len(text))
+    places = [at for at, character in enumerate(text) if not _UNSEEN.match(character)]
+    return "".join(_ascii(text[at]) for at in places), places
+
+
+@lru_cache(4096)
+def _ascii(character: str) -> str:
+    digit = unicodedata.decimal(character, None)
+    plain = unicodedata.normalize("NFKC", character) if digit is None else str(digit)
+    return plain if len(plain) == 1 and plain.isascii() else character
 
 
 def _libraries() -> Any:

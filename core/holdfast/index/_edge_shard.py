@@ -46,6 +46,7 @@ def load(folder: Path, dimensions: int) -> q.EdgeShard | None:
 def create(folder: Path, dimensions: int) -> q.EdgeShard:
     """A new, empty one. Raises StorageError."""
     with translated(f"creating the index in {folder}"):
+        folder.mkdir(0o700, exist_ok=True)  # nobody else can reach the files in it, which the engine makes
         shard = q.EdgeShard.create(str(folder), _config(dimensions))
         for name, kind in fields():
             shard.update(q.UpdateOperation.create_field_index(name, kind))

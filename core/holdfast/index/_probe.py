@@ -21,11 +21,12 @@ def loads(folder: Path, dimensions: int) -> bool:
     """False where loading fails or kills. True where there is no interpreter to try it with."""
     if not sys.executable or getattr(sys, "frozen", False):
         return True
-    command = [sys.executable, "-m", "holdfast.index._probe", str(folder), str(dimensions)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    # By its path and isolated: neither the working directory nor a variable of the environment chooses what is run.
+    # Where packages lie is told, for they may lie where only this process looks.
+    command = [sys.executable, "-P", "-I", "-S", __file__, str(folder), str(dimensions), *_roots()]
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter, and a folder of ours
-            command, env=environment, capture_output=True, timeout=SECONDS
+            command, capture_output=True, timeout=SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         _log.warning("the index in %s could not be tried: %s", folder, error)
@@ -33,10 +34,16 @@ def loads(folder: Path, dimensions: int) -> bool:
     return done.returncode == 0
 
 
+def _roots() -> list[str]:
+    """Where this process finds packages: that of this one first, and no entry that is relative."""
+    here = Path(__file__).resolve().parents[2]
+    return list(dict.fromkeys([str(here), *filter(os.path.isabs, sys.path)]))
+
+
 def _try(folder: Path, dimensions: int) -> None:
     import qdrant_edge as q
 
-    from ._edge_shard import load
+    from holdfast.index._edge_shard import load
 
     shard = load(folder, dimensions)
     if shard is None:
@@ -47,4 +54,5 @@ def _try(folder: Path, dimensions: int) -> None:
 
 
 if __name__ == "__main__":
+    sys.path += sys.argv[3:]  # behind the standard library
     _try(Path(sys.argv[1]), int(sys.argv[2]))

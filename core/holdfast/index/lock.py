@@ -13,6 +13,7 @@ from typing import TextIO
 from weakref import WeakSet
 
 from ..errors import StorageError, StoreLockedError
+from ..places import private
 
 _guard = threading.Lock()
 _held: WeakSet[FolderLock] = WeakSet()
@@ -70,8 +71,8 @@ def _locked_file(folder: Path) -> TextIO:
 
     path = folder / "lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="ascii")
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        file = open(path, "a", encoding="ascii", opener=private)  # noqa: SIM115 - held as long as the lock
     except OSError as error:
         raise StorageError(f"the folder {folder} cannot be written: {error}") from error
     try:
@@ -82,8 +83,13 @@ def _locked_file(folder: Path) -> TextIO:
     except (portalocker.LockException, OSError) as error:
         file.close()
         raise StorageError(f"the folder {folder} cannot be locked: {error}") from error
-    # Beside the lock, not in it: Windows does not let others read a locked file.
-    (folder / "lock.pid").write_text(str(os.getpid()), encoding="ascii")
+    try:
+        # Beside the lock, not in it: Windows does not let others read a locked file.
+        with open(folder / "lock.pid", "w", encoding="ascii", opener=private) as holder:
+            holder.write(str(os.getpid()))
+    except OSError as error:
+        file.close()
+        raise StorageError(f"{folder / 'lock.pid'} cannot be written: {error}") from error
     return file
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -22,22 +23,23 @@ class Ledger:
     """Its parts share one database and one clock; every method of theirs is one transaction."""
 
     def __init__(
-        self, url: str, *, embedder: str, point_of: PointOf, now: Callable[[], datetime] = now_utc
+        self, place: str | Path, *, embedder: str, point_of: PointOf, now: Callable[[], datetime] = now_utc
     ) -> None:
-        self.database = Database(url)
+        self.database = Database(place)
         self.clock = Clock(now)
-        self.clock.start_after(self._last_change())
+        if (last := self._last_change()) is not None:
+            self.clock.start_after(last)
         self.journal = Journal(self.database, self.clock)
         self.documents = DocumentTables(self.database, self.clock)
         self.jobs = Jobs(self.database, self.clock)
         self.memories = Memories(self.database, self.clock)
         self.outbox = Outbox(self.database, self.clock, point_of, embedder)
 
-    def _last_change(self) -> int:
-        """A machine's clock may have been put back since: what comes later shall be dated later."""
+    def _last_change(self) -> int | None:
+        """A machine's clock may have been set back since, by a little: what comes later is dated later."""
         with self.database.reading() as db:
             newest = select(changes.c.at).order_by(changes.c.seq.desc()).limit(1)
-            return db.execute(newest).scalar() or 0
+            return db.execute(newest).scalar()
 
     def forget_erasing(self, mark: str) -> None:
         """Compact the file, then say that the erasure of that mark is complete; a later one is not."""
@@ -58,5 +60,7 @@ class Ledger:
                     db.execute(meta.insert().values(key=key, value=value))
 
     def close(self) -> None:
-        self.outbox.tidy()
-        self.database.close()
+        try:
+            self.outbox.tidy()
+        finally:
+            self.database.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,13 @@ from ..types import Change, Changes, Metadata, Operation, Scope
 from .database import scope_key
 from .ids import new_id
 from .schema import changes, evidence, outbox, vectors, versions
-from .times import from_micros
+from .times import from_micros, to_micros
 
-# Room for 4,096 memories per microsecond; microseconds << 12 fits 63 bits until the year 2041.
-ORDINAL_BITS = 12
+# Ordinals are microseconds with room for the memories of one commit: 4,096 for each from 1970 to 2027, and 4 outside
+# of that, which fits 63 bits for as long as there are dates. A commit of more takes those of the
+# microseconds after its own.
+ROOM_SINCE = to_micros(datetime(2027, 1, 1, tzinfo=UTC))
+ROOM_BITS_BEFORE, ROOM_BITS = 12, 2
 
 
 class Conflict(Exception):
@@ -114,13 +118,14 @@ class Commit:
 
     def _one(self, write: Write) -> None:
         before = None if write.target is None else self._current(write)
-        if before is not None and write.operation in ("UPDATE", "DELETE"):
-            self._close(before)
+        at = self._instant(write, before)
+        if before is not None and write.operation in ("UPDATE", "DELETE") and before.valid_to == FOREVER:
+            self._close(before, at)
         after = before if write.operation == "NOOP" else None
         new_id: str | None = None
         if write.operation in ("ADD", "UPDATE"):
-            new_id = self._open(write, before)
-        self._record(write, before, new_id if after is None else after.id)
+            new_id = self._open(write, before, at)
+        self._record(write, before, new_id if after is None else after.id, at)
 
     def _current(self, write: Write) -> Row[Any]:
         assert write.target is not None
@@ -134,16 +139,19 @@ class Commit:
             raise NotFoundError(f"memory {write.target!r} was deleted")
         return row
 
-    def _close(self, row: Row[Any]) -> None:
-        if row.valid_to != FOREVER:
-            # An undo reopens a deleted memory; its last version stays as it was, and no instant has two.
-            self._now = max(self._now, row.valid_to + 1)
-            return
-        self._now = max(self._now, row.valid_from + 1)
-        self._db.execute(update(versions).where(versions.c.id == row.id).values(valid_to=self._now))
+    def _instant(self, write: Write, before: Row[Any] | None) -> int:
+        """Now; or, where an earlier change of the same memory is dated later, right after it. No instant has two
+        versions, also where an undo reopens what was deleted, and one wrong clock dates nobody else's changes."""
+        if before is None or write.operation == "NOOP":
+            return self._now
+        last = before.valid_from if before.valid_to == FOREVER else before.valid_to
+        return max(self._now, int(last) + 1)
+
+    def _close(self, row: Row[Any], at: int) -> None:
+        self._db.execute(update(versions).where(versions.c.id == row.id).values(valid_to=at))
         self._dirty.append(row.id)
 
-    def _open(self, write: Write, before: Row[Any] | None) -> str:
+    def _open(self, write: Write, before: Row[Any] | None, at: int) -> str:
         version_id = new_id()
         assert write.vector is not None
         memory_id = before.memory_id if before is not None else write.memory_id or new_id()
@@ -157,9 +165,9 @@ class Commit:
                 "text": write.text,
                 "metadata": dict(write.metadata),
                 "speakers": list(write.speakers),
-                "created_at": before.created_at if before is not None else self._now,
+                "created_at": before.created_at if before is not None else at,
                 "happened_at": write.happened_at,
-                "valid_from": self._now,
+                "valid_from": at,
                 "valid_to": FOREVER,
                 "episode": write.episode,
                 "position": write.position,
@@ -171,7 +179,7 @@ class Commit:
         self._dirty.append(version_id)
         return version_id
 
-    def _record(self, write: Write, before: Row[Any] | None, after: str | None) -> None:
+    def _record(self, write: Write, before: Row[Any] | None, after: str | None, at: int) -> None:
         change_id = new_id()
         reopened = before is not None and before.valid_to != FOREVER
         memory_id = before.memory_id if before is not None else self._versions[-1]["memory_id"]
@@ -184,7 +192,7 @@ class Commit:
                 "before": before.id if before is not None and not reopened else None,
                 "after": after,
                 "reason": write.reason,
-                "at": self._now,
+                "at": at,
                 "undoes": write.undoes,
             }
         )
@@ -201,7 +209,7 @@ class Commit:
                 before=before.text if before is not None and not reopened else None,
                 after=_text_after(write, before),
                 reason=write.reason,
-                at=from_micros(self._now),
+                at=from_micros(at),
                 sources=tuple(sources),
                 add_id=self._add_id,
                 undoes=write.undoes,
@@ -211,7 +219,7 @@ class Commit:
     def _next_ordinal(self) -> int:
         """Memories are listed in the order of their creation; the low bits count within a commit."""
         self._opened += 1
-        return (self._now << ORDINAL_BITS) + self._opened
+        return first_ordinal(self._now) + self._opened
 
     def _insert_versions(self) -> None:
         if self._versions:
@@ -227,6 +235,12 @@ class Commit:
             self._db.execute(insert(evidence), self._evidence)
         if self._dirty:
             self._db.execute(insert(outbox), [{"version_id": name} for name in self._dirty])
+
+
+def first_ordinal(now: int) -> int:
+    """Where the ordinals of an instant begin."""
+    roomy = min(max(now, 0), ROOM_SINCE)
+    return (roomy << ROOM_BITS_BEFORE) + ((now - roomy) << ROOM_BITS)
 
 
 def _content(row: Row[Any]) -> str:

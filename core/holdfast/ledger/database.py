@@ -7,13 +7,14 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from ..errors import StorageError
+from ..errors import InputError, StorageError
 from ..types import Scope
 from . import migrations
 from .schema import scopes
@@ -21,18 +22,22 @@ from .schema import scopes
 CACHE_MB = (
     32  # at most, per connection; SQLite's own 2 MB do not hold the upper pages of a large file's indexes
 )
+_WHOLE = "what it was about to store is stored as a whole or not at all"
 BUSY_SECONDS = 30  # how long SQLite waits for a reader of another program (a backup, say) before it gives up
 
 
 class Database:
-    """One SQLite file, SQLite in memory (`sqlite://`), or PostgreSQL by URL.
+    """SQLite in the file of a path, SQLite in memory (`sqlite://`), or PostgreSQL by URL.
+
+    A path is never read as a URL, in which `?`, `%` and `#` mean something. Raises InputError for what is no URL.
 
     `reading()` gives a consistent snapshot; `writing()` one transaction, which commits as a whole or not at all.
     """
 
-    def __init__(self, url: str) -> None:
-        self.sqlite = url.startswith("sqlite")
-        self._shared = (self.sqlite and ":memory:" in url) or url == "sqlite://"
+    def __init__(self, place: str | Path) -> None:
+        url = _url(place)
+        self.sqlite = url.get_backend_name() == "sqlite"
+        self._shared = self.sqlite and url.database in (None, "", ":memory:")
         self._engine = _sqlite(url, self._shared) if self.sqlite else _server(url)
         # SQLite has one writer at a time; queueing here is fair, and never ends in "database is locked".
         self._writer = threading.RLock() if self.sqlite else nullcontext()
@@ -86,18 +91,28 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise StorageError(
-                f"the ledger failed: {error.orig}; nothing of this operation was stored"
-            ) from error
+            raise StorageError(f"the ledger failed: {error.orig}; {_WHOLE}") from error
         except SQLAlchemyError as error:
-            raise StorageError(f"the ledger failed: {error}; nothing of this operation was stored") from error
+            raise StorageError(f"the ledger failed: {error}; {_WHOLE}") from error
 
 
 def _dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _sqlite(url: str, shared: bool) -> Engine:
+def _url(place: str | Path) -> URL:
+    if isinstance(place, Path):
+        return URL.create("sqlite", database=str(place))
+    try:
+        url = make_url(place)
+    except ArgumentError as error:  # not shown: it may hold a password
+        raise InputError(
+            "ledger=... is not a URL of a database, such as 'postgresql://user@host/name'"
+        ) from error
+    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
+
+
+def _sqlite(url: URL, shared: bool) -> Engine:
     pool: dict[str, Any] = (
         {"poolclass": StaticPool} if shared else {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 120}
     )
@@ -126,10 +141,7 @@ def _sqlite(url: str, shared: bool) -> Engine:
     return engine
 
 
-def _server(url: str) -> Engine:
-    for prefix in ("postgresql://", "postgres://"):
-        if url.startswith(prefix):
-            url = "postgresql+psycopg://" + url.removeprefix(prefix)
+def _server(url: URL) -> Engine:
     try:
         return create_engine(url, json_serializer=_dumps, pool_size=16, max_overflow=64, pool_pre_ping=True)
     except ModuleNotFoundError as error:

@@ -17,9 +17,10 @@ from ..errors import NotFoundError
 from ..types import Job, JobState, Metadata, Scope, Usage
 from .database import Database, in_scope, scope_key
 from .schema import jobs
-from .times import Clock, from_micros
+from .times import SKEW, Clock, from_micros
 
 LEASE = 300 * 1_000_000  # renewed before every request to a model, which itself times out far sooner
+LONGEST_WAIT = 3600 * 1_000_000  # of a job that is tried again
 UNFINISHED = ("pending", "running")
 
 
@@ -237,11 +238,18 @@ def _blocked() -> ColumnElement[bool]:
 
 
 def _free(now: int) -> ColumnElement[bool]:
-    return or_(jobs.c.state == "pending", and_(jobs.c.state == "running", jobs.c.lease_until < now))
+    return or_(
+        jobs.c.state == "pending", and_(jobs.c.state == "running", _over(jobs.c.lease_until, now, LEASE))
+    )
 
 
 def _due(now: int) -> ColumnElement[bool]:
-    return or_(jobs.c.retry_at.is_(None), jobs.c.retry_at <= now)
+    return or_(jobs.c.retry_at.is_(None), _over(jobs.c.retry_at, now, LONGEST_WAIT))
+
+
+def _over(end: ColumnElement[int], now: int, longest: int) -> ColumnElement[bool]:
+    """A wait is over; or ends later than any can, for the clock was wrong when it began."""
+    return or_(end <= now, end > now + longest + SKEW)
 
 
 def _record(row: Row[Any]) -> JobRecord:

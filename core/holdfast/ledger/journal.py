@@ -6,19 +6,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
 
 from ..types import JournaledMessage, Message, Role, Scope
 from .database import Database, in_scope, lock_scope, scope_key
 from .ids import new_id
 from .jobs import NewJob, insert_job
-from .schema import messages, scopes
-from .times import Clock, from_micros, to_micros
+from .schema import jobs, messages, scopes
+from .times import MICROSECOND, SKEW, Clock, from_micros, to_micros
 
 # A pause longer than this ends an episode. Chats resume within minutes or come back hours later; LoCoMo's
 # sessions, all of one time each, lie days apart.
 EPISODE_GAP = 60 * 60 * 1_000_000
 
+TOLD_AGAIN = 24 * 60 * 60 * 1_000_000  # a later repetition is said anew
 CHUNK = 500  # ids per statement: databases limit their parameters
 
 
@@ -37,15 +38,28 @@ class Journal:
         self._clock = clock
 
     def append(
-        self, scope: Scope, said: Sequence[Message], *, session_id: str | None, job: NewJob | None
+        self,
+        scope: Scope,
+        said: Sequence[Message],
+        *,
+        session_id: str | None,
+        job: NewJob | None,
+        keep: Sequence[str] | None = None,
     ) -> Journaled:
         """Write the messages that are new, and the job that will remember them, in one transaction.
 
         Every message carries its `happened_at`. A message that was recorded and never remembered becomes part
-        of the job. Without fresh messages no job is written.
+        of the job. Without fresh messages no job is written. What a caller who waits tells again, after an error, is
+        known: the job that he saw fail is still there. With `keep`, the log is cleared of all but those ids before.
         """
         with self._database.writing() as db:
             counters = lock_scope(db, scope)
+            if keep is not None:
+                _clear(db, scope, session_id, keep, self._clock())
+            if job is not None and job.owner is not None:
+                again = _told_again(db, scope, session_id, said, job, self._clock())
+                if again:
+                    return Journaled((), again)
             known = _known(db, scope, session_id, said)
             fresh = _unseen(said, known)
             recorded = [message for message in known.values() if job is not None and message.add_id is None]
@@ -109,14 +123,8 @@ class Journal:
 
     def clear(self, scope: Scope, session_id: str | None, keep: Sequence[str] = ()) -> int:
         """Take messages out of the session's history. They stay in the journal, as evidence of memories."""
-        query = update(messages).where(*in_scope(messages, scope), messages.c.cleared_at.is_(None))
-        if session_id is not None:
-            query = query.where(messages.c.session_id == session_id)
-        if keep:
-            query = query.where(messages.c.id.not_in(keep))
         with self._database.writing() as db:
-            # A cleared message no longer claims its caller's id: the same id may be said anew.
-            return db.execute(query.values(cleared_at=self._clock(), external_id=None)).rowcount
+            return _clear(db, scope, session_id, keep, self._clock())
 
     def count(self, scope: Scope) -> int:
         with self._database.reading() as db:
@@ -127,6 +135,51 @@ class Journal:
 
 def delete_messages(db: Connection, scope: Scope) -> int:
     return db.execute(delete(messages).where(*in_scope(messages, scope))).rowcount
+
+
+def _clear(db: Connection, scope: Scope, session_id: str | None, keep: Sequence[str], now: int) -> int:
+    query = select(messages.c.id).where(*in_scope(messages, scope), messages.c.cleared_at.is_(None))
+    if session_id is not None:
+        query = query.where(messages.c.session_id == session_id)
+    kept = set(keep)
+    gone = [name for name in db.execute(query).scalars() if name not in kept]
+    for start in range(0, len(gone), CHUNK):
+        some = update(messages).where(messages.c.id.in_(gone[start : start + CHUNK]))
+        # A cleared message no longer claims its caller's id: the same id may be said anew.
+        db.execute(some.values(cleared_at=now, external_id=None))
+    return len(gone)
+
+
+def _told_again(
+    db: Connection, scope: Scope, session_id: str | None, said: Sequence[Message], job: NewJob, now: int
+) -> tuple[JournaledMessage, ...]:
+    """The messages of an add that was tried and is unfinished, of the last day, where it was told the very same."""
+    place = {**scope_key(scope), "session_id": session_id or ""}
+    # Of the whole store: the unfinished have an index, and are few.
+    unfinished = select(jobs.c.seq, *(jobs.c[name] for name in place)).where(
+        text("state <> 'done'"), jobs.c.retry_at.is_not(None), jobs.c.created_at > now - TOLD_AGAIN
+    )
+    here = [row.seq for row in db.execute(unfinished) if tuple(row[1:]) == tuple(place.values())]
+    query = select(jobs).where(jobs.c.seq.in_(here[-CHUNK:]), jobs.c.state != "running")
+    for row in db.execute(query.order_by(jobs.c.seq.desc())):
+        if (row.infer, row.extract, row.instructions, row.metadata) != (
+            job.infer, job.extract, job.instructions, dict(job.metadata),
+        ):  # fmt: skip
+            continue
+        of_job = select(messages).where(messages.c.add_id == row.id).order_by(messages.c.seq)
+        before = tuple(_journaled(found) for found in db.execute(of_job))
+        if len(before) == len(said) and all(map(lambda one, other: _same(one, other, now), before, said)):
+            return before
+    return ()
+
+
+def _same(before: JournaledMessage, message: Message, now: int) -> bool:
+    """Whether all that the caller told is equal; a time that is the journal's own was not told."""
+    assert message.happened_at is not None
+    told = replace(before.message, happened_at=None) == replace(message, happened_at=None)
+    undated = abs(to_micros(message.happened_at) - now) <= SKEW
+    was_undated = abs(before.happened_at - before.created_at) <= SKEW * MICROSECOND
+    return told and (before.happened_at == message.happened_at or (undated and was_undated))
 
 
 def _adopt(db: Connection, recorded: Sequence[JournaledMessage], add_id: str) -> None:

@@ -7,6 +7,7 @@ up to date.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ from ..filters import Filter
 from ..index.base import FOREVER
 from ..types import Change, Changes, MemoryItem, Page, Scope, Usage
 from ._filter_sql import where
-from .commit import Commit, Conflict, Write
+from .commit import ROOM_BITS, Commit, Conflict, Write
 from .database import Database, in_scope, lock_scope, scope_key
 from .jobs import advance, hold
 from .schema import changes, evidence, meta, scopes, versions
@@ -48,6 +49,7 @@ _SOURCES = (
     .order_by(changes.c.seq, evidence.c.position)
 )
 
+_CURSOR = re.compile("(-?[0-9]{1,19}):(.*)", re.DOTALL)
 LISTED = (versions.c.ordinal, versions.c.memory_id)  # the order of `get_all`, total even across processes
 
 
@@ -104,6 +106,9 @@ class Memories:
                 raise_revision(db, scope)
             if step is not None:
                 advance(db, step.job_id, usage=step.usage, finished=step.finished, now=now)
+        self._clock.start_after(
+            now + (len(writes) >> ROOM_BITS)
+        )  # the next commit's ordinals come after these
         return stored
 
     def undo(self, scope: Scope, undone: Sequence[Change], *, embedder: str) -> Changes:
@@ -245,10 +250,10 @@ def _valid(as_of: int | None) -> Any:
 
 
 def _after(cursor: str) -> tuple[int, str]:
-    ordinal, colon, memory_id = cursor.partition(":")
-    if not colon or not ordinal.isascii() or not ordinal.isdigit():
-        raise InputError(f"cursor={cursor!r} is not the `next` of a page")
-    return int(ordinal), memory_id
+    found = _CURSOR.fullmatch(cursor)
+    if found is None or not -(2**63) <= int(found[1]) < 2**63:
+        raise InputError(f"cursor={cursor[:100]!r} is not the `next` of a page")
+    return int(found[1]), found[2]
 
 
 def _items(db: Connection, rows: Sequence[Row[Any]]) -> dict[str, MemoryItem]:

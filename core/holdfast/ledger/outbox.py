@@ -27,12 +27,11 @@ from ..index.base import FOREVER, Point
 from ..types import Scope
 from .database import Database, scope_key
 from .schema import meta, outbox, vectors, versions
-from .times import Clock
+from .times import SKEW, Clock
 
 PointOf = Callable[[Row[Any], npt.NDArray[np.float32]], Point]
 
 CLAIM = 60 * 1_000_000  # an index write takes milliseconds; after this its process is taken for dead
-SKEW = 600 * 1_000_000  # by how much the clocks of machines that share a ledger may differ
 DROPPED = 2_000  # vectors per transaction
 # Settled rows that an embedded store may keep until a later transaction removes them: a process that is killed leaves
 # them to the next one, which tells the index so many points again.
@@ -201,7 +200,9 @@ class Outbox:
 
     def _pending(self, db: Connection, limit: int, *, unclaimed_only: bool = False) -> Pending:
         now = self._clock()
-        busy = select(outbox.c.version_id).where(outbox.c.claimed_until > now)
+        busy = select(outbox.c.version_id).where(
+            outbox.c.claimed_until > now, outbox.c.claimed_until <= now + CLAIM + SKEW
+        )
         oldest = select(outbox.c.seq, outbox.c.version_id).order_by(outbox.c.seq)
         if unclaimed_only:
             oldest = oldest.where(outbox.c.version_id.not_in(busy))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+_log = logging.getLogger("holdfast")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -22,20 +25,37 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
+# By how much clocks may differ: of machines that share a ledger, or one machine's before and after it was set right.
+# What lies further ahead than this comes from a clock that was wrong.
+SKEW = 600 * 1_000_000
+
+
 class Clock:
-    """A clock that never gives the same instant twice, so that versions follow one another strictly."""
+    """A clock that never gives the same instant twice, so that versions follow one another strictly.
+
+    Where its source is set back by more than `SKEW`, it was wrong before, and is followed: nobody's memories are
+    dated by it any longer.
+    """
 
     def __init__(self, source: Callable[[], datetime] = now_utc) -> None:
         self._source = source
-        self._last = 0
+        self._last = -(2**63)
         self._guard = threading.Lock()
 
     def start_after(self, micros: int) -> None:
-        """Give no instant up to this one."""
+        """Give no instant up to this one, unless it lies too far ahead to be true."""
         with self._guard:
             self._last = max(self._last, micros)
 
     def __call__(self) -> int:
         with self._guard:
-            self._last = max(to_micros(self._source()), self._last + 1)
+            now = to_micros(self._source())
+            if self._last - now > SKEW:
+                _log.warning(
+                    "the clock was ahead, at %s; it now says %s, and what is stored from here on is dated by that",
+                    from_micros(self._last), from_micros(now),
+                )  # fmt: skip
+                self._last = now
+            else:
+                self._last = max(now, self._last + 1)
             return self._last

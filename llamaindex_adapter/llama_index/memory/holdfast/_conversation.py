@@ -141,15 +141,16 @@ class Conversation:
         self._unanswered = None
         known = await self.journaled(io)
         kept = _common(known, messages)
-        if kept < len(known):
-            await self.clear(io, keep=[message.id for message in known[:kept]])
+        keep = [message.id for message in known[:kept]] if kept < len(known) else None
         new = messages[kept:]
+        if not new and keep is not None:
+            await self.clear(io, keep=keep)
         last = len(new) - 1
         given = [
             to_journal(message, given=at < last or message.role != MessageRole.USER)
             for at, message in enumerate(new)
         ]
-        await self._record(io, given)
+        await self._record(io, given, keep)
 
     async def record(self, io: IO, messages: Sequence[ChatMessage]) -> None:
         """Add messages to the history, and no more."""
@@ -181,10 +182,10 @@ class Conversation:
             background=settled.background,
         )
 
-    async def _record(self, io: IO, said: Sequence[Message]) -> None:
+    async def _record(self, io: IO, said: Sequence[Message], keep: Sequence[str] | None = None) -> None:
         if said:
-            memory = self.memory
-            await io.call(memory.record, memory.arecord, list(said), **self.ids, session_id=self.session_id)
+            memory, where = self.memory, {**self.ids, "session_id": self.session_id}
+            await io.call(memory.record, memory.arecord, list(said), **where, keep=keep)
 
     async def clear(self, io: IO, keep: Sequence[str] = ()) -> None:
         """Take everything out of the history, but for the journaled messages of these ids."""

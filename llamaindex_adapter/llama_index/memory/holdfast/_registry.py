@@ -10,7 +10,6 @@ import logging
 import threading
 from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
@@ -20,7 +19,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.settings import Settings
 
 from holdfast import FROM_ENVIRONMENT, Embedder, EmbedderMismatchError, InputError, LanguageModel, Memory
-from holdfast.places import IN_MEMORY, default_folder
+from holdfast.places import IN_MEMORY, folder_of
 
 from ._conversation import Conversation
 from .models import as_embedder, as_language_model
@@ -96,7 +95,7 @@ def open_engine(
 
     if path is not None and str(path) == IN_MEMORY:
         return opened()
-    folder = default_folder() if path is None else Path(path).expanduser().resolve()
+    folder = folder_of(path)
     with _guard:
         key = (str(folder), id(model), id(chosen))
         if key not in _opened or _opened[key].closed:
