@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -27,7 +28,7 @@ from ._worker import Worker
 from .errors import InputError, NotFoundError
 from .events import Event, Listeners
 from .extraction import WINDOW_TOKENS
-from .faces import IO
+from .faces import IO, Asyncio
 from .filters import parse
 from .index import Index
 from .ledger.times import now_utc, to_micros
@@ -121,6 +122,11 @@ class Operations:
         self.closed = True
         self._worker.stop(drain=True)
         OPEN_STORES.leave(self.store)
+
+    async def aclose(self) -> None:
+        """`close` in a thread of its own: it waits for a model, and the threads that we share are not for waiting."""
+        with ThreadPoolExecutor(1, "holdfast-closing") as thread:
+            await Asyncio().within(thread, self.close)
 
     def said(
         self,

@@ -146,7 +146,7 @@ class Memory:
 
     async def aclose(self) -> None:
         """Async `close`."""
-        await ASYNCIO.run(self.close)
+        await self._do.aclose()
 
     def __enter__(self) -> Self:
         return self
