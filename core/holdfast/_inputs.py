@@ -155,6 +155,12 @@ def limit_of(value: Any, name: str = "limit") -> int:
     return value
 
 
+def seconds_of(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise InputError(f"{name}={value!r} is not a number of seconds, 0 or more")
+    return float(value)
+
+
 def share_of(name: str, value: Any) -> float | None:
     """A number in [0, 1], or None."""
     if value is None:

@@ -79,6 +79,15 @@ class Agreement:
         return not (self.missing or self.surplus or self.unsettled)
 
 
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """An add that somebody in this process is at. loop: the event loop that has to run for it to get on."""
+
+    scope: Scope
+    session: str | None
+    loop: object | None
+
+
 class Store:
     """One open ledger with its index."""
 
@@ -104,6 +113,7 @@ class Store:
         self.ending: set[str] = set()  # generations that were replaced, and that a search still holds
         self._closed = False
         self.users = 1
+        self.at_work: dict[str, AtWork] = {}  # by job, until the index knows what came of it
         self._index_thread = ThreadPoolExecutor(1, "holdfast-index")  # the async face's, where the index blocks
         self.ledger = Ledger(ledger_url, embedder=embedder.name, point_of=point_of, now=now)
         try:

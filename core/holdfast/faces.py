@@ -244,7 +244,8 @@ async def _ended(working: asyncio.Future[Any]) -> None:
     working.exception()  # looked at: the cancellation is what the caller hears of
 
 
-def _running_loop() -> object | None:
+def running_loop() -> object | None:
+    """The event loop that this thread runs, if it runs one."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -254,7 +255,7 @@ def _running_loop() -> object | None:
 @asynccontextmanager
 async def holding(io: IO, locks: KeyedLocks, key: Hashable) -> AsyncIterator[None]:
     """The lock of `key`, fairly, for the length of the block."""
-    running = _running_loop()
+    running = running_loop()
     inline = isinstance(io, Inline)
     ticket = locks.enqueue(key, None if inline else running, stopped=running if inline else None)
     try:
