@@ -114,6 +114,7 @@ __all__ = [
     "Erasure",
     "Event",
     "FilterError",
+    "Flushed",
     "Hits",
     "HoldfastError",
     "InputError",

@@ -290,6 +290,7 @@ class Operations:
         self.store.check()
         count: int = await io.run(self.store.ledger.jobs.retry, Scope(), job_id)
         if count:
+            self.store.news = object()
             self._worker.start()
         return count
 
@@ -310,6 +311,7 @@ class Operations:
         self.store.check()
         with self.events.observing("import", scope):
             imported = await import_(self.store, io, source, scope, progress)
+        self.store.news = object()
         if await io.run(self.store.ledger.jobs.next_due) is not None:
             self._worker.start()
         return imported

@@ -113,6 +113,7 @@ class Remembering:
             ledger = self._store.ledger
             entry = ledger.journal.append(told.scope, told.messages, session_id=told.session_id, job=job)
             journaled.append(entry)
+            self._store.news = object()
             return ledger.jobs.get(job.id) if entry.fresh and not told.background else None
 
         result = await self.finish(io, journal)
@@ -146,14 +147,12 @@ class Remembering:
     async def work(self, io: IO, due: JobRecord) -> None:
         """Do a job that is due, on behalf of nobody who waits, unless somebody was faster."""
         with self._listeners.telling() as telling:
-            # The scope's lock before the lease: an add in the foreground could overtake a job that is leased and waits.
+            # The scope's lock before the lease: an add in the foreground could overtake a leased job that waits.
             async with holding(io, self._store.locks, due.scope):
                 take = partial(self._store.ledger.jobs.lease, self.owner, job_id=due.id)
                 await self._attempt(io, take, telling, BaseException)
 
-    async def _attempt(
-        self, io: IO, take: Take, telling: Telling, failure: type[BaseException]
-    ) -> bool:
+    async def _attempt(self, io: IO, take: Take, telling: Telling, failure: type[BaseException]) -> bool:
         """Do a job for nobody who waits: what goes wrong is kept with it. Returns whether there was one.
 
         failure: what counts as the job's own. In a thread of ours that is whatever comes out of a model, for nobody
@@ -165,7 +164,7 @@ class Remembering:
                 if job is None:
                     return False
                 await self._done(io, job, telling)
-        except failure as error:  # given back, to be tried again or given up visibly, and reported as an event
+        except failure as error:  # given back, to be tried again or given up, and reported as an event
             self._say(job, error)
         return True
 
@@ -190,7 +189,7 @@ class Remembering:
     async def _leased(
         self, io: IO, take: Take, *, patient: bool = False, failure: type[BaseException] = Exception
     ) -> AsyncIterator[JobRecord | None]:
-        """The job that `take` leases, for the length of the block: whoever fails or is cancelled holds it no longer."""
+        """The job that `take` leases, for the length of the block: who fails or is cancelled gives it back."""
         taken: list[JobRecord] = []
         loop = None if isinstance(io, Inline) else running_loop()
 

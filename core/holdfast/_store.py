@@ -114,7 +114,9 @@ class Store:
         self._closed = False
         self.users = 1
         self.at_work: dict[str, AtWork] = {}  # by job, until the index knows what came of it
-        self._index_thread = ThreadPoolExecutor(1, "holdfast-index")  # the async face's, where the index blocks
+        self.news = object()  # another one as soon as there are jobs that were not there
+        self.quiet_since: object = None  # the news after which no job was left
+        self._index_thread = ThreadPoolExecutor(1, "holdfast-index")  # for the async face
         self.ledger = Ledger(ledger_url, embedder=embedder.name, point_of=point_of, now=now)
         try:
             self._claim_embedder(embedder)
@@ -143,6 +145,12 @@ class Store:
     @property
     def index(self) -> Index:
         return self.basis.index
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is under way, as far as that can be told without looking: a look costs a good part of a
+        search."""
+        return self.exclusive and self.quiet_since is self.news and not self.at_work
 
     @asynccontextmanager
     async def using(self, io: IO) -> AsyncIterator[Basis]:

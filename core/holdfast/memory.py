@@ -304,12 +304,14 @@ class Memory:
         as_of: what was known at that instant, instead of now.
         threshold: the least score of a hit, in [0, 1].
         wait: how many seconds, at most, to wait for adds of these ids that are under way, in the background or in
-            another thread, so that what was said a moment ago is found. Each add is waited for once; none is while the
-            model fails, with `as_of`, or with 0. Not at all in the usual case that nothing is under way.
+            another thread, so that what was said a moment ago is found. Each is waited for once, and none with
+            `as_of`, or while the model fails. 0 never waits.
         session_id: the conversation that asks; what it is adding itself is not waited for.
         explain: fill `parts` of each hit with what its score is made of.
         """
-        asked = self._do.asked(query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id, explain)
+        asked = self._do.asked(
+            query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id, explain
+        )
         return run_inline(self._do.recalling.search(INLINE, asked))
 
     async def asearch(
@@ -328,7 +330,9 @@ class Memory:
         explain: bool = False,
     ) -> Hits:
         """Async `search`."""
-        asked = self._do.asked(query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id, explain)
+        asked = self._do.asked(
+            query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id, explain
+        )
         return await self._do.recalling.search(ASYNCIO, asked)
 
     def recall(
@@ -352,7 +356,9 @@ class Memory:
         not waited for, for it is before the agent's eyes.
         """
         budget = inputs.limit_of(max_tokens, "max_tokens")
-        asked = self._do.asked(query, user_id, agent_id, run_id, hits_for(budget), filters, as_of, threshold, wait, session_id)
+        asked = self._do.asked(
+            query, user_id, agent_id, run_id, hits_for(budget), filters, as_of, threshold, wait, session_id
+        )
         return run_inline(self._do.recalling.recall(INLINE, asked, max_tokens=budget))
 
     async def arecall(
@@ -371,7 +377,9 @@ class Memory:
     ) -> Context:
         """Async `recall`."""
         budget = inputs.limit_of(max_tokens, "max_tokens")
-        asked = self._do.asked(query, user_id, agent_id, run_id, hits_for(budget), filters, as_of, threshold, wait, session_id)
+        asked = self._do.asked(
+            query, user_id, agent_id, run_id, hits_for(budget), filters, as_of, threshold, wait, session_id
+        )
         return await self._do.recalling.recall(ASYNCIO, asked, max_tokens=budget)
 
     # -- reading ------------------------------------------------------------------------------------------------

@@ -12,7 +12,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from ..errors import NotFoundError
 from ..types import Job, JobState, Metadata, Scope, Usage
@@ -256,7 +269,7 @@ def _next(now: int) -> Select[Any]:
     return query.order_by(jobs.c.seq).limit(1)
 
 
-def _open(table: Any) -> ColumnElement[bool]:
+def _open(table: FromClause) -> ColumnElement[bool]:
     """Said in so many words, or SQLite does not see that the index of unfinished jobs is enough."""
     return table.c.state != "done"
 
@@ -269,9 +282,7 @@ def _blocked() -> ColumnElement[bool]:
     """An older job of the same exact scope is not finished."""
     older = jobs.alias("older")
     same_scope = and_(*(older.c[name] == jobs.c[name] for name in SCOPE))
-    return exists().where(
-        same_scope, older.c.seq < jobs.c.seq, _open(older), older.c.state.in_(UNFINISHED)
-    )
+    return exists().where(same_scope, older.c.seq < jobs.c.seq, _open(older), older.c.state.in_(UNFINISHED))
 
 
 def _free(now: int) -> ColumnElement[bool]:
