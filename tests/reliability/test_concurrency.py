@@ -212,8 +212,7 @@ def test_a_cancelled_add_gives_back_the_older_one_that_it_was_about_to_do() -> N
 
             jobs.lease = slowly  # type: ignore[method-assign]
             newer = asyncio.ensure_future(memory.aadd("newer", user_id="alice", infer=False))
-            while not leased.is_set():
-                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(leased.wait, 60)
             assert [job.state for job in await memory.apending() if job.id == older.id] == ["running"]
             newer.cancel()
             await asyncio.sleep(0.05)
