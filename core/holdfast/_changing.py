@@ -30,8 +30,8 @@ class Changing:
         self, io: IO, memory_id: str, text: str | None, metadata: Metadata | None, scope: Scope
     ) -> Change:
         item = await self._current(io, memory_id, scope)
-        async with holding(io, self._store.locks, item.scope):
-            with self._listeners.observing("update", item.scope):
+        with self._listeners.observing("update", item.scope):
+            async with holding(io, self._store.locks, item.scope):
                 while True:
                     item = await self._current(io, memory_id, scope)
                     async with self._store.using(io) as basis:
@@ -44,8 +44,8 @@ class Changing:
 
     async def delete(self, io: IO, memory_id: str, scope: Scope) -> Change:
         item = await self._current(io, memory_id, scope)
-        async with holding(io, self._store.locks, item.scope):
-            with self._listeners.observing("delete", item.scope):
+        with self._listeners.observing("delete", item.scope):
+            async with holding(io, self._store.locks, item.scope):
                 while True:
                     item = await self._current(io, memory_id, scope)
                     changes = await self._committed(io, self._store.basis, item.scope, [_removal(item)])
@@ -76,10 +76,10 @@ class Changing:
     async def undo(self, io: IO, change_or_add_id: str, scope: Scope) -> Changes:
         wanted = await self._undoable(io, change_or_add_id, scope)
         exact = await self._scope_of(io, wanted[0])
-        async with holding(io, self._store.locks, exact):
-            with self._listeners.observing("undo", exact) as seen:
+        with self._listeners.observing("undo", exact) as seen:
+            async with holding(io, self._store.locks, exact):
                 changes = await self._projected(io, await self._undone(io, change_or_add_id, scope, exact))
-                seen.count("changes", len(changes))
+            seen.count("changes", len(changes))
         return changes
 
     async def erase(self, io: IO, scope: Scope, *, dry_run: bool) -> Erasure:

@@ -202,6 +202,12 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
+def seconds_of(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise InputError(f"{name}={value!r} is not a number of seconds, 0 or more")
+    return float(value)
+
+
 def share_of(name: str, value: Any) -> float | None:
     """A number in [0, 1], or None."""
     if value is None:

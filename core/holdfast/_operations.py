@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from os import PathLike
 from typing import IO as IO_
 from typing import Any, Final, Literal
@@ -22,11 +23,12 @@ from ._reindexing import Progress, reindex
 from ._remembering import Remembering, Told
 from ._store import OPEN_STORES, Agreement, Store
 from ._transfer import export, import_
+from ._waiting import Waiting
 from ._worker import Worker
 from .errors import InputError, NotFoundError
 from .events import Event, Listeners
 from .extraction import WINDOW_TOKENS
-from .faces import IO
+from .faces import IO, Asyncio
 from .filters import Filter, parse
 from .index import Index
 from .index.base import FOREVER
@@ -39,6 +41,7 @@ from .tokens import count_tokens
 from .types import (
     AddResult,
     Changes,
+    Flushed,
     Job,
     JournaledMessage,
     MemoryItem,
@@ -58,7 +61,7 @@ class Environment(Enum):
 FROM_ENVIRONMENT: Final = Environment.DEFAULT
 Filters = Mapping[str, Any] | None
 Infer = bool | Literal["merge"]
-POLL_SECONDS = 0.02
+WAIT = 2.0  # seconds; what a model takes to extract and to merge
 
 
 class Operations:
@@ -80,6 +83,7 @@ class Operations:
         encoding: str | None = None,
         listeners: Sequence[Callable[[Event], None]] = (),
         resume_on_open: bool = True,
+        workers: int = 4,
         now: Callable[[], datetime] = now_utc,
     ) -> None:
         self.llm = default_model() if isinstance(llm, Environment) else llm
@@ -87,6 +91,7 @@ class Operations:
             _say_once_that_there_is_no_model()
         _check_ports(self.llm, embedder, reranker)
         inputs.limit_of(window_tokens, "window_tokens")
+        inputs.limit_of(workers, "workers")
         self.masking = Masking(redactor)
         self.events = Listeners()
         for listener in listeners:
@@ -103,14 +108,16 @@ class Operations:
             listeners=self.events,
             window_tokens=window_tokens,
         )
+        self._worker = Worker(self.store, self.remembering, now, workers)
+        self._waiting = Waiting(self.store, self.remembering, self._worker.start)
         self.recalling = Recalling(
             self.store,
             reranker=reranker,
             listeners=self.events,
             count=lambda text: count_tokens(text, encoding),
+            waiting=self._waiting,
         )
         self.changing = Changing(self.store, listeners=self.events)
-        self._worker = Worker(self.store, self.remembering, now)
         if resume_on_open and self.store.ledger.jobs.next_due() is not None:
             self._worker.start()
 
@@ -121,6 +128,11 @@ class Operations:
         self.closed = True
         self._worker.stop(drain=True)
         OPEN_STORES.leave(self.store)
+
+    async def aclose(self) -> None:
+        """`close` in a thread of its own: it waits for a model, and the threads that we share are not for waiting."""
+        with ThreadPoolExecutor(1, "holdfast-closing") as thread:
+            await Asyncio().within(thread, self.close)
 
     def said(
         self,
@@ -170,7 +182,11 @@ class Operations:
             extract=infer != "merge",
         )  # fmt: skip
 
-    def started(self, result: AddResult) -> AddResult:
+    async def add(self, io: IO, told: Told) -> AddResult:
+        try:
+            result = await self.remembering.add(io, told)
+        finally:
+            self._worker.look_again()  # what waited behind it, or what it could not finish
         if result.state == "pending":
             self._worker.start()
         return result
@@ -185,6 +201,8 @@ class Operations:
         filters: Filters,
         as_of: datetime | str | None,
         threshold: float | None,
+        wait: float,
+        session_id: str | None,
         explain: bool = False,
     ) -> Asked:
         self.store.check()
@@ -196,6 +214,8 @@ class Operations:
             instant(as_of),
             inputs.share_of("threshold", threshold),
             explain,
+            self.session(session_id),
+            inputs.seconds_of("wait", wait),
         )
 
     def parsed(self, filters: Filters) -> Filter | None:
@@ -274,9 +294,9 @@ class Operations:
         self.store.check()
         results = []
         for job in await io.run(self.store.ledger.jobs.listed, "pending"):
-            leased = await io.run(self.store.ledger.jobs.lease_one, self.remembering.owner, job.id)
-            if leased is not None:
-                results.append(await self.remembering.finish(io, leased))
+            finished = await self.remembering.finish(io, partial(self.remembering.lease_one, job.id))
+            if finished is not None:
+                results.append(finished)
         return results
 
     async def retry(self, io: IO, job_id: str | None) -> int:
@@ -285,24 +305,15 @@ class Operations:
             inputs.text_of("job_id", job_id)
         count: int = await io.run(self.store.ledger.jobs.retry, Scope(), job_id)
         if count:
+            self.store.news = object()
             self._worker.start()
         return count
 
-    async def flush(self, io: IO, timeout: float | None) -> bool:
+    async def flush(self, io: IO, timeout: float | None) -> Flushed:
         self.store.check()
-        finished = await self.drained(io, timeout)
-        await self.store.project_after_commit(io)  # a job is done a moment before the index has heard of it
-        return finished
-
-    async def drained(self, io: IO, timeout: float | None) -> bool:
-        waited = 0.0
-        while await io.run(self.store.ledger.jobs.listed, "pending", "running"):
-            self._worker.start()
-            if timeout is not None and waited >= timeout:
-                return False
-            await io.sleep(POLL_SECONDS)
-            waited += POLL_SECONDS
-        return True
+        return await self._waiting.drained(
+            io, None if timeout is None else inputs.seconds_of("timeout", timeout)
+        )
 
     async def write_out(self, io: IO, target: str | PathLike[str] | IO_[str], scope: Scope) -> Transfer:
         self.store.check()
@@ -315,6 +326,7 @@ class Operations:
         self.store.check()
         with self.events.observing("import", scope):
             imported = await import_(self.store, io, source, scope, progress)
+        self.store.news = object()
         if await io.run(self.store.ledger.jobs.next_due) is not None:
             self._worker.start()
         return imported

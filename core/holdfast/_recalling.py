@@ -11,6 +11,7 @@ import numpy as np
 
 from ._store import Store
 from ._vectors import embed_query
+from ._waiting import Waiting
 from .errors import HoldfastError, ModelError
 from .events import Listeners
 from .faces import IO
@@ -43,6 +44,8 @@ class Asked:
     as_of: int | None = None
     threshold: float | None = None
     explain: bool = False
+    session: str | None = None
+    wait: float = 0.0  # seconds, for what was said under these ids and is not known yet
 
 
 class Recalling:
@@ -55,11 +58,13 @@ class Recalling:
         reranker: Reranker | None,
         listeners: Listeners,
         count: Callable[[str], int],
+        waiting: Waiting,
     ) -> None:
         self._store = store
         self._reranker = reranker
         self._listeners = listeners
         self._count = count
+        self._waiting = waiting
 
     async def search(self, io: IO, asked: Asked) -> Hits:
         with self._listeners.observing("search", asked.scope) as seen:
@@ -77,6 +82,8 @@ class Recalling:
         return context
 
     async def _hits(self, io: IO, asked: Asked) -> Hits:
+        if asked.wait and asked.as_of is None:
+            await self._waiting.heard(io, asked.scope, asked.session, asked.wait)
         await self._store.caught_up(io)
         now = self._now(asked)
         ranked = await self._ranked(io, asked, now)

@@ -133,9 +133,8 @@ async def _switch(store: Store, io: IO, built: _Building, progress: Progress | N
     embedder = built.basis.embedder
     for _ in range(ROUNDS):
         await _embed(store, io, embedder)
-        async with holding(io, store.locks, "index"):
-            if await io.run(_switched, store, built):
-                break
+        if await store.writing_index(io, lambda io: io.run(_switched, store, built)):
+            break
     else:
         raise StorageError(
             "changes are written faster than their texts are embedded; try again in a quieter hour"

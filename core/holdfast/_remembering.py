@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
@@ -15,12 +16,12 @@ from ._asking import Asking
 from ._basis import Basis
 from ._found import Found, addition, found_in, item_of, verbatim, without_model, writes_of
 from ._paths import Path, Paths
-from ._store import Store
+from ._store import AtWork, Store
 from ._vectors import Matrix, embed_documents
 from .errors import HoldfastError, ModelError, ModelReplyError, StorageError
-from .events import Listeners, Observation
+from .events import Listeners, Observation, Telling
 from .extraction import CONTEXT_MESSAGES, Window, facts, parts, question, windows
-from .faces import CONCURRENCY, IO, holding
+from .faces import CONCURRENCY, IO, Inline, holding, running_loop
 from .index.base import Candidate, IndexQuery
 from .ledger.commit import Conflict, Write
 from .ledger.ids import new_id
@@ -45,7 +46,10 @@ from .ports import LanguageModel
 from .ranking import RankQuery, Weights, indexed_text, rank
 from .types import AddResult, Changes, JournaledMessage, Message, Metadata, Scope, Usage
 
+_log = logging.getLogger("holdfast")
+
 T = TypeVar("T")
+Take = Callable[[], JobRecord | None]  # leases a job, or none
 
 NEIGHBOURS = 30  # of a fact: as many as one question shows
 # Neighbours are the nearest by meaning and by shared words; conversation and time say nothing of sameness.
@@ -86,6 +90,8 @@ class Remembering:
         self._listeners = listeners
         self._window_tokens = window_tokens
         self.owner = str(uuid4())
+        self.failing = False  # the last add that needed extraction or merging failed
+        self._warned = False
 
     # -- the whole of an add ------------------------------------------------------------------------------------
 
@@ -101,34 +107,27 @@ class Remembering:
             owner=None if told.background else self.owner,
             extract=told.extract,
         )
-        journaled: Journaled | None = None
-        try:
-            async with self._let_go(io, job.id):
-                journaled = await io.run(
-                    self._store.ledger.journal.append,
-                    told.scope,
-                    told.messages,
-                    session_id=told.session_id,
-                    job=job,
-                )
-                if not journaled.fresh:
-                    return await self._already_known(io, journaled.known, background=told.background)
-                if told.background:
-                    messages = tuple(message.id for message in journaled.fresh)
-                    return AddResult(job.id, "pending", messages=messages)
-                return await self.finish(io, await io.run(self._store.ledger.jobs.get, job.id))
-        except HoldfastError as error:
-            if journaled is not None and error.add_id is None:
-                error.add_id = job.id if journaled.fresh else journaled.known[-1].add_id
-            raise
+        journaled: list[Journaled] = []
 
-    @asynccontextmanager
-    async def _let_go(self, io: IO, job_id: str) -> AsyncIterator[None]:
-        """Whoever is cancelled holds his job no longer, so that `resume` finds it."""
+        def journal() -> JobRecord | None:
+            ledger = self._store.ledger
+            entry = ledger.journal.append(told.scope, told.messages, session_id=told.session_id, job=job)
+            journaled.append(entry)
+            self._store.news = object()
+            return ledger.jobs.get(job.id) if entry.fresh and not told.background else None
+
         try:
-            yield
-        except BaseException:
-            await io.run(self._store.ledger.jobs.give_back, job_id, self.owner, None, retry_at=None)
+            result = await self.finish(io, journal)
+            if result is not None:
+                return result
+            [entry] = journaled
+            if entry.fresh:
+                return AddResult(job.id, "pending", messages=tuple(message.id for message in entry.fresh))
+            return await self._already_known(io, entry.known, background=told.background)
+        except HoldfastError as error:
+            if journaled and error.add_id is None:
+                [entry] = journaled
+                error.add_id = job.id if entry.fresh else entry.known[-1].add_id
             raise
 
     async def record(
@@ -143,31 +142,86 @@ class Remembering:
         append = self._store.ledger.journal.append
         return (await io.run(append, scope, said, session_id=session_id, job=None, keep=keep)).fresh
 
-    async def finish(self, io: IO, job: JobRecord) -> AddResult:
-        """Do a leased job, after those of its scope that were journaled before it."""
-        async with self._let_go(io, job.id), holding(io, self._store.locks, job.scope):
-            while older := await io.run(self._store.ledger.jobs.lease, self.owner, ahead_of=job):
-                await self.attempt(io, older)
-            return await self._leased(io, job)
+    async def finish(self, io: IO, take: Take) -> AddResult | None:
+        """Do the job that `take` leases, after those of its scope that were journaled before it. None where it leases
+        none."""
+        with self._listeners.telling() as telling:
+            async with self._leased(io, take) as job:
+                if job is None:
+                    return None
+                async with holding(io, self._store.locks, job.scope):
+                    older = partial(self._store.ledger.jobs.lease, self.owner, ahead_of=job)
+                    while await self._attempt(io, older, telling, Exception):
+                        pass
+                    return await self._done(io, job, telling)
 
-    async def work(self, io: IO) -> bool:
-        """Do the next job that is due, on behalf of nobody who waits. Returns whether there was one."""
-        due = await io.run(self._store.ledger.jobs.peek)
-        if due is None:
-            return False
-        # The scope's lock before the lease: an add in the foreground could overtake a job that is leased and waits.
-        async with holding(io, self._store.locks, due.scope):
-            job = await io.run(self._store.ledger.jobs.lease, self.owner, job_id=due.id)
-            if job is not None:
-                await self.attempt(io, job)
-        return True
+    async def work(self, io: IO, due: JobRecord) -> None:
+        """Do a job that is due, on behalf of nobody who waits, unless somebody was faster."""
+        with self._listeners.telling() as telling:
+            # The scope's lock before the lease: an add in the foreground could overtake a leased job that waits.
+            async with holding(io, self._store.locks, due.scope):
+                take = partial(self._store.ledger.jobs.lease, self.owner, job_id=due.id)
+                await self._attempt(io, take, telling, BaseException)
 
-    async def attempt(self, io: IO, job: JobRecord) -> bool:
+    async def _attempt(self, io: IO, take: Take, telling: Telling, failure: type[BaseException]) -> bool:
+        """Do a job for nobody who waits: what goes wrong is kept with it. Returns whether there was one.
+
+        failure: what counts as the job's own. In a thread of ours that is whatever comes out of a model, for nobody
+        interrupts or cancels it; in a caller's thread or task an interruption is the caller's.
+        """
+        job = None
         try:
-            await self._leased(io, job, patient=True)
-        except HoldfastError:
-            return False  # recorded with the job, to be retried or given up visibly, and reported as an event
+            async with self._leased(io, take, patient=True, failure=failure) as job:
+                if job is None:
+                    return False
+                await self._done(io, job, telling)
+        except failure as error:  # given back, to be tried again or given up, and reported as an event
+            self._say(job, error)
         return True
+
+    def _say(self, job: JobRecord | None, error: BaseException) -> None:
+        """Nobody waits for a job of the background, so the log has the first failure, and each that is given up."""
+        if not isinstance(error, HoldfastError):
+            _log.exception("the background met an error that is none of Holdfast's")
+        if job is None:
+            return
+        kind = type(error).__name__
+        if job.attempts >= len(RETRY_SECONDS):
+            _log.warning("add %s was given up: %s; see failed() and retry()", job.id, kind)
+        elif not self._warned:
+            self._warned = True
+            _log.warning(
+                "an add in the background failed: %s; it is tried again, and pending() says why it failed. "
+                "Further failures are not logged until one succeeds",
+                kind,
+            )
+
+    @asynccontextmanager
+    async def _leased(
+        self, io: IO, take: Take, *, patient: bool = False, failure: type[BaseException] = Exception
+    ) -> AsyncIterator[JobRecord | None]:
+        """The job that `take` leases, for the length of the block: who fails or is cancelled gives it back."""
+        taken: list[JobRecord] = []
+        loop = None if isinstance(io, Inline) else running_loop()
+
+        def kept() -> None:  # where it is taken: a caller who is cancelled meanwhile does not hear of it
+            job = take()
+            if job is not None:
+                self._store.at_work[job.id] = AtWork(job.scope, job.session_id, loop)
+                taken.append(job)
+
+        try:
+            await io.run(kept)
+            yield taken[0] if taken else None
+        except BaseException as error:
+            for job in taken:
+                await io.run(self._give_back, job, error, patient, failure)
+                if isinstance(error, HoldfastError):
+                    error.add_id = job.id
+            raise
+        finally:
+            for job in taken:
+                self._store.at_work.pop(job.id, None)
 
     async def _already_known(
         self, io: IO, known: Sequence[JournaledMessage], *, background: bool
@@ -183,42 +237,44 @@ class Remembering:
                 await io.run(self._store.ledger.jobs.retry, Scope(), add_id)
             if background:
                 return replace(result, state="pending" if job.state == "failed" else job.state)
-            leased = await io.run(self._store.ledger.jobs.lease_one, self.owner, add_id)
-            if leased is None:
-                result = replace(result, state="running")  # somebody else works on it
-            else:
-                result = result.merged(await self.finish(io, leased))
+            finished = await self.finish(io, partial(self.lease_one, add_id))
+            # None: somebody else works on it
+            result = result.merged(finished) if finished is not None else replace(result, state="running")
         return result
 
     # -- one job ------------------------------------------------------------------------------------------------
 
-    async def _leased(self, io: IO, job: JobRecord, *, patient: bool = False) -> AddResult:
-        with self._listeners.observing("add", job.scope) as seen:
+    async def _done(self, io: IO, job: JobRecord, telling: Telling) -> AddResult:
+        with telling.observing("add", job.scope) as seen:
             try:
                 result = await self._steps(io, job)
             except LeaseLost:
                 # Another process took the job over; what it commits is as good as ours.
                 result = AddResult(job.id, "running")
-            except BaseException as error:
-                await io.run(self._give_back, job, error, patient=patient)
-                if isinstance(error, HoldfastError):
-                    error.add_id = job.id
-                raise
+            if job.infer and result.state == "done":
+                self.failing = self._warned = False
             seen.spend(result.usage)
             _count(seen, result)
         return result
 
-    def _give_back(self, job: JobRecord, error: BaseException, *, patient: bool) -> None:
-        """Free the job. `patient`: the background tries again later, up to a limit."""
+    def lease_one(self, job_id: str) -> JobRecord | None:
+        """Take this job, whether or not it is due, unless somebody works on it. For `finish`."""
+        return self._store.ledger.jobs.lease_one(self.owner, job_id)
+
+    def _give_back(
+        self, job: JobRecord, error: BaseException, patient: bool, failure: type[BaseException]
+    ) -> None:
+        """Free the job. After a `failure` it is tried again later; with `patient`, up to a limit."""
+        failed = isinstance(error, failure)
+        self.failing = self.failing or (failed and job.infer)
         tried = job.attempts
-        given_up = patient and tried >= len(RETRY_SECONDS)
         wait = RETRY_SECONDS[min(tried, len(RETRY_SECONDS) - 1)]
         self._store.ledger.jobs.give_back(
             job.id,
             self.owner,
-            f"{type(error).__name__}: {error}" if isinstance(error, Exception) else None,
-            retry_at=self._store.ledger.clock() + wait * 1_000_000,
-            failed=given_up,
+            f"{type(error).__name__}: {error}" if failed else None,
+            retry_at=self._store.ledger.clock() + wait * 1_000_000 if failed else None,
+            failed=failed and patient and tried >= len(RETRY_SECONDS),
         )
 
     async def _steps(self, io: IO, job: JobRecord) -> AddResult:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,7 @@ _log = logging.getLogger("holdfast")
 
 SLICE = 512  # points per index write: a call holds the interpreter for some milliseconds, not for seconds
 WHOLE_INDEX = "whole index"  # the lock of who replaces or rewrites it; "index" is that of who writes to it
+T = TypeVar("T")
 POLL = 0.02  # seconds between looks at what another process has claimed
 
 
@@ -77,6 +79,15 @@ class Agreement:
         return not (self.missing or self.surplus or self.unsettled)
 
 
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """An add that somebody in this process is at. loop: the event loop that has to run for it to get on."""
+
+    scope: Scope
+    session: str | None
+    loop: object | None
+
+
 class Store:
     """One open ledger with its index."""
 
@@ -102,6 +113,10 @@ class Store:
         self.ending: set[str] = set()  # generations that were replaced, and that a search still holds
         self._closed = False
         self.users = 1
+        self.at_work: dict[str, AtWork] = {}  # by job, until the index knows what came of it
+        self.news = object()  # another one as soon as there are jobs that were not there
+        self.quiet_since: object = None  # the news after which no job was left
+        self._index_thread = ThreadPoolExecutor(1, "holdfast-index")  # for the async face
         self.ledger = Ledger(ledger, embedder=embedder.name, point_of=point_of, now=now)
         try:
             self._claim_embedder(embedder)
@@ -130,6 +145,12 @@ class Store:
     @property
     def index(self) -> Index:
         return self.basis.index
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is under way, as far as that can be told without looking: a look costs a good part of a
+        search."""
+        return self.exclusive and self.quiet_since is self.news and not self.at_work
 
     @asynccontextmanager
     async def using(self, io: IO) -> AsyncIterator[Basis]:
@@ -198,23 +219,34 @@ class Store:
 
     # -- the index follows the ledger ---------------------------------------------------------------------------
 
+    async def writing_index(self, io: IO, section: Callable[[IO], Coroutine[Any, Any, T]]) -> T:
+        """A section that nobody else's beside it writes to the index.
+
+        Where the index only blocks, the lock is held by a thread and never by a task: a caller that blocks an event
+        loop, or all threads of an application, waits for it in vain otherwise.
+        """
+
+        async def locked(io: IO) -> T:
+            async with holding(io, self.locks, "index"):
+                return await section(io)
+
+        return await (io.alone(self._index_thread, locked) if self.indexes.blocking else locked(io))
+
     async def project(self, io: IO) -> None:
         """Tell the index everything that it has not been told. Raises StorageError where it fails."""
-        if self.indexes.blocking and not isinstance(io, Inline):
-            # In one thread from end to end: whoever waits for the lock does not depend on an event loop.
-            await io.run(run_inline, self.project(Inline()))
-            return
-        async with holding(io, self.locks, "index"):
-            while pending := await io.run(self.ledger.outbox.take, SLICE):
-                try:
-                    await self.index.upsert(io, pending.upserts)
-                    await self.index.delete(io, pending.deletes)
-                except BaseException:
-                    self._behind = self._suspect = True
-                    await io.run(self.ledger.outbox.release, pending.seqs)
-                    raise
-                await io.run(self.ledger.outbox.settle, pending.seqs)
-            self._behind = False
+        await self.writing_index(io, self._project)
+
+    async def _project(self, io: IO) -> None:
+        while pending := await io.run(self.ledger.outbox.take, SLICE):
+            try:
+                await self.index.upsert(io, pending.upserts)
+                await self.index.delete(io, pending.deletes)
+            except BaseException:
+                self._behind = self._suspect = True
+                await io.run(self.ledger.outbox.release, pending.seqs)
+                raise
+            await io.run(self.ledger.outbox.settle, pending.seqs)
+        self._behind = False
 
     async def project_after_commit(self, io: IO) -> None:
         """As `project`, for a caller whose change is committed already: a failing index cannot unsay it."""
@@ -267,19 +299,25 @@ class Store:
 
     async def rebuild(self, io: IO, progress: Callable[[int, int], None] | None = None) -> int:
         """Fill the index anew from the ledger. Returns the number of points."""
-        async with holding(io, self.locks, "index"):
+
+        async def refill(io: IO) -> int:
             await self.index.clear(io)
             since = self.ledger.clock()
             last, filled = await fill(self.ledger, self.basis, io, progress)
             await io.run(self.ledger.outbox.mark_changed, last, since)
+            return filled
+
+        filled = await self.writing_index(io, refill)
         await self.project(io)
         return filled
 
     async def verify(self, io: IO) -> Agreement:
-        async with holding(io, self.locks, "index"):
-            points = await self.index.ids(io)
-            versions = await io.run(self.ledger.outbox.version_ids)
-            unsettled = await io.run(self.ledger.outbox.count)
+        return await self.writing_index(io, self._compared)
+
+    async def _compared(self, io: IO) -> Agreement:
+        points = await self.index.ids(io)
+        versions = await io.run(self.ledger.outbox.version_ids)
+        unsettled = await io.run(self.ledger.outbox.count)
         return Agreement(len(versions), len(versions - points), len(points - versions), unsettled)
 
     async def optimize(self, io: IO) -> bool:
@@ -288,14 +326,17 @@ class Store:
 
     async def repair(self, io: IO) -> Agreement:
         """Give the index the points that it lacks, and take away those that nothing stands behind."""
-        await self.project(io)
-        async with holding(io, self.locks, "index"):
+
+        async def aligned(io: IO) -> Agreement:
+            await self._project(io)
             points = await self.index.ids(io)
             versions = await io.run(self.ledger.outbox.version_ids)
             await self.index.delete(io, sorted(points - versions))
             await io.run(self.ledger.outbox.mark, sorted(versions - points))
-        await self.project(io)
-        return await self.verify(io)
+            await self._project(io)
+            return await self._compared(io)
+
+        return await self.writing_index(io, aligned)
 
 
 async def fill(
@@ -335,8 +376,7 @@ async def finish_erasing(store: Store, io: IO) -> None:
         if mark is None:
             return
         await store.project(io)
-        async with holding(io, store.locks, "index"):
-            await io.run(store.ledger.outbox.tidy)
+        await store.writing_index(io, lambda io: io.run(store.ledger.outbox.tidy))
         await store.index.compact(io)
         await io.run(store.ledger.forget_erasing, mark)
 

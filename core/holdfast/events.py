@@ -77,7 +77,9 @@ class Listeners:
         self._listeners: tuple[Listener, ...] = ()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` after every operation, on the thread that ran it. Returns what ends that."""
+        """Call `listener` after every operation, on the thread that ran it. Returns what ends that.
+
+        No lock is held then: it may use the `Memory` itself."""
 
         # Wrapped, so that one callable that subscribes twice can also leave twice.
         def subscription(event: Event) -> object:
@@ -104,6 +106,29 @@ class Listeners:
     @contextmanager
     def observing(self, operation: str, scope: Scope) -> Iterator[Observation]:
         """Time the block and emit its event when it ends, also when it raises."""
+        with self.telling() as telling, telling.observing(operation, scope) as observation:
+            yield observation
+
+    @contextmanager
+    def telling(self) -> Iterator[Telling]:
+        """What happens in the block is told when it ends. Goes around locks: a listener may want what they guard."""
+        telling = Telling()
+        try:
+            yield telling
+        finally:
+            for event in telling.events:
+                self.emit(event)
+
+
+class Telling:
+    """Events that wait to be told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    @contextmanager
+    def observing(self, operation: str, scope: Scope) -> Iterator[Observation]:
+        """Time the block and keep its event when it ends, also when it raises."""
         observation = Observation()
         started_at = datetime.now(UTC)
         start = time.perf_counter()
@@ -114,7 +139,7 @@ class Listeners:
             error = type(failure).__name__
             raise
         finally:
-            self.emit(
+            self.events.append(
                 Event(
                     operation=operation,
                     scope=scope,

@@ -3,17 +3,24 @@
 Pipelines are written once, as coroutines over an `IO`. With `Inline` they never suspend, so `run_inline`
 drives one to its end with a single `send`. With `Asyncio` blocking calls go to a thread and ports' `a…`
 methods are awaited. Nothing in here is bound to one event loop.
+
+Threads: blocking calls run in threads of our own, never in those of the event loop's default executor, which the
+application may fill with callers that wait for us. A function that runs there never waits for a lock whose holder
+needs one of these threads: what takes a lock while it is in a thread runs from end to end in that thread (`alone`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, ParamSpec, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -24,6 +31,7 @@ R = TypeVar("R")
 P = ParamSpec("P")
 
 CONCURRENCY = 4  # requests to one provider at a time: polite to hosted APIs, harmless for local servers
+THREADS = min(32, (os.cpu_count() or 1) + 4)  # as many as an event loop's own
 
 
 def run_inline(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -97,6 +105,12 @@ class IO(Protocol):
         """A blocking function of ours: ledger, embedded index."""
         ...
 
+    async def alone(self, threads: Executor, pipeline: Callable[[IO], Coroutine[Any, Any, T]], /) -> T:
+        """A pipeline that only blocks, from end to end in one thread: of `threads`, where the caller must not block.
+
+        For what holds a lock that threads wait for: it gets on whatever becomes of the event loop."""
+        ...
+
     async def call(
         self,
         function: Callable[P, T],
@@ -120,6 +134,9 @@ class IO(Protocol):
 class Inline:
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return function(*args, **kwargs)
+
+    async def alone(self, threads: Executor, pipeline: Callable[[IO], Coroutine[Any, Any, T]], /) -> T:
+        return await pipeline(self)
 
     async def call(
         self,
@@ -147,7 +164,15 @@ class Inline:
 
 class Asyncio:
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        working = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+        return await self.within(_threads.get(), partial(function, *args, **kwargs))
+
+    async def alone(self, threads: Executor, pipeline: Callable[[IO], Coroutine[Any, Any, T]], /) -> T:
+        return await self.within(threads, lambda: run_inline(pipeline(Inline())))
+
+    async def within(self, threads: Executor, function: Callable[[], T]) -> T:
+        """A blocking function in one of these threads."""
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        working = loop.run_in_executor(threads, context.run, function)
         try:
             return await asyncio.shield(working)
         except asyncio.CancelledError:
@@ -187,6 +212,28 @@ class Asyncio:
         await asyncio.sleep(seconds)
 
 
+class _Threads:
+    """The threads for blocking calls, made when first needed, and anew in a forked child, which inherits none."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def get(self) -> ThreadPoolExecutor:
+        with self._guard:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(THREADS, "holdfast")
+            return self._pool
+
+    def _forget(self) -> None:
+        self._guard, self._pool = threading.Lock(), None
+
+
+_threads = _Threads()
+
+
 async def _ended(working: asyncio.Future[Any]) -> None:
     """A thread cannot be cancelled. Whoever is cancelled waits for it: nothing goes on once its lock is free."""
     while not working.done():
@@ -197,7 +244,8 @@ async def _ended(working: asyncio.Future[Any]) -> None:
     working.exception()  # looked at: the cancellation is what the caller hears of
 
 
-def _running_loop() -> object | None:
+def running_loop() -> object | None:
+    """The event loop that this thread runs, if it runs one."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -207,7 +255,7 @@ def _running_loop() -> object | None:
 @asynccontextmanager
 async def holding(io: IO, locks: KeyedLocks, key: Hashable) -> AsyncIterator[None]:
     """The lock of `key`, fairly, for the length of the block."""
-    running = _running_loop()
+    running = running_loop()
     inline = isinstance(io, Inline)
     ticket = locks.enqueue(key, None if inline else running, stopped=running if inline else None)
     try:

@@ -11,7 +11,7 @@ from typing import IO as IO_
 from typing import Any, Self
 
 from . import _inputs as inputs
-from ._operations import FROM_ENVIRONMENT, Environment, Filters, Infer, Operations, confirmed, guard
+from ._operations import FROM_ENVIRONMENT, WAIT, Environment, Filters, Infer, Operations, confirmed, guard
 from ._paths import ModelSize
 from ._recalling import hits_for
 from ._reindexing import Progress
@@ -30,6 +30,7 @@ from .types import (
     Changes,
     Context,
     Erasure,
+    Flushed,
     Hits,
     Job,
     JournaledMessage,
@@ -68,6 +69,8 @@ class Memory:
     encoding: the tiktoken encoding that budgets are counted with; it may be downloaded.
     listeners: called with an `Event` for every operation.
     resume_on_open: finish, in the background, what an earlier process left unfinished.
+    workers: how many adds the background works on at a time, each of another scope: one of the same ids waits for
+        those before it.
     now: the clock.
 
     A context manager, sync and async. Several `Memory` objects of one process on the same folder share it.
@@ -90,6 +93,7 @@ class Memory:
         encoding: str | None = None,
         listeners: Sequence[Callable[[Event], None]] = (),
         resume_on_open: bool = True,
+        workers: int = 4,
         now: Callable[[], datetime] = now_utc,
     ) -> None:
         self._do = Operations(
@@ -106,6 +110,7 @@ class Memory:
             encoding=encoding,
             listeners=listeners,
             resume_on_open=resume_on_open,
+            workers=workers,
             now=now,
         )
 
@@ -148,7 +153,7 @@ class Memory:
 
     async def aclose(self) -> None:
         """Async `close`."""
-        await ASYNCIO.run(self.close)
+        await self._do.aclose()
 
     def __enter__(self) -> Self:
         return self
@@ -214,8 +219,7 @@ class Memory:
             instructions,
             background,
         )
-        result = run_inline(self._do.remembering.add(INLINE, told))
-        return self._do.started(result)
+        return run_inline(self._do.add(INLINE, told))
 
     async def aadd(
         self,
@@ -244,7 +248,7 @@ class Memory:
             instructions,
             background,
         )
-        return self._do.started(await self._do.remembering.add(ASYNCIO, told))
+        return await self._do.add(ASYNCIO, told)
 
     def record(
         self,
@@ -298,6 +302,8 @@ class Memory:
         filters: Filters = None,
         as_of: datetime | str | None = None,
         threshold: float | None = None,
+        session_id: str | None = None,
+        wait: float = WAIT,
         explain: bool = False,
     ) -> Hits:
         """The memories that answer a query, best first.
@@ -306,9 +312,15 @@ class Memory:
             operators eq, ne, in, nin, gt, gte, lt, lte, contains; AND, OR, NOT.
         as_of: what was known at that instant, instead of now.
         threshold: the least score of a hit, in [0, 1].
+        wait: how many seconds, at most, to wait for adds of these ids that are under way, in the background or in
+            another thread, so that what was said a moment ago is found. Each is waited for once, and none with
+            `as_of`, or while the model fails. 0 never waits.
+        session_id: the conversation that asks; what it is adding itself is not waited for.
         explain: fill `parts` of each hit with what its score is made of.
         """
-        asked = self._do.asked(query, user_id, agent_id, run_id, limit, filters, as_of, threshold, explain)
+        asked = self._do.asked(
+            query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id, explain
+        )
         return run_inline(self._do.recalling.search(INLINE, asked))
 
     async def asearch(
@@ -322,10 +334,14 @@ class Memory:
         filters: Filters = None,
         as_of: datetime | str | None = None,
         threshold: float | None = None,
+        session_id: str | None = None,
+        wait: float = WAIT,
         explain: bool = False,
     ) -> Hits:
         """Async `search`."""
-        asked = self._do.asked(query, user_id, agent_id, run_id, limit, filters, as_of, threshold, explain)
+        asked = self._do.asked(
+            query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id, explain
+        )
         return await self._do.recalling.search(ASYNCIO, asked)
 
     def recall(
@@ -339,13 +355,19 @@ class Memory:
         filters: Filters = None,
         as_of: datetime | str | None = None,
         threshold: float | None = None,
+        session_id: str | None = None,
+        wait: float = WAIT,
     ) -> Context:
         """What an agent should see before it answers `query`: memories, then the turns behind them.
 
         The text is framed and marked as data, never longer than `max_tokens`, and empty where nothing is known.
+        filters, as_of, threshold, wait, session_id: as for `search`. What the conversation `session_id` is adding is
+        not waited for, for it is before the agent's eyes.
         """
         budget = inputs.limit_of(max_tokens, "max_tokens")
-        asked = self._do.asked(query, user_id, agent_id, run_id, hits_for(budget), filters, as_of, threshold)
+        asked = self._do.asked(
+            query, user_id, agent_id, run_id, hits_for(budget), filters, as_of, threshold, wait, session_id
+        )
         return run_inline(self._do.recalling.recall(INLINE, asked, max_tokens=budget))
 
     async def arecall(
@@ -359,10 +381,14 @@ class Memory:
         filters: Filters = None,
         as_of: datetime | str | None = None,
         threshold: float | None = None,
+        session_id: str | None = None,
+        wait: float = WAIT,
     ) -> Context:
         """Async `recall`."""
         budget = inputs.limit_of(max_tokens, "max_tokens")
-        asked = self._do.asked(query, user_id, agent_id, run_id, hits_for(budget), filters, as_of, threshold)
+        asked = self._do.asked(
+            query, user_id, agent_id, run_id, hits_for(budget), filters, as_of, threshold, wait, session_id
+        )
         return await self._do.recalling.recall(ASYNCIO, asked, max_tokens=budget)
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -678,14 +704,17 @@ class Memory:
         """Async `resume`."""
         return await self._do.resume(ASYNCIO)
 
-    def flush(self, timeout: float | None = None) -> bool:
-        """Wait until the background has nothing left to do. False where `timeout` seconds were not enough.
+    def flush(self, timeout: float | None = None) -> Flushed:
+        """Wait for what the background can do; what is done is found by the next search.
 
-        What is done by then is found by the next search.
+        timeout: seconds. Without it, until nothing is under way: an add that failed and waits to be tried again
+        (minutes later, at last an hour) is not waited for. With it, retries that come in time are waited for, too.
+
+        Returns what is still pending, and why: false where that is anything. Raises InputError, StorageError.
         """
         return run_inline(self._do.flush(INLINE, timeout))
 
-    async def aflush(self, timeout: float | None = None) -> bool:
+    async def aflush(self, timeout: float | None = None) -> Flushed:
         """Async `flush`."""
         return await self._do.flush(ASYNCIO, timeout)
 

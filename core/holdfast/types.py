@@ -342,6 +342,20 @@ class Job(_Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Flushed(_Record):
+    """What `flush` left undone. True in a condition where that is nothing.
+
+    pending: adds that are journaled and not done; each says how often it was tried, why that failed, and when it is
+        tried again.
+    """
+
+    pending: tuple[Job, ...] = ()
+
+    def __bool__(self) -> bool:
+        return not self.pending
+
+
+@dataclass(frozen=True, slots=True)
 class Erasure(_Record):
     """What an `erase` removed, or with `dry_run=True` would remove: numbers of rows by kind."""
 

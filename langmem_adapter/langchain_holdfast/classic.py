@@ -77,15 +77,13 @@ class HoldfastMemory(BaseMemory):
     def load_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What is recalled for the input, and the recent turns."""
         query = self._said(inputs)
-        recalled = self.memory.recall(query, **self._ids, max_tokens=self.max_tokens) if query else None
+        recalled = self.memory.recall(query, **self._asked()) if query else None
         return self._variables(recalled, self.memory.messages(**self._shown()) if self.turns else ())
 
     async def aload_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Async `load_memory_variables`."""
         query = self._said(inputs)
-        recalled = (
-            await self.memory.arecall(query, **self._ids, max_tokens=self.max_tokens) if query else None
-        )
+        recalled = await self.memory.arecall(query, **self._asked()) if query else None
         return self._variables(recalled, await self.memory.amessages(**self._shown()) if self.turns else ())
 
     def _said(self, inputs: dict[str, Any]) -> str:
@@ -95,6 +93,10 @@ class HoldfastMemory(BaseMemory):
             key = get_prompt_input_key(inputs, [self.memory_key])
         value = inputs.get(key) if key is not None else None
         return storable(_text(value)).strip() if value is not None else ""
+
+    def _asked(self) -> dict[str, Any]:
+        shown = self.session_id if self.turns else None
+        return {**self._ids, "max_tokens": self.max_tokens, "session_id": shown}
 
     def _shown(self) -> dict[str, Any]:
         return {**self._ids, "session_id": self.session_id, "limit": 2 * self.turns}

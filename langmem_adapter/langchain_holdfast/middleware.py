@@ -133,9 +133,13 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
 
     def _asked(self, state: Any, runtime: Any) -> dict[str, Any] | None:
         """The arguments of `recall`; None where there is nothing to recall for."""
-        scope = self._scoping.scope(runtime, _config())
+        config = _config()
+        scope = self._scoping.scope(runtime, config)
         query = question(state["messages"])
-        return {"query": query, **ids_of(scope), **self._recalling} if self._recalls and query else None
+        if not self._recalls or not query:
+            return None
+        session = session_of(runtime, config)
+        return {"query": query, "session_id": session, **ids_of(scope), **self._recalling}
 
     def _begun(self, state: Any, recalled: str) -> dict[str, Any]:
         return {self._recalled: recalled, self._held: worth_holding(self._said(state))}

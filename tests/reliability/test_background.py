@@ -134,6 +134,115 @@ def test_an_error_that_is_nobodys_does_not_end_the_background() -> None:
         assert "KeyError" in job.error
 
 
+@pytest.mark.parametrize(
+    "thrown", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit(), StopIteration()]
+)
+def test_the_background_outlives_whatever_comes_out_of_a_model(thrown: BaseException) -> None:
+    def throwing(_: Any) -> Any:
+        raise thrown
+
+    with opened(llm=ScriptedModel([throwing, facts("Lives in Rome")]), now=Now()) as memory:
+        memory.add("I live in Lisbon", user_id="alice", background=True)
+        until(lambda: [job.attempts for job in memory.pending()] == [1])
+        [job] = memory.pending()
+        assert job.state == "pending"
+        assert job.error is not None
+        assert type(thrown).__name__ in job.error
+        memory.add("I live in Rome", user_id="bob", background=True)
+        until(lambda: memory.count(user_id="bob") == 1)
+
+
+def test_the_background_outlives_a_listener_that_wants_to_exit() -> None:
+    def leaving(_: Any) -> None:
+        raise SystemExit(3)
+
+    with opened() as memory:
+        unsubscribe = memory.subscribe(leaving)
+        memory.add("fact", user_id="alice", infer=False, background=True)
+        until(lambda: not memory._do.store.ledger.jobs.listed("pending", "running"))
+        unsubscribe()
+        memory.add("fact", user_id="bob", infer=False, background=True)
+        until(lambda: memory.count(user_id="bob") == 1)
+
+
+def test_jobs_of_several_scopes_are_done_side_by_side_up_to_a_limit() -> None:
+    """Each answer waits until as many have been asked for as there may be at a time."""
+    together = threading.Barrier(3)
+    at_once = Counted()
+
+    def reply(prompts: Any) -> Any:
+        with at_once:
+            together.wait(20)
+            return facts("Likes tea")
+
+    with opened(llm=ScriptedModel([reply] * 6), merger=ScriptedMerger(updating_nearest), workers=3) as memory:
+        for at in range(6):
+            memory.add("I like tea", user_id=f"user {at}", background=True)
+        assert memory.flush(20)
+        assert [memory.count(user_id=f"user {at}") for at in range(6)] == [1] * 6
+    assert at_once.most == 3
+
+
+class Counted:
+    """How many are inside at a time, at most."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._inside = self.most = 0
+
+    def __enter__(self) -> None:
+        with self._guard:
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            self._inside -= 1
+
+
+def test_jobs_of_one_scope_are_done_one_by_one_however_many_threads_there_are() -> None:
+    at_once, order = Counted(), list[str]()
+
+    def reply(prompts: Any) -> Any:
+        with at_once:
+            order.append(prompts[-1].content[-1:])
+            time.sleep(0.01)
+            return facts("Likes tea")
+
+    class Reading(ScriptedModel):
+        def complete(self, messages: Any, *, schema: Any = None) -> Any:
+            return super().complete(messages, schema=schema)
+
+    with opened(llm=Reading([reply] * 8), merger=ScriptedMerger(updating_nearest), workers=8) as memory:
+        for at in range(8):
+            memory.add(f"I like tea {at}", user_id="alice", background=True)
+        assert memory.flush(20)
+        said = [message.message.content for message in memory.messages(user_id="alice")]
+        assert said == [f"I like tea {at}" for at in range(8)]
+    assert at_once.most == 1
+
+
+def test_what_waited_behind_an_add_in_the_foreground_is_done_when_that_is(tmp_path: Path) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def slowly(_: Any) -> Any:
+        asked.set()
+        assert answer.wait(20)
+        return facts("Likes tea")
+
+    model = ScriptedModel([slowly, facts("Likes figs")])
+    with opened(llm=model, merger=ScriptedMerger(updating_nearest)) as memory:
+        memory.add("warm up", user_id="bob", infer=False, background=True)
+        adding = threading.Thread(target=lambda: memory.add("I like tea", user_id="alice"))
+        adding.start()
+        assert asked.wait(20)
+        memory.add("I like figs", user_id="alice", background=True)
+        time.sleep(0.3)  # the background looks, and finds that it has to wait
+        answer.set()
+        until(lambda: not memory.pending(), 15)
+        adding.join()
+
+
 def test_close_finishes_what_is_due(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
         for at in range(30):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from holdfast import Memory, StorageError, StoreLockedError
+from holdfast import Event, Memory, StorageError, StoreLockedError
+from holdfast.faces import THREADS
 from holdfast.index.lock import FolderLock
 from tests.fakes import HashEmbedder, ScriptedModel, facts
 from tests.reliability import children
@@ -21,8 +23,8 @@ from tests.reliability import children
 WRITERS = 64
 
 
-def opened(path: Any = ":memory:") -> Memory:
-    return Memory(path, llm=None, embedder=HashEmbedder())
+def opened(path: Any = ":memory:", **options: Any) -> Memory:
+    return Memory(path, llm=None, embedder=HashEmbedder(), **options)
 
 
 def users_of(at: int) -> tuple[str, str]:
@@ -134,6 +136,119 @@ def test_a_sync_call_that_would_block_its_own_loop_for_ever_is_refused() -> None
     asyncio.run(asyncio.wait_for(mixed(), 30))
 
 
+MAINTAINED = """
+import asyncio, sys
+from holdfast import Memory
+from tests.fakes import HashEmbedder
+
+async def main():
+    async with Memory(sys.argv[1], llm=None, embedder=HashEmbedder()) as memory:
+        await memory.aadd([f"text {at}" for at in range(2_500)], user_id="bulk", infer=False)
+        adds = [memory.aadd(f"fact {at}", user_id=f"user {at}", infer=False) for at in range(20)]
+        await asyncio.gather(memory.averify(), *adds, memory.arepair(), memory.averify())
+        assert await memory.averify()
+        assert await asyncio.to_thread(lambda: True), "the application's threads are its own"
+
+asyncio.run(main())
+"""
+
+# As where an agent runs synchronous tools: every thread of the event loop's default executor waits for alice's lock,
+# which an add has that embeds its texts, with the bundled embedder, in a thread.
+CROWDED = """
+import asyncio, os, sys
+from holdfast import Memory, Scope
+from holdfast.faces import Asyncio, holding
+
+async def main():
+    async with Memory(sys.argv[1], llm=None) as memory:
+        async with holding(Asyncio(), memory._do.store.locks, Scope(user_id="alice")):
+            adding = asyncio.ensure_future(memory.aadd(["text"] * 600, user_id="alice", infer=False))
+            while not await memory.apending():
+                await asyncio.sleep(0.01)
+            threads = min(32, (os.cpu_count() or 1) + 4)
+            crowd = [asyncio.ensure_future(asyncio.to_thread(memory.add, "fact", user_id="alice", infer=False))
+                     for _ in range(threads)]
+            await asyncio.sleep(0.5)
+        await asyncio.gather(adding, *crowd)
+        assert await memory.acount(user_id="alice") == 600 + threads
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("attack", [MAINTAINED, CROWDED], ids=["maintained", "crowded"])
+def test_neither_maintenance_nor_a_crowd_of_threads_brings_everything_to_a_stop(
+    tmp_path: Path, attack: str
+) -> None:
+    """In a process of its own, which can be ended where it hangs."""
+    command = [sys.executable, "-c", attack, str(tmp_path / "store")]
+    done = subprocess.run(command, cwd=children.ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+async def test_closing_many_memories_at_once_leaves_the_threads_to_others(tmp_path: Path) -> None:
+    memories = [opened(tmp_path / str(at)) for at in range(THREADS + 2)]
+    for memory in memories:
+        memory.add("fact", user_id="alice", infer=False, background=True)
+    await asyncio.wait_for(asyncio.gather(*(memory.aclose() for memory in memories)), 120)
+    for at in range(len(memories)):
+        with opened(tmp_path / str(at), resume_on_open=False) as memory:
+            assert memory.count(user_id="alice") == 1
+
+
+def test_a_cancelled_add_gives_back_the_older_one_that_it_was_about_to_do() -> None:
+    async def cancelled() -> None:
+        async with opened(resume_on_open=False) as memory:
+            memory._do._worker.stop(drain=False)
+            older = await memory.aadd("older", user_id="alice", infer=False, background=True)
+            jobs = memory._do.store.ledger.jobs
+            lease, leased, go_on = jobs.lease, threading.Event(), threading.Event()
+
+            def slowly(*args: Any, **kwargs: Any) -> Any:
+                job = lease(*args, **kwargs)
+                leased.set()
+                assert go_on.wait(60)
+                return job
+
+            jobs.lease = slowly  # type: ignore[method-assign]
+            newer = asyncio.ensure_future(memory.aadd("newer", user_id="alice", infer=False))
+            assert await asyncio.to_thread(leased.wait, 60)
+            assert [job.state for job in await memory.apending() if job.id == older.id] == ["running"]
+            newer.cancel()
+            await asyncio.sleep(0.05)
+            go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await newer
+            jobs.lease = lease  # type: ignore[method-assign]
+            assert [job.state for job in await memory.apending()] == ["pending", "pending"]
+            await memory.aresume()
+            assert [item.text for item in await memory.aget_all(user_id="alice")] == ["older", "newer"]
+
+    asyncio.run(asyncio.wait_for(cancelled(), 60))
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+def test_a_listener_may_write_for_the_same_user(face: str) -> None:
+    def noting(event: Event) -> None:
+        if event.operation in ("add", "update", "delete", "undo") and memory.count(user_id="alice") < 5:
+            memory.add(f"noted {event.operation}", user_id="alice", infer=False)
+
+    async def changes() -> None:
+        added = await memory.aadd("fact", user_id="alice", infer=False)
+        await memory.aupdate(added.changes[0].memory_id, "another")
+        await memory.adelete(added.changes[0].memory_id)
+
+    with opened() as memory:
+        memory.subscribe(noting)
+        if face == "async":
+            asyncio.run(asyncio.wait_for(changes(), 60))
+        else:
+            added = memory.add("fact", user_id="alice", infer=False)
+            memory.update(added.changes[0].memory_id, "another")
+            memory.delete(added.changes[0].memory_id)
+        assert any(item.text.startswith("noted") for item in memory.get_all(user_id="alice"))
+
+
 def test_a_second_process_is_refused_however_often_it_tries(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
         memory.add("fact 0", user_id="alice", infer=False)
@@ -152,7 +267,8 @@ def test_a_second_process_is_refused_however_often_it_tries(tmp_path: Path) -> N
 
 FORKED = """
 import os, sys, threading
-from holdfast import Memory, StorageError, StoreLockedError
+from holdfast import Event, Memory, StorageError, StoreLockedError
+from holdfast.faces import THREADS
 from holdfast.index.lock import FolderLock
 from tests.fakes import HashEmbedder, ScriptedModel, facts
 

@@ -251,12 +251,14 @@ def test_work_under_way_for_an_erased_user_brings_nothing_back(tmp_path: Path) -
         memory._do._worker.stop(drain=False)
         memory.add("I am Mallory", user_id="mallory", background=True)
         [job] = memory.pending()
-        leased = memory._do.store.ledger.jobs.lease_one(memory._do.remembering.owner, job.id)
+        leased = memory._do.remembering.lease_one(job.id)
         assert leased is not None
         memory.erase(user_id="mallory")
         from holdfast.faces import Inline, run_inline
 
-        assert not run_inline(memory._do.remembering.finish(Inline(), leased)).changes
+        result = run_inline(memory._do.remembering.finish(Inline(), lambda: leased))
+        assert result is not None
+        assert not result.changes
         assert memory.count(user_id="mallory") == 0
         assert not memory.pending()
 

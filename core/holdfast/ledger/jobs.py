@@ -7,11 +7,25 @@ no job is ever done twice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from ..errors import NotFoundError
 from ..types import Job, JobState, Metadata, Scope, Usage
@@ -22,6 +36,7 @@ from .times import SKEW, Clock, from_micros
 LEASE = 300 * 1_000_000  # renewed before every request to a model, which itself times out far sooner
 LONGEST_WAIT = 3600 * 1_000_000  # of a job that is tried again
 UNFINISHED = ("pending", "running")
+SCOPE = ("user_id", "agent_id", "run_id")
 
 
 class LeaseLost(Exception):
@@ -103,10 +118,11 @@ class Jobs:
             query = query.where(jobs.c.seq < own, *(jobs.c[name] == value for name, value in key.items()))
         return self._take(query, owner, now)
 
-    def peek(self) -> JobRecord | None:
-        """What `lease` would take. Its scope's lock comes first, so that nobody overtakes a leased job."""
+    def peek(self, *, beside: Sequence[Scope] = ()) -> JobRecord | None:
+        """What `lease` would take, of no exact scope in `beside`. Its scope's lock comes first, so that nobody
+        overtakes a leased job."""
         with self._database.reading() as db:
-            row = db.execute(_next(self._clock())).one_or_none()
+            row = db.execute(_next(self._clock()).where(*_beside(beside))).one_or_none()
         return None if row is None else _record(row)
 
     def lease_one(self, owner: str, job_id: str) -> JobRecord | None:
@@ -128,12 +144,35 @@ class Jobs:
         with self._database.writing() as db:
             hold(db, job_id, owner, self._clock())
 
-    def next_due(self) -> datetime | None:
-        """When the next pending job may be tried; None where nothing is pending that waits for no other job."""
+    def next_due(self, *, beside: Sequence[Scope] = ()) -> datetime | None:
+        """When the next pending job may be tried, of no exact scope in `beside`; None where nothing is pending that
+        waits for no other job."""
         with self._database.reading() as db:
             query = select(func.min(func.coalesce(jobs.c.retry_at, jobs.c.created_at)))
-            micros = db.execute(query.where(jobs.c.state == "pending", ~_blocked())).scalar()
+            pending = query.where(_open(jobs), jobs.c.state == "pending", ~_blocked(), *_beside(beside))
+            micros = db.execute(pending).scalar()
         return None if micros is None else from_micros(micros)
+
+    def under_way(self, scope: Scope, until: int, *, apart_from: str | None = None) -> list[str]:
+        """The unfinished jobs that carry the given ids and that can be done by a moment: somebody is at them, or they
+        may be tried by then, and so may those before them. apart_from: a session whose jobs do not count."""
+        late = jobs.alias("late")
+        held_up = exists().where(
+            *(late.c[name] == jobs.c[name] for name in SCOPE),
+            _open(late),
+            late.c.state == "pending",
+            late.c.retry_at > until,
+            late.c.seq <= jobs.c.seq,
+        )
+        query = select(jobs.c.id).where(
+            _open(jobs),
+            or_(jobs.c.state == "running", and_(jobs.c.state == "pending", ~held_up)),
+            *in_scope(jobs, scope),
+        )
+        if apart_from is not None:
+            query = query.where(jobs.c.session_id != apart_from)
+        with self._database.reading() as db:
+            return list(db.execute(query).scalars())
 
     def give_back(
         self, job_id: str, owner: str, error: str | None, *, retry_at: int | None, failed: bool = False
@@ -227,14 +266,24 @@ def advance(db: Connection, job_id: str, *, usage: Usage, finished: bool, now: i
 
 
 def _next(now: int) -> Select[Any]:
-    return select(jobs).where(_free(now), _due(now), ~_blocked()).order_by(jobs.c.seq).limit(1)
+    query = select(jobs).where(_open(jobs), _free(now), _due(now), ~_blocked())
+    return query.order_by(jobs.c.seq).limit(1)
+
+
+def _open(table: FromClause) -> ColumnElement[bool]:
+    """Said in so many words, or SQLite does not see that the index of unfinished jobs is enough."""
+    return table.c.state != "done"
+
+
+def _beside(scopes: Sequence[Scope]) -> list[ColumnElement[bool]]:
+    return [not_(and_(*(jobs.c[name] == value for name, value in scope_key(of).items()))) for of in scopes]
 
 
 def _blocked() -> ColumnElement[bool]:
     """An older job of the same exact scope is not finished."""
     older = jobs.alias("older")
-    same_scope = and_(*(older.c[name] == jobs.c[name] for name in ("user_id", "agent_id", "run_id")))
-    return exists().where(same_scope, older.c.seq < jobs.c.seq, older.c.state.in_(UNFINISHED))
+    same_scope = and_(*(older.c[name] == jobs.c[name] for name in SCOPE))
+    return exists().where(same_scope, older.c.seq < jobs.c.seq, _open(older), older.c.state.in_(UNFINISHED))
 
 
 def _free(now: int) -> ColumnElement[bool]:

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..faces import Asyncio
+
 DIMENSIONS = 256
 SLICE = 8192  # tokens looked up at a time: 8 MiB of float32, however long the text
 
@@ -49,9 +51,7 @@ class BundledEmbedder:
         """Async `embed_documents`."""
         if len(texts) <= 64 and _loaded and sum(map(len, texts)) <= 65536:
             return self.embed_documents(texts)  # below 5 ms: a thread would cost more than it frees
-        import asyncio
-
-        return await asyncio.to_thread(self.embed_documents, texts)
+        return await Asyncio().run(self.embed_documents, texts)
 
     def embed_query(self, text: str) -> npt.NDArray[np.float32]:
         """float32[256]."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import EmbeddingError, InputError, ModelError
+from ..faces import Asyncio
 
 
 class FastEmbedEmbedder:
@@ -63,7 +63,7 @@ class FastEmbedEmbedder:
 
     async def aembed_documents(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Async `embed_documents`, in a thread."""
-        return await asyncio.to_thread(self.embed_documents, texts)
+        return await Asyncio().run(self.embed_documents, texts)
 
     def embed_query(self, text: str) -> npt.NDArray[np.float32]:
         """float32[dimensions], with the prefix for queries where the model has one."""
@@ -71,7 +71,7 @@ class FastEmbedEmbedder:
 
     async def aembed_query(self, text: str) -> npt.NDArray[np.float32]:
         """Async `embed_query`, in a thread."""
-        return await asyncio.to_thread(self.embed_query, text)
+        return await Asyncio().run(self.embed_query, text)
 
     def _vectors(self, texts: Sequence[str], method: str) -> npt.NDArray[np.float32]:
         if not texts:

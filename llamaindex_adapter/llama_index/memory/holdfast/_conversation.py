@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
@@ -21,7 +20,6 @@ from ._convert import GIVEN, from_journal, is_answer, same, to_journal
 # The messages that a first look at the journal reads; further looks double it. A turn with tools has about five.
 FIRST_LOOK = 64
 COUNTED = 10_000  # messages whose length is kept; a prompt holds far fewer
-POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +224,6 @@ class Conversation:
             cached = self._recalled
         if cached is not None and cached.turn == turn and cached.wanted == wanted:
             return cached.context
-        await self._await_others(io, {message.add_id for message in history}, wanted.patience)
         context = await self._asked(io, turn.query, wanted)
         with self._guard:
             self._recalled = _Recalled(turn, wanted, context)
@@ -245,7 +242,7 @@ class Conversation:
         return (
             Context("")
             if last is None
-            else await self._asked(io, last.turn.query, replace(last.wanted, tokens=tokens))
+            else await self._asked(io, last.turn.query, replace(last.wanted, tokens=tokens, patience=0.0))
         )
 
     async def _asked(self, io: IO, query: str, wanted: Wanted) -> Context:
@@ -258,6 +255,8 @@ class Conversation:
             max_tokens=wanted.tokens,
             filters=wanted.filters,
             threshold=wanted.threshold,
+            session_id=self.session_id,
+            wait=wanted.patience,
         )
 
     def _claim(self, said: Message) -> None:
@@ -273,29 +272,6 @@ class Conversation:
                 recalled.turn = _Turn(turn.query, said.id, None)
             else:
                 self._recalled = None
-
-    async def _await_others(self, io: IO, own: set[str | None], patience: float) -> None:
-        """Wait for adds of other conversations with the same owner; what this one adds is in its history."""
-        memory, waited = self.memory, 0.0
-        while not await io.call(memory.flush, memory.aflush, 0):
-            if waited >= patience:
-                return
-            if not await self._others_are_adding(io, own):
-                # They may just have finished: what is committed is searched only when the index has heard of it.
-                await io.call(memory.flush, memory.aflush, 0)
-                return
-            await io.sleep(POLL_SECONDS)
-            waited += POLL_SECONDS
-
-    async def _others_are_adding(self, io: IO, own: set[str | None]) -> bool:
-        now = datetime.now(UTC)
-        jobs = await io.call(self.memory.pending, self.memory.apending)
-        return any(
-            self.scope.ids().items() <= job.scope.ids().items()
-            and job.id not in own
-            and (job.retry_at is None or job.retry_at <= now)
-            for job in jobs
-        )
 
 
 def _turn(asked: str | None, history: Sequence[JournaledMessage]) -> _Turn | None:

@@ -10,7 +10,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.memory.types import BaseMemory
 
-from holdfast import FROM_ENVIRONMENT, Context, InputError, Memory, Scope
+from holdfast import FROM_ENVIRONMENT, Context, Flushed, InputError, Memory, Scope
 from holdfast.faces import IO, run_inline
 from holdfast.memory import ASYNCIO, INLINE
 from holdfast.tokens import count_tokens
@@ -196,6 +196,8 @@ class HoldfastMemory(BaseMemory):
             max_tokens=max(1, self.recall_tokens),
             filters=self.filters,
             threshold=self.threshold,
+            session_id=self.session_id,
+            wait=self.patience,
         )
 
     # -- writing ------------------------------------------------------------------------------------------------
@@ -232,14 +234,14 @@ class HoldfastMemory(BaseMemory):
         """Async `reset`."""
         await self._talk().clear(ASYNCIO)
 
-    def flush(self, timeout: float | None = None) -> bool:
-        """Remember what is left of the conversation and wait until it is done.
+    def flush(self, timeout: float | None = None) -> Flushed:
+        """Remember what is left of the conversation and wait for what can be done, as `holdfast.Memory.flush` does.
 
-        False where `timeout` seconds were not enough.
+        Returns what is still pending, and why: false where that is anything.
         """
         return run_inline(self._flush(INLINE, timeout))
 
-    async def aflush(self, timeout: float | None = None) -> bool:
+    async def aflush(self, timeout: float | None = None) -> Flushed:
         """Async `flush`."""
         return await self._flush(ASYNCIO, timeout)
 
@@ -305,7 +307,7 @@ class HoldfastMemory(BaseMemory):
     async def _get_all(self, io: IO) -> list[ChatMessage]:
         return [from_journal(message) for message in await self._talk().journaled(io)]
 
-    async def _flush(self, io: IO, seconds: float | None) -> bool:
+    async def _flush(self, io: IO, seconds: float | None) -> Flushed:
         talk = self._talk()
         await talk.finish(io, self._settled)
         return await io.call(talk.memory.flush, talk.memory.aflush, seconds)
