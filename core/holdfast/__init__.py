@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         UndoError,
     )
     from .events import Event
-    from .memory import Memory
+    from .memory import Memory, ScopedMemory
     from .ports import Completion, Embedder, LanguageModel, Prompt, Redactor, Reranker, Schema
     from .types import (
         AddResult,
@@ -76,7 +76,7 @@ _HOME = {
     ),
     "events": ("Event",),
     "_operations": ("FROM_ENVIRONMENT",),
-    "memory": ("Memory",),
+    "memory": ("Memory", "ScopedMemory"),
     "ports": ("Completion", "Embedder", "LanguageModel", "Prompt", "Redactor", "Reranker", "Schema"),
     "types": (
         "AddResult",
@@ -134,6 +134,7 @@ __all__ = [
     "Reranker",
     "Schema",
     "Scope",
+    "ScopedMemory",
     "SearchHit",
     "StorageError",
     "StoreLockedError",

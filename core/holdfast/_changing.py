@@ -172,7 +172,7 @@ class Changing:
 
 def within(item: MemoryItem, scope: Scope) -> bool:
     """Whether a memory carries every id that is given."""
-    return all(getattr(item, name) == value for name, value in scope.ids().items())
+    return item.scope.within(scope)
 
 
 def _in(scope: Scope) -> str:

@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from datetime import datetime
 from enum import Enum
 from functools import cache, partial
@@ -84,6 +85,7 @@ class Operations:
         listeners: Sequence[Callable[[Event], None]] = (),
         resume_on_open: bool = True,
         workers: int = 4,
+        require_scope: bool = False,
         now: Callable[[], datetime] = now_utc,
     ) -> None:
         self.llm = default_model() if isinstance(llm, Environment) else llm
@@ -97,6 +99,8 @@ class Operations:
         for listener in listeners:
             self.events.subscribe(listener)
         self._now = now
+        self.bound = Scope()
+        self.require_scope = require_scope
         self.store: Store = open_store(path, embedder or default_embedder(), ledger, index, now)
         self.folder = None if ledger is not None or str(path) == IN_MEMORY else folder_of(path)
         self.closed = False
@@ -134,6 +138,53 @@ class Operations:
         with ThreadPoolExecutor(1, "holdfast-closing") as thread:
             await Asyncio().within(thread, self.close)
 
+    # -- whose memory -------------------------------------------------------------------------------------------
+
+    def narrowed(self, user_id: str | None, agent_id: str | None, run_id: str | None) -> Operations:
+        """These operations, bound to the ids."""
+        view = copy(self)
+        view.bound = self.reach(user_id, agent_id, run_id, required=True)
+        return view
+
+    def reach(
+        self, user_id: str | None, agent_id: str | None, run_id: str | None, *, required: bool = False
+    ) -> Scope:
+        """The scope of a call: its ids and those that this memory is bound to.
+
+        required: at least one id has to be given. Raises InputError.
+        """
+        given = inputs.scope_of(user_id, agent_id, run_id, required=False)
+        for name, value in self.bound.ids().items():
+            if given.ids().get(name, value) != value:
+                raise InputError(
+                    f"{name}={given.ids()[name]!r}: this memory is bound to {name}={value!r}; "
+                    "use the Memory that it came from"
+                )
+        scope = Scope(**{**self.bound.ids(), **given.ids()})
+        if not scope and (required or self.require_scope):
+            raise InputError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
+        return scope
+
+    def exported(
+        self, user_id: str | None, agent_id: str | None, run_id: str | None, everything: bool
+    ) -> Scope:
+        """The scope of an export. Raises InputError where it is unclear whether everybody's is meant."""
+        if everything:
+            self.whole("export(everything=True)")
+            if any(one is not None for one in (user_id, agent_id, run_id)):
+                raise InputError("export: pass ids or everything=True, not both")
+            return Scope()
+        return self.reach(user_id, agent_id, run_id, required=True)
+
+    def whole(self, name: str) -> None:
+        """Raises InputError where this is a view: the operation concerns the whole store."""
+        if self.bound:
+            raise InputError(
+                f"{name} concerns the whole store; call it on the Memory that this view came from"
+            )
+
+    # -- what callers pass --------------------------------------------------------------------------------------
+
     def said(
         self,
         messages: Messages,
@@ -144,7 +195,7 @@ class Operations:
         happened_at: datetime | str | None,
     ) -> tuple[Scope, str | None, list[Any]]:
         self.store.check()
-        scope = inputs.scope_of(user_id, agent_id, run_id)
+        scope = self.reach(user_id, agent_id, run_id, required=True)
         now = inputs.moment_of("now", self._now())
         at = now if happened_at is None else inputs.past_of("happened_at", happened_at, now)
         checked = inputs.messages_of(messages, at, now)
@@ -208,7 +259,7 @@ class Operations:
         self.store.check()
         return Asked(
             self.masking.text(inputs.text_of("query", query, inputs.QUERY_BYTES)),
-            inputs.scope_of(user_id, agent_id, run_id),
+            self.reach(user_id, agent_id, run_id, required=True),
             inputs.limit_of(limit),
             self.parsed(filters),
             instant(as_of),
@@ -288,12 +339,15 @@ class Operations:
 
     async def jobs(self, io: IO, *states: Any) -> list[Job]:
         self.store.check()
-        return [job.public() for job in await io.run(self.store.ledger.jobs.listed, *states)]
+        listed = await io.run(self.store.ledger.jobs.listed, *states)
+        return [job.public() for job in listed if job.scope.within(self.bound)]
 
     async def resume(self, io: IO) -> list[AddResult]:
         self.store.check()
         results = []
         for job in await io.run(self.store.ledger.jobs.listed, "pending"):
+            if not job.scope.within(self.bound):
+                continue
             finished = await self.remembering.finish(io, partial(self.remembering.lease_one, job.id))
             if finished is not None:
                 results.append(finished)
@@ -303,7 +357,7 @@ class Operations:
         self.store.check()
         if job_id is not None:
             inputs.text_of("job_id", job_id)
-        count: int = await io.run(self.store.ledger.jobs.retry, Scope(), job_id)
+        count: int = await io.run(self.store.ledger.jobs.retry, self.bound, job_id)
         if count:
             self.store.news = object()
             self._worker.start()
@@ -312,7 +366,7 @@ class Operations:
     async def flush(self, io: IO, timeout: float | None) -> Flushed:
         self.store.check()
         return await self._waiting.drained(
-            io, None if timeout is None else inputs.seconds_of("timeout", timeout)
+            io, self.bound, None if timeout is None else inputs.seconds_of("timeout", timeout)
         )
 
     async def write_out(self, io: IO, target: str | PathLike[str] | IO_[str], scope: Scope) -> Transfer:
@@ -324,6 +378,7 @@ class Operations:
         self, io: IO, source: str | PathLike[str] | IO_[str], scope: Scope, progress: Progress | None
     ) -> Transfer:
         self.store.check()
+        self.whole("import_")
         with self.events.observing("import", scope):
             imported = await import_(self.store, io, source, scope, progress)
         self.store.news = object()
@@ -333,21 +388,25 @@ class Operations:
 
     async def reindex(self, io: IO, embedder: Embedder | None, progress: Progress | None) -> int:
         self.store.check()
+        self.whole("reindex")
         _check_ports(None, embedder, None)
         with self.events.observing("reindex", Scope()):
             return await reindex(self.store, io, embedder, progress)
 
     async def optimize(self, io: IO) -> bool:
         self.store.check()
+        self.whole("optimize")
         with self.events.observing("optimize", Scope()):
             return await self.store.optimize(io)
 
     async def verify(self, io: IO) -> Agreement:
         self.store.check()
+        self.whole("verify")
         return await self.store.verify(io)
 
     async def repair(self, io: IO) -> Agreement:
         self.store.check()
+        self.whole("repair")
         return await self.store.repair(io)
 
 
@@ -357,10 +416,6 @@ def _say_once_that_there_is_no_model() -> None:
         "no model is configured (OPENAI_API_KEY is not set): statements are kept word for word. Pass llm=... to "
         "extract and merge with one, or llm=None to keep it so."
     )
-
-
-def guard(user_id: str | None, agent_id: str | None, run_id: str | None, required: bool = False) -> Scope:
-    return inputs.scope_of(user_id, agent_id, run_id, required=required)
 
 
 def instant(as_of: datetime | str | None) -> int | None:

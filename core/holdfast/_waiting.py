@@ -23,14 +23,14 @@ class Waiting:
         self._start = start
         self._in_vain: set[str] = set()  # adds that were waited for, and took longer
 
-    async def drained(self, io: IO, seconds: float | None) -> Flushed:
-        """Until nothing can be done any more that can be done in time. Retries that come later are not waited for."""
+    async def drained(self, io: IO, scope: Scope, seconds: float | None) -> Flushed:
+        """Until nothing of a scope can be done any more in time. Retries that come later are not waited for."""
         ledger = self._store.ledger
         deadline = time.monotonic() + min(seconds or 0.0, FARTHEST)
         while True:
             left = max(0.0, deadline - time.monotonic())
             until = ledger.clock() + int(left * 1_000_000)
-            if not await io.run(ledger.jobs.under_way, Scope(), until):
+            if not await io.run(ledger.jobs.under_way, scope, until):
                 break
             self._start()
             if seconds is not None and not left:
@@ -38,7 +38,7 @@ class Waiting:
             await io.sleep(POLL if seconds is None else min(POLL, left))
         await self._store.project_after_commit(io)  # a job is done a moment before the index has heard of it
         unfinished = await io.run(ledger.jobs.listed, "pending", "running")
-        return Flushed(tuple(job.public() for job in unfinished))
+        return Flushed(tuple(job.public() for job in unfinished if job.scope.within(scope)))
 
     async def heard(self, io: IO, scope: Scope, session: str | None, seconds: float) -> None:
         """Until what was said under these ids is known, but for what `session` itself is adding.

@@ -11,12 +11,13 @@ from typing import IO as IO_
 from typing import Any, Self
 
 from . import _inputs as inputs
-from ._operations import FROM_ENVIRONMENT, WAIT, Environment, Filters, Infer, Operations, confirmed, guard
+from ._operations import FROM_ENVIRONMENT, WAIT, Environment, Filters, Infer, Operations, confirmed
 from ._paths import ModelSize
 from ._recalling import hits_for
 from ._reindexing import Progress
 from ._store import Agreement
 from .documents import Documents
+from .errors import InputError
 from .events import Event
 from .extraction import WINDOW_TOKENS
 from .faces import IO, Asyncio, Inline, run_inline
@@ -71,6 +72,7 @@ class Memory:
     resume_on_open: finish, in the background, what an earlier process left unfinished.
     workers: how many adds the background works on at a time, each of another scope: one of the same ids waits for
         those before it.
+    require_scope: refuse every read and change that names no id; operators' calls (resume, verify ...) stay.
     now: the clock.
 
     A context manager, sync and async. Several `Memory` objects of one process on the same folder share it.
@@ -94,6 +96,7 @@ class Memory:
         listeners: Sequence[Callable[[Event], None]] = (),
         resume_on_open: bool = True,
         workers: int = 4,
+        require_scope: bool = False,
         now: Callable[[], datetime] = now_utc,
     ) -> None:
         self._do = Operations(
@@ -111,6 +114,7 @@ class Memory:
             listeners=listeners,
             resume_on_open=resume_on_open,
             workers=workers,
+            require_scope=require_scope,
             now=now,
         )
 
@@ -135,6 +139,7 @@ class Memory:
     @property
     def documents(self) -> Documents:
         """The store of documents beside the memories: JSON objects under namespaces and keys."""
+        self._do.whole("documents")
         return Documents(self._do.store, self._do.masking)
 
     @property
@@ -173,7 +178,18 @@ class Memory:
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Have every operation reported to `listener`. Returns the function that ends it."""
+        self._do.whole("subscribe")
         return self._do.events.subscribe(listener)
+
+    def scoped(
+        self, *, user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None
+    ) -> ScopedMemory:
+        """This memory as one user, agent or run may see it: every operation reaches what carries these ids, and
+        nothing else. What is given to one code path is this, rather than the whole.
+
+        Further ids narrow a call down; another value of a bound one raises InputError.
+        """
+        return ScopedMemory._of(self, self._do.narrowed(user_id, agent_id, run_id))
 
     # -- remembering --------------------------------------------------------------------------------------------
 
@@ -403,7 +419,7 @@ class Memory:
         as_of: datetime | str | None = None,
     ) -> MemoryItem | None:
         """A memory by its id, or None where there is none (of those ids, at that instant)."""
-        return run_inline(self._do.get(INLINE, memory_id, guard(user_id, agent_id, run_id), as_of))
+        return run_inline(self._do.get(INLINE, memory_id, self._do.reach(user_id, agent_id, run_id), as_of))
 
     async def aget(
         self,
@@ -415,7 +431,7 @@ class Memory:
         as_of: datetime | str | None = None,
     ) -> MemoryItem | None:
         """Async `get`."""
-        return await self._do.get(ASYNCIO, memory_id, guard(user_id, agent_id, run_id), as_of)
+        return await self._do.get(ASYNCIO, memory_id, self._do.reach(user_id, agent_id, run_id), as_of)
 
     def get_all(
         self,
@@ -430,7 +446,14 @@ class Memory:
     ) -> Page:
         """Memories, oldest first: all of them, or `limit` at a time with `cursor=page.next` for the next page."""
         return run_inline(
-            self._do.get_all(INLINE, guard(user_id, agent_id, run_id, True), filters, as_of, limit, cursor)
+            self._do.get_all(
+                INLINE,
+                self._do.reach(user_id, agent_id, run_id, required=True),
+                filters,
+                as_of,
+                limit,
+                cursor,
+            )
         )
 
     async def aget_all(
@@ -446,7 +469,7 @@ class Memory:
     ) -> Page:
         """Async `get_all`."""
         return await self._do.get_all(
-            ASYNCIO, guard(user_id, agent_id, run_id, True), filters, as_of, limit, cursor
+            ASYNCIO, self._do.reach(user_id, agent_id, run_id, required=True), filters, as_of, limit, cursor
         )
 
     def count(
@@ -459,7 +482,7 @@ class Memory:
         as_of: datetime | str | None = None,
     ) -> int:
         """How many memories match; without ids, those of the whole store."""
-        return run_inline(self._do.count(INLINE, guard(user_id, agent_id, run_id), filters, as_of))
+        return run_inline(self._do.count(INLINE, self._do.reach(user_id, agent_id, run_id), filters, as_of))
 
     async def acount(
         self,
@@ -471,7 +494,7 @@ class Memory:
         as_of: datetime | str | None = None,
     ) -> int:
         """Async `count`."""
-        return await self._do.count(ASYNCIO, guard(user_id, agent_id, run_id), filters, as_of)
+        return await self._do.count(ASYNCIO, self._do.reach(user_id, agent_id, run_id), filters, as_of)
 
     def history(
         self,
@@ -482,7 +505,7 @@ class Memory:
         run_id: str | None = None,
     ) -> Changes:
         """Everything that happened to a memory, oldest first. Raises NotFoundError."""
-        return run_inline(self._do.history(INLINE, memory_id, guard(user_id, agent_id, run_id)))
+        return run_inline(self._do.history(INLINE, memory_id, self._do.reach(user_id, agent_id, run_id)))
 
     async def ahistory(
         self,
@@ -493,7 +516,7 @@ class Memory:
         run_id: str | None = None,
     ) -> Changes:
         """Async `history`."""
-        return await self._do.history(ASYNCIO, memory_id, guard(user_id, agent_id, run_id))
+        return await self._do.history(ASYNCIO, memory_id, self._do.reach(user_id, agent_id, run_id))
 
     def messages(
         self,
@@ -505,7 +528,10 @@ class Memory:
         limit: int | None = None,
     ) -> tuple[JournaledMessage, ...]:
         """The journal: what was said, oldest first; with `limit`, the newest so many."""
-        scope, session = guard(user_id, agent_id, run_id, True), self._do.session(session_id)
+        scope, session = (
+            self._do.reach(user_id, agent_id, run_id, required=True),
+            self._do.session(session_id),
+        )
         return run_inline(self._do.messages(INLINE, scope, session, limit))
 
     async def amessages(
@@ -518,7 +544,10 @@ class Memory:
         limit: int | None = None,
     ) -> tuple[JournaledMessage, ...]:
         """Async `messages`."""
-        scope, session = guard(user_id, agent_id, run_id, True), self._do.session(session_id)
+        scope, session = (
+            self._do.reach(user_id, agent_id, run_id, required=True),
+            self._do.session(session_id),
+        )
         return await self._do.messages(ASYNCIO, scope, session, limit)
 
     # -- changing -----------------------------------------------------------------------------------------------
@@ -535,7 +564,9 @@ class Memory:
     ) -> Change:
         """Replace a memory's text, its metadata (as a whole), or both. Raises NotFoundError."""
         arguments = self._do.rewriting(memory_id, text, metadata)
-        return run_inline(self._do.changing.update(INLINE, *arguments, guard(user_id, agent_id, run_id)))
+        return run_inline(
+            self._do.changing.update(INLINE, *arguments, self._do.reach(user_id, agent_id, run_id))
+        )
 
     async def aupdate(
         self,
@@ -549,7 +580,7 @@ class Memory:
     ) -> Change:
         """Async `update`."""
         arguments = self._do.rewriting(memory_id, text, metadata)
-        return await self._do.changing.update(ASYNCIO, *arguments, guard(user_id, agent_id, run_id))
+        return await self._do.changing.update(ASYNCIO, *arguments, self._do.reach(user_id, agent_id, run_id))
 
     def delete(
         self,
@@ -563,7 +594,9 @@ class Memory:
 
         To remove it for good, use `erase`. Raises NotFoundError.
         """
-        return run_inline(self._do.changing.delete(INLINE, memory_id, guard(user_id, agent_id, run_id)))
+        return run_inline(
+            self._do.changing.delete(INLINE, memory_id, self._do.reach(user_id, agent_id, run_id))
+        )
 
     async def adelete(
         self,
@@ -574,7 +607,7 @@ class Memory:
         run_id: str | None = None,
     ) -> Change:
         """Async `delete`."""
-        return await self._do.changing.delete(ASYNCIO, memory_id, guard(user_id, agent_id, run_id))
+        return await self._do.changing.delete(ASYNCIO, memory_id, self._do.reach(user_id, agent_id, run_id))
 
     def delete_all(
         self,
@@ -585,7 +618,7 @@ class Memory:
         filters: Filters = None,
     ) -> Changes:
         """`delete` every memory that matches. At least one id is required."""
-        scope = guard(user_id, agent_id, run_id, True)
+        scope = self._do.reach(user_id, agent_id, run_id, required=True)
         return run_inline(self._do.changing.delete_all(INLINE, scope, self._do.parsed(filters)))
 
     async def adelete_all(
@@ -597,7 +630,7 @@ class Memory:
         filters: Filters = None,
     ) -> Changes:
         """Async `delete_all`."""
-        scope = guard(user_id, agent_id, run_id, True)
+        scope = self._do.reach(user_id, agent_id, run_id, required=True)
         return await self._do.changing.delete_all(ASYNCIO, scope, self._do.parsed(filters))
 
     def undo(
@@ -612,7 +645,9 @@ class Memory:
 
         Raises UndoError where later changes depend on it, and NotFoundError.
         """
-        return run_inline(self._do.changing.undo(INLINE, change_or_add_id, guard(user_id, agent_id, run_id)))
+        return run_inline(
+            self._do.changing.undo(INLINE, change_or_add_id, self._do.reach(user_id, agent_id, run_id))
+        )
 
     async def aundo(
         self,
@@ -623,7 +658,9 @@ class Memory:
         run_id: str | None = None,
     ) -> Changes:
         """Async `undo`."""
-        return await self._do.changing.undo(ASYNCIO, change_or_add_id, guard(user_id, agent_id, run_id))
+        return await self._do.changing.undo(
+            ASYNCIO, change_or_add_id, self._do.reach(user_id, agent_id, run_id)
+        )
 
     def erase(
         self,
@@ -640,7 +677,7 @@ class Memory:
         minutes where it holds a million memories; searches go on meanwhile, and changes but for some seconds. It
         waits for a `reindex` under way. If it is cut short, the next opening completes it. Raises StorageError.
         """
-        scope = guard(user_id, agent_id, run_id, True)
+        scope = self._do.reach(user_id, agent_id, run_id, required=True)
         return run_inline(self._do.changing.erase(INLINE, scope, dry_run=dry_run))
 
     async def aerase(
@@ -652,16 +689,18 @@ class Memory:
         dry_run: bool = False,
     ) -> Erasure:
         """Async `erase`."""
-        scope = guard(user_id, agent_id, run_id, True)
+        scope = self._do.reach(user_id, agent_id, run_id, required=True)
         return await self._do.changing.erase(ASYNCIO, scope, dry_run=dry_run)
 
     def reset(self, *, confirm: bool = False) -> Erasure:
         """`erase` the whole store, of every user. Only with `confirm=True`."""
+        self._do.whole("reset")
         confirmed(confirm)
         return run_inline(self._do.changing.erase(INLINE, Scope(), dry_run=False))
 
     async def areset(self, *, confirm: bool = False) -> Erasure:
         """Async `reset`."""
+        self._do.whole("reset")
         confirmed(confirm)
         return await self._do.changing.erase(ASYNCIO, Scope(), dry_run=False)
 
@@ -678,7 +717,10 @@ class Memory:
 
         keep: ids of journaled messages that stay in the log. Returns how many messages left it.
         """
-        scope, session = guard(user_id, agent_id, run_id, True), self._do.session(session_id)
+        scope, session = (
+            self._do.reach(user_id, agent_id, run_id, required=True),
+            self._do.session(session_id),
+        )
         return run_inline(self._do.clear(INLINE, scope, session, keep))
 
     async def aclear_messages(
@@ -691,7 +733,10 @@ class Memory:
         keep: Sequence[str] = (),
     ) -> int:
         """Async `clear_messages`."""
-        scope, session = guard(user_id, agent_id, run_id, True), self._do.session(session_id)
+        scope, session = (
+            self._do.reach(user_id, agent_id, run_id, required=True),
+            self._do.session(session_id),
+        )
         return await self._do.clear(ASYNCIO, scope, session, keep)
 
     # -- work that waits ----------------------------------------------------------------------------------------
@@ -751,14 +796,18 @@ class Memory:
         user_id: str | None = None,
         agent_id: str | None = None,
         run_id: str | None = None,
+        everything: bool = False,
     ) -> Transfer:
-        """Write everything that carries these ids, or the whole store, as JSON Lines: messages, adds, memories in
-        all their versions, and their history with its evidence.
+        """Write everything that carries these ids as JSON Lines: messages, adds, memories in all their versions, and
+        their history with its evidence.
+
+        everything: the whole store, of all users; asked for by name, where no id is given.
 
         target: a path, replaced once the export is whole; or a text file that is open for writing.
         Vectors are not written: `import_` embeds texts anew. Raises StorageError.
         """
-        return run_inline(self._do.write_out(INLINE, target, guard(user_id, agent_id, run_id)))
+        scope = self._do.exported(user_id, agent_id, run_id, everything)
+        return run_inline(self._do.write_out(INLINE, target, scope))
 
     async def aexport(
         self,
@@ -767,9 +816,12 @@ class Memory:
         user_id: str | None = None,
         agent_id: str | None = None,
         run_id: str | None = None,
+        everything: bool = False,
     ) -> Transfer:
         """Async `export`."""
-        return await self._do.write_out(ASYNCIO, target, guard(user_id, agent_id, run_id))
+        return await self._do.write_out(
+            ASYNCIO, target, self._do.exported(user_id, agent_id, run_id, everything)
+        )
 
     def import_(
         self,
@@ -789,7 +841,9 @@ class Memory:
         Raises InputError, with the number of the line, where the file is damaged, cut short, or contradicts what
         is here; EmbeddingError; StorageError.
         """
-        return run_inline(self._do.read_in(INLINE, source, guard(user_id, agent_id, run_id), progress))
+        return run_inline(
+            self._do.read_in(INLINE, source, self._do.reach(user_id, agent_id, run_id), progress)
+        )
 
     async def aimport_(
         self,
@@ -801,7 +855,7 @@ class Memory:
         progress: Progress | None = None,
     ) -> Transfer:
         """Async `import_`."""
-        return await self._do.read_in(ASYNCIO, source, guard(user_id, agent_id, run_id), progress)
+        return await self._do.read_in(ASYNCIO, source, self._do.reach(user_id, agent_id, run_id), progress)
 
     def reindex(self, embedder: Embedder | None = None, *, progress: Progress | None = None) -> int:
         """Build the index anew, with another embedder where one is given, while everything goes on.
@@ -849,3 +903,42 @@ class Memory:
     async def arepair(self) -> Agreement:
         """Async `repair`."""
         return await self._do.repair(ASYNCIO)
+
+
+class ScopedMemory(Memory):
+    """A `Memory` bound to ids, made by `Memory.scoped`: the same operations, which reach no other scope.
+
+    What concerns a whole store (documents, reset, reindex, import_, optimize, verify, repair, subscribe) belongs to
+    the memory that it came from and raises InputError. Closing it closes nothing.
+    """
+
+    _whole: Memory
+
+    def __init__(self) -> None:
+        raise InputError("a ScopedMemory is made by Memory.scoped(user_id=...)")
+
+    @classmethod
+    def _of(cls, memory: Memory, do: Operations) -> Self:
+        self = cls.__new__(cls)
+        self._do = do
+        self._whole = memory
+        return self
+
+    def __repr__(self) -> str:
+        return f"ScopedMemory({', '.join(f'{name}={value!r}' for name, value in self.scope.ids().items())})"
+
+    @property
+    def scope(self) -> Scope:
+        """The ids that it is bound to."""
+        return self._do.bound
+
+    @property
+    def closed(self) -> bool:
+        """Whether the memory that it came from is closed."""
+        return self._whole.closed
+
+    def close(self) -> None:
+        """Nothing: the memory that it came from stays open."""
+
+    async def aclose(self) -> None:
+        """Nothing: the memory that it came from stays open."""

@@ -58,6 +58,10 @@ class Scope(_Record):
         pairs = (("user_id", self.user_id), ("agent_id", self.agent_id), ("run_id", self.run_id))
         return {name: value for name, value in pairs if value is not None}
 
+    def within(self, other: Scope) -> bool:
+        """Whether it carries every id that the other one names."""
+        return other.ids().items() <= self.ids().items()
+
     def __bool__(self) -> bool:
         return bool(self.ids())
 

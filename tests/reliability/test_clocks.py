@@ -34,7 +34,7 @@ def ahead_by_years(path: Path) -> Path:
     """An export in which a user's memory is dated 2050."""
     with Memory(":memory:", llm=None, embedder=HashEmbedder(), now=Settable(AHEAD)) as memory:
         memory.add("I live in the future", user_id="mallory", infer=False)
-        memory.export(path)
+        memory.export(path, everything=True)
     return path
 
 
@@ -53,7 +53,7 @@ def test_an_import_dated_ahead_is_refused_by_line_and_changes_nothing(
 def test_an_import_may_tell_of_what_is_to_come(open_memory: Opener, tmp_path: Path) -> None:
     memory = open_memory(now=Settable())
     memory.add("The conference is on 1 May", user_id="alice", infer=False)
-    memory.export(tmp_path / "file")
+    memory.export(tmp_path / "file", everything=True)
     lines = [json.loads(line) for line in (tmp_path / "file").read_text().splitlines()]
     for row in lines:
         if row.get("kind") == "version":

@@ -54,10 +54,10 @@ def test_an_export_of_sqlite_is_read_back_identically(postgres_url: str, tmp_pat
             [Message("I have two cats", id="m1")], user_id="alice", metadata={"b": 1, "a": "ü"}
         )
         source.update(result[0].memory_id, "Has three cats")
-        source.export(tmp_path / "one.jsonl")
+        source.export(tmp_path / "one.jsonl", everything=True)
     with opened(postgres_url, embedder=HashEmbedder(16, "other")) as target:
         target.import_(tmp_path / "one.jsonl")
-        target.export(tmp_path / "two.jsonl")
+        target.export(tmp_path / "two.jsonl", everything=True)
         assert target.import_(tmp_path / "one.jsonl").versions == 0
         assert target.search("cats", user_id="alice")[0].text == "Has three cats"
     rows = [(tmp_path / f"{name}.jsonl").read_text().splitlines()[1:] for name in ("one", "two")]

@@ -49,7 +49,7 @@ def lived_in(path: Any = ":memory:") -> Memory:
 
 def exported(memory: Memory, **scope: Any) -> list[Row]:
     file = io.StringIO()
-    memory.export(file, **scope)
+    memory.export(file, **(scope or {"everything": True}))
     return [json.loads(line) for line in file.getvalue().splitlines()]
 
 
@@ -70,7 +70,7 @@ def seen(memory: Memory, **scope: Any) -> Any:
 def test_an_import_is_identical_to_what_was_exported(tmp_path: Path) -> None:
     with lived_in(tmp_path / "one") as source, opened(embedder=HashEmbedder(24, "test/other")) as target:
         path = tmp_path / "all.jsonl"
-        written = source.export(path)
+        written = source.export(path, everything=True)
         assert target.import_(path) == written
         assert target.verify()
         for user in ("alice", "bob"):
@@ -251,7 +251,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="UTF-8"):
             memory.import_(tmp_path / "binary")
         with pytest.raises(StorageError, match="nowhere"):
-            memory.export(tmp_path / "nowhere" / "x.jsonl")
+            memory.export(tmp_path / "nowhere" / "x.jsonl", everything=True)
         with (tmp_path / "binary").open("rb") as file, pytest.raises(InputError, match="text"):
             memory.import_(file)  # type: ignore[arg-type]
 
@@ -259,7 +259,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_an_export_that_fails_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with lived_in() as memory:
         path = tmp_path / "x.jsonl"
-        memory.export(path)
+        memory.export(path, everything=True)
         before = path.read_bytes()
 
         def full(*_: Any, **__: Any) -> str:
@@ -267,7 +267,7 @@ def test_an_export_that_fails_leaves_the_older_one(tmp_path: Path, monkeypatch: 
 
         monkeypatch.setattr("holdfast._transfer.json.dumps", full)
         with pytest.raises(StorageError, match="No space"):
-            memory.export(path)
+            memory.export(path, everything=True)
         assert path.read_bytes() == before
         assert [it.name for it in tmp_path.iterdir()] == ["x.jsonl"]
 
@@ -298,7 +298,7 @@ def test_no_damage_to_a_file_gets_in_halfway(rows_of_a_store: str, data: st.Data
         try:
             target.import_(text(rows))
         except InputError:
-            assert target.export(io.StringIO()).messages == 0
+            assert target.export(io.StringIO(), everything=True).messages == 0
         assert target.verify()
         target.search("where", user_id="alice")
 
@@ -310,4 +310,4 @@ def test_no_damage_to_a_file_gets_in_halfway(rows_of_a_store: str, data: st.Data
 def test_no_file_crashes_an_import(empty: Memory, lines: list[str]) -> None:
     with suppress(InputError):
         empty.import_(io.StringIO("\n".join(['{"format": "holdfast-export", "version": 1}', *lines])))
-    assert empty.export(io.StringIO()).messages == 0
+    assert empty.export(io.StringIO(), everything=True).messages == 0
