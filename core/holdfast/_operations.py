@@ -167,6 +167,7 @@ class Operations:
         infer: Infer,
         instructions: str | None,
         background: bool,
+        after_seconds: float,
     ) -> Told:
         scope, session, said = self.said(messages, user_id, agent_id, run_id, session_id, happened_at)
         wishes = (
@@ -179,7 +180,7 @@ class Operations:
         carried = self.masking.json(inputs.metadata_of(metadata))
         return Told(
             scope, said, carried, session, bool(infer), wishes, background,
-            extract=infer != "merge",
+            extract=infer != "merge", delay=inputs.delay_of(after_seconds, background),
         )  # fmt: skip
 
     async def add(self, io: IO, told: Told) -> AddResult:

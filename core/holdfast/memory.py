@@ -190,6 +190,7 @@ class Memory:
         infer: Infer = True,
         instructions: str | None = None,
         background: bool = False,
+        after_seconds: float = 0,
     ) -> AddResult:
         """Remember what is worth it of a string, a message, or a conversation.
 
@@ -201,6 +202,9 @@ class Memory:
             and merges it with what is known.
         instructions: what to remember or leave out, in words, for the model.
         background: return once the messages are journaled; the work goes on in a thread.
+        after_seconds: with `background`, put the work off: it begins when the session has been quiet for so long
+            (an hour at most). A later call in the same session takes these messages along and answers for them,
+            under its own id; one in another session of the same ids, `flush` and `resume` begin the work at once.
 
         Returns what was committed, one change per fact. Messages whose `id` is known are not remembered twice.
 
@@ -218,6 +222,7 @@ class Memory:
             infer,
             instructions,
             background,
+            after_seconds,
         )
         return run_inline(self._do.add(INLINE, told))
 
@@ -234,6 +239,7 @@ class Memory:
         infer: Infer = True,
         instructions: str | None = None,
         background: bool = False,
+        after_seconds: float = 0,
     ) -> AddResult:
         """Async `add`."""
         told = self._do.told(
@@ -247,6 +253,7 @@ class Memory:
             infer,
             instructions,
             background,
+            after_seconds,
         )
         return await self._do.add(ASYNCIO, told)
 

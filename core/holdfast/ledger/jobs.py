@@ -48,7 +48,7 @@ class NewJob:
     """What to journal about an `add`. `owner` is set where the caller goes on to do the work itself.
 
     infer: merge what is new into what is known. extract: facts are drawn from the messages first; else every
-    message is a fact already.
+    message is a fact already. delay: microseconds until the work is due; meanwhile it is put off.
     """
 
     id: str
@@ -59,6 +59,7 @@ class NewJob:
     window_tokens: int
     owner: str | None = None
     extract: bool = True
+    delay: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,12 @@ class Jobs:
         with self._database.writing() as db:
             return db.execute(query.values(state="pending", attempts=0, retry_at=None)).rowcount
 
+    def begin(self) -> None:
+        """Whatever was put off is due now."""
+        now = self._clock()
+        with self._database.writing() as db:
+            db.execute(update(jobs).where(_put_off(now)).values(retry_at=now))
+
     def free_all(self) -> None:
         """On opening a store that only one process can hold: nobody works on its running jobs any more."""
         with self._database.writing() as db:
@@ -227,12 +234,38 @@ def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob
             attempts=0,
             lease_owner=job.owner,
             lease_until=now + LEASE if job.owner else None,
+            retry_at=now + job.delay if job.delay else None,
             calls=0,
             input_tokens=0,
             output_tokens=0,
             created_at=now,
         )
     )
+
+
+def take_over(db: Connection, scope: Scope, session_id: str | None, job: NewJob, now: int) -> list[str]:
+    """Within a transaction that locked the scope and writes `job`: work of this scope is no longer put off.
+
+    Jobs of the same session that ask for the same are deleted, for `job` remembers their messages with its own;
+    their ids are returned. All others are due now. So none that is put off is older than another of its scope.
+    """
+    exact = [jobs.c[name] == value for name, value in scope_key(scope).items()]
+    # Whoever is leasing one of them at this moment keeps it.
+    waiting = db.execute(select(jobs).where(*exact, _put_off(now)).with_for_update(skip_locked=True)).all()
+    alike = [
+        row.id for row in waiting if _asks_for(row) == _asks_for(job) and row.session_id == (session_id or "")
+    ]
+    others = [row.id for row in waiting if row.id not in alike]
+    if alike:
+        db.execute(jobs.delete().where(jobs.c.id.in_(alike)))
+    if others:
+        db.execute(update(jobs).where(jobs.c.id.in_(others)).values(retry_at=now))
+    return alike
+
+
+def _asks_for(job: Any) -> tuple[Any, ...]:
+    """What is to be done with the messages, of a job or a row of it."""
+    return job.infer, job.extract, job.instructions, dict(job.metadata), job.model, job.window_tokens
 
 
 def hold(db: Connection, job_id: str, owner: str, now: int) -> None:
@@ -290,6 +323,12 @@ def _free(now: int) -> ColumnElement[bool]:
     return or_(
         jobs.c.state == "pending", and_(jobs.c.state == "running", _over(jobs.c.lease_until, now, LEASE))
     )
+
+
+def _put_off(now: int) -> ColumnElement[bool]:
+    """Not begun, and not due: nothing of it was tried yet."""
+    due = func.coalesce(jobs.c.retry_at, 0)
+    return and_(jobs.c.state == "pending", jobs.c.attempts == 0, jobs.c.windows_done == 0, ~_over(due, now, LONGEST_WAIT))
 
 
 def _due(now: int) -> ColumnElement[bool]:
