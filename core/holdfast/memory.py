@@ -116,6 +116,28 @@ class Memory:
 
     # -- life ---------------------------------------------------------------------------------------------------
 
+    def check(
+        self,
+        *,
+        max_tokens: int = 1000,
+        limit: int = 10,
+        filters: Filters = None,
+        threshold: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        instructions: str | None = None,
+        background: bool = True,
+        after_seconds: float = 0,
+    ) -> None:
+        """Raise the InputError that `add`, `search` or `recall` would raise for these arguments later."""
+        inputs.limit_of(max_tokens, "max_tokens")
+        inputs.limit_of(limit)
+        parse(filters)
+        inputs.share_of("threshold", threshold)
+        inputs.metadata_of(metadata)
+        if instructions is not None:
+            inputs.text_of("instructions", instructions)
+        inputs.delay_of(after_seconds, background)
+
     @property
     def llm(self) -> LanguageModel | None:
         """The model that extracts and merges."""

@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 
 from holdfast import InputError, Memory
 
-from ._convert import convert_journal_to_langchain, convert_messages_to_holdfast
+from ._convert import to_holdfast_messages, to_langchain_messages
 
 
 class HoldfastChatMessageHistory(BaseChatMessageHistory):
@@ -53,15 +53,15 @@ class HoldfastChatMessageHistory(BaseChatMessageHistory):
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
         """The session's messages, oldest first."""
-        return convert_journal_to_langchain(self._memory.messages(**self._ids, limit=self._limit))
+        return to_langchain_messages(self._memory.messages(**self._ids, limit=self._limit))
 
     async def aget_messages(self) -> list[BaseMessage]:
         """Async `messages`."""
-        return convert_journal_to_langchain(await self._memory.amessages(**self._ids, limit=self._limit))
+        return to_langchain_messages(await self._memory.amessages(**self._ids, limit=self._limit))
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Append to the log, in one transaction."""
-        said: Any = convert_messages_to_holdfast(messages)
+        said: Any = to_holdfast_messages(messages)
         if not said:
             return
         if self._remember:
@@ -71,7 +71,7 @@ class HoldfastChatMessageHistory(BaseChatMessageHistory):
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Async `add_messages`."""
-        said: Any = convert_messages_to_holdfast(messages)
+        said: Any = to_holdfast_messages(messages)
         if not said:
             return
         if self._remember:

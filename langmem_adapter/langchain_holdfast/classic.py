@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_vali
 
 from holdfast import Context, InputError, JournaledMessage, Memory
 
-from ._convert import convert_journal_to_langchain, convert_messages_to_holdfast, storable
+from ._convert import storable, to_holdfast_messages, to_langchain_messages
 
 
 class HoldfastMemory(BaseMemory):
@@ -102,7 +102,7 @@ class HoldfastMemory(BaseMemory):
         return {**self._ids, "session_id": self.session_id, "limit": 2 * self.turns}
 
     def _variables(self, recalled: Context | None, said: tuple[JournaledMessage, ...]) -> dict[str, Any]:
-        turns = convert_journal_to_langchain(said)
+        turns = to_langchain_messages(said)
         known = recalled.text if recalled else ""
         if self.return_messages:
             return {self.memory_key: [*([SystemMessage(known)] if known else []), *turns]}
@@ -126,7 +126,7 @@ class HoldfastMemory(BaseMemory):
             AIMessage(_text(outputs[self._output_of(outputs)])),
         ]
         return {
-            "messages": convert_messages_to_holdfast(said),
+            "messages": to_holdfast_messages(said),
             **self._ids,
             "session_id": self.session_id,
             "background": self.background,
