@@ -102,6 +102,18 @@ def test_a_call_that_asks_for_something_else_does_not_take_it_along(memory: Face
     assert memory.get_all(user_id="alice", filters={"channel": "web"}).total == 1
 
 
+def test_a_fact_that_is_kept_beside_a_conversation_neither_begins_it_nor_waits_for_it(memory: Face) -> None:
+    later(memory, "I live in Lisbon.")
+    memory.add("Likes tea", user_id="alice", session_id="s1", infer="merge")
+    memory.add("Owns a boat", user_id="alice", session_id="s2", infer="merge", background=True)
+    deadline = 500
+    while len(known(memory)) < 2 and deadline:
+        deadline -= 1
+    assert known(memory) == ["Likes tea", "Owns a boat"]
+    memory.flush(60)
+    assert known(memory) == ["I live in Lisbon.", "Likes tea", "Owns a boat"]
+
+
 def test_a_store_that_is_opened_again_still_has_it(open_memory: Opener) -> None:
     memory = open_memory()
     if memory.memory.folder is None and memory.memory._do.store.ledger.database.sqlite:

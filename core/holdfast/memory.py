@@ -227,6 +227,7 @@ class Memory:
         after_seconds: with `background`, put the work off: it begins when the session has been quiet for so long
             (an hour at most). A later call in the same session takes these messages along and answers for them,
             under its own id; one in another session of the same ids, `flush` and `resume` begin the work at once.
+            Only calls that extract do so.
 
         Returns what was committed, one change per fact. Messages whose `id` is known are not remembered twice.
 

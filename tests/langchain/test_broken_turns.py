@@ -150,7 +150,9 @@ def test_another_user_s_turn_leaves_it_alone(memory: Memory, run: Runner, break_
     assert [item.text for item in memory.get_all(user_id="bob")] == ["I like tea."]
 
 
-def test_a_turn_that_nobody_goes_on_with_is_remembered_by_a_later_process(tmp_path: Path, run: Runner) -> None:
+def test_a_turn_that_nobody_goes_on_with_is_remembered_by_a_later_process(
+    tmp_path: Path, run: Runner
+) -> None:
     with Memory(tmp_path, llm=None, embedder=HashEmbedder()) as memory:
         tool_raises(memory, run)
         assert texts(memory) == []

@@ -150,7 +150,7 @@ class Jobs:
         waits for no other job."""
         with self._database.reading() as db:
             query = select(func.min(func.coalesce(jobs.c.retry_at, jobs.c.created_at)))
-            pending = query.where(_open(jobs), jobs.c.state == "pending", ~_blocked(), *_beside(beside))
+            pending = query.where(_open(jobs), jobs.c.state == "pending", ~_blocked(self._clock()), *_beside(beside))
             micros = db.execute(pending).scalar()
         return None if micros is None else from_micros(micros)
 
@@ -163,7 +163,7 @@ class Jobs:
             _open(late),
             late.c.state == "pending",
             late.c.retry_at > until,
-            late.c.seq <= jobs.c.seq,
+            or_(late.c.seq == jobs.c.seq, and_(late.c.seq < jobs.c.seq, not_(put_off(late, self._clock())))),
         )
         query = select(jobs.c.id).where(
             _open(jobs),
@@ -205,7 +205,7 @@ class Jobs:
         """Whatever was put off is due now."""
         now = self._clock()
         with self._database.writing() as db:
-            db.execute(update(jobs).where(_put_off(now)).values(retry_at=now))
+            db.execute(update(jobs).where(put_off(jobs, now)).values(retry_at=now))
 
     def free_all(self) -> None:
         """On opening a store that only one process can hold: nobody works on its running jobs any more."""
@@ -244,14 +244,19 @@ def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob
 
 
 def take_over(db: Connection, scope: Scope, session_id: str | None, job: NewJob, now: int) -> list[str]:
-    """Within a transaction that locked the scope and writes `job`: work of this scope is no longer put off.
+    """Within a transaction that locked the scope and writes `job`: conversations of the scope are no longer put off.
 
     Jobs of the same session that ask for the same are deleted, for `job` remembers their messages with its own;
-    their ids are returned. All others are due now. So none that is put off is older than another of its scope.
+    their ids are returned. All others are due now, before `job`. Only a job that extracts does so: a fact that is
+    kept beside a turn does not end the turn.
     """
+    if not (job.infer and job.extract):
+        return []
     exact = [jobs.c[name] == value for name, value in scope_key(scope).items()]
     # Whoever is leasing one of them at this moment keeps it.
-    waiting = db.execute(select(jobs).where(*exact, _put_off(now)).with_for_update(skip_locked=True)).all()
+    waiting = db.execute(
+        select(jobs).where(*exact, put_off(jobs, now)).with_for_update(skip_locked=True)
+    ).all()
     alike = [
         row.id for row in waiting if _asks_for(row) == _asks_for(job) and row.session_id == (session_id or "")
     ]
@@ -299,7 +304,7 @@ def advance(db: Connection, job_id: str, *, usage: Usage, finished: bool, now: i
 
 
 def _next(now: int) -> Select[Any]:
-    query = select(jobs).where(_open(jobs), _free(now), _due(now), ~_blocked())
+    query = select(jobs).where(_open(jobs), _free(now), _due(now), ~_blocked(now))
     return query.order_by(jobs.c.seq).limit(1)
 
 
@@ -312,11 +317,12 @@ def _beside(scopes: Sequence[Scope]) -> list[ColumnElement[bool]]:
     return [not_(and_(*(jobs.c[name] == value for name, value in scope_key(of).items()))) for of in scopes]
 
 
-def _blocked() -> ColumnElement[bool]:
-    """An older job of the same exact scope is not finished."""
+def _blocked(now: int) -> ColumnElement[bool]:
+    """An older job of the same exact scope is not finished, nor put off."""
     older = jobs.alias("older")
     same_scope = and_(*(older.c[name] == jobs.c[name] for name in SCOPE))
-    return exists().where(same_scope, older.c.seq < jobs.c.seq, _open(older), older.c.state.in_(UNFINISHED))
+    unfinished = and_(_open(older), older.c.state.in_(UNFINISHED), not_(put_off(older, now)))
+    return exists().where(same_scope, older.c.seq < jobs.c.seq, unfinished)
 
 
 def _free(now: int) -> ColumnElement[bool]:
@@ -325,10 +331,11 @@ def _free(now: int) -> ColumnElement[bool]:
     )
 
 
-def _put_off(now: int) -> ColumnElement[bool]:
+def put_off(table: FromClause, now: int) -> ColumnElement[bool]:
     """Not begun, and not due: nothing of it was tried yet."""
-    due = func.coalesce(jobs.c.retry_at, 0)
-    return and_(jobs.c.state == "pending", jobs.c.attempts == 0, jobs.c.windows_done == 0, ~_over(due, now, LONGEST_WAIT))
+    due = func.coalesce(table.c.retry_at, 0)
+    waits = ~_over(due, now, LONGEST_WAIT)
+    return and_(table.c.state == "pending", table.c.attempts == 0, table.c.windows_done == 0, waits)
 
 
 def _due(now: int) -> ColumnElement[bool]:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, delete, func, insert, not_, select, text, update
 
 from ..types import JournaledMessage, Message, Role, Scope
 from .database import Database, in_scope, lock_scope, scope_key
 from .ids import new_id
-from .jobs import NewJob, insert_job, take_over
+from .jobs import NewJob, insert_job, put_off, take_over
 from .schema import jobs, messages, scopes
 from .times import MICROSECOND, SKEW, Clock, from_micros, to_micros
 
@@ -159,7 +159,9 @@ def _told_again(
         text("state <> 'done'"), jobs.c.retry_at.is_not(None), jobs.c.created_at > now - TOLD_AGAIN
     )
     here = [row.seq for row in db.execute(unfinished) if tuple(row[1:]) == tuple(place.values())]
-    query = select(jobs).where(jobs.c.seq.in_(here[-CHUNK:]), jobs.c.state != "running")
+    query = select(jobs).where(
+        jobs.c.seq.in_(here[-CHUNK:]), jobs.c.state != "running", not_(put_off(jobs, now))
+    )
     for row in db.execute(query.order_by(jobs.c.seq.desc())):
         if (row.infer, row.extract, row.instructions, row.metadata) != (
             job.infer, job.extract, job.instructions, dict(job.metadata),
