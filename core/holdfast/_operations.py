@@ -101,6 +101,7 @@ class Operations:
         self.folder = None if ledger is not None or str(path) == IN_MEMORY else folder_of(path)
         self.closed = False
         self.paths = Paths(self.store, self.llm, merger, model_size)
+        self.closing: list[Callable[[], None]] = []
         self.remembering = Remembering(
             self.store,
             llm=self.llm,
@@ -126,6 +127,8 @@ class Operations:
         if self.closed:
             return
         self.closed = True
+        for function in self.closing:
+            function()
         self._worker.stop(drain=True)
         OPEN_STORES.leave(self.store)
 

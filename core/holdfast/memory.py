@@ -173,6 +173,10 @@ class Memory:
         """Finish the background work that is due, and close the store. Closing twice is harmless."""
         self._do.close()
 
+    def on_close(self, function: Callable[[], None]) -> None:
+        """Call `function` when the memory is closed, before its store is."""
+        self._do.closing.append(function)
+
     async def aclose(self) -> None:
         """Async `close`."""
         await self._do.aclose()
