@@ -800,7 +800,7 @@ def test_a_sub_agent_that_does_not_remember_recalls_and_leaves_its_orders_out(
     chosen = delegate if run.face == "sync" else adelegate
     model = ScriptedChat(calls(chosen.name, order="I am flying from Lisbon to Paris."), "Done.")
     agent = agent_of(memory, model, tools=[chosen])
-    run(agent, says("Book me a flight. I like window seats."), config=thread("t"), context=ALICE)
+    run(agent, says("I like window seats. Can you book a flight?"), config=thread("t"), context=ALICE)
     assert "I live in Lisbon." in inner.recalled()
     assert texts(memory) == ["I like window seats.", "I live in Lisbon."]
 

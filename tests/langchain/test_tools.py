@@ -128,7 +128,7 @@ def test_a_fact_that_is_told_twice_is_one_memory(memory: Memory, run: Runner) ->
 
 def test_a_created_fact_is_not_extracted_from_again(run: Runner) -> None:
     model = ScriptedModel()
-    with Memory(":memory:", llm=model, embedder=HashEmbedder()) as memory:
+    with Memory(":memory:", llm=model, model_size="large", embedder=HashEmbedder()) as memory:
         in_agent(run, create_memory_tools(memory), calls("manage_memory", content="Likes tea"))
         assert [item.text for item in memory.get_all(user_id="alice")] == ["Likes tea"]
     assert model.prompts == []
