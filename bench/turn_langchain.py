@@ -6,7 +6,7 @@ The chat model answers at once from a script and the embedder hashes words, so t
 the agent's own work. Every variant does the same turns of the same user:
 
 - without: the agent alone
-- middleware: recall into the system message, and remembering in the background
+- middleware: recall into the prompt, and remembering in the background
 - our tools: the model calls `search_memory` and `manage_memory` (create), each an own step of the agent
 - LangMem's tools: the same calls to its tools of the same names, on InMemoryStore (in memory, nothing is durable)
 

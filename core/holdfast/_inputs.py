@@ -22,6 +22,7 @@ METADATA_BYTES = 2**18
 ID_BYTES = 4096  # PostgreSQL takes some 2,700 for all ids of a row together, and says so
 SHOWN = 200  # characters of a value in a message
 SCOPE_KEYS = ("user_id", "agent_id", "run_id")
+LONGEST_DELAY = 3600  # seconds; work that waits longer counts as dated by a wrong clock
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape in JSON, not a text that talks of it
 _MESSAGE_KEYS = {field.name for field in fields(Message)}
 
@@ -148,7 +149,8 @@ def _message(item: Any, where: str, happened_at: datetime, now: datetime) -> Mes
         item = _from_mapping(item, where)
     if not isinstance(item, Message):
         raise InputError(
-            f"{where} is {shown(item)}; pass a string, a Message or a mapping with role and content"
+            f"{where} is {shown(item)}; pass a string, a Message or a mapping with role and content. A framework's "
+            "messages are converted first: to_holdfast_messages of langchain_holdfast or llama_index.memory.holdfast"
         )
     if item.role not in ROLES:
         raise InputError(f"{where} has role {shown(item.role)}; known roles are {', '.join(ROLES)}")
@@ -206,6 +208,19 @@ def seconds_of(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
         raise InputError(f"{name}={value!r} is not a number of seconds, 0 or more")
     return float(value)
+
+
+def delay_of(after_seconds: Any, background: bool) -> int:
+    """Microseconds."""
+    if isinstance(after_seconds, bool) or not isinstance(after_seconds, (int, float)):
+        raise InputError(f"after_seconds={shown(after_seconds)} is no number")
+    if not 0 <= after_seconds <= LONGEST_DELAY:
+        raise InputError(f"after_seconds={shown(after_seconds)}: pass 0 to {LONGEST_DELAY} (an hour)")
+    if after_seconds and not background:
+        raise InputError(
+            f"after_seconds={shown(after_seconds)} puts off what is done in the background; pass background=True"
+        )
+    return int(after_seconds * 1_000_000)
 
 
 def share_of(name: str, value: Any) -> float | None:

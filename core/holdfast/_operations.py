@@ -105,6 +105,7 @@ class Operations:
         self.folder = None if ledger is not None or str(path) == IN_MEMORY else folder_of(path)
         self.closed = False
         self.paths = Paths(self.store, self.llm, merger, model_size)
+        self.closing: list[Callable[[], None]] = []
         self.remembering = Remembering(
             self.store,
             llm=self.llm,
@@ -130,6 +131,8 @@ class Operations:
         if self.closed:
             return
         self.closed = True
+        for function in self.closing:
+            function()
         self._worker.stop(drain=True)
         OPEN_STORES.leave(self.store)
 
@@ -218,6 +221,7 @@ class Operations:
         infer: Infer,
         instructions: str | None,
         background: bool,
+        after_seconds: float,
     ) -> Told:
         scope, session, said = self.said(messages, user_id, agent_id, run_id, session_id, happened_at)
         wishes = (
@@ -230,7 +234,7 @@ class Operations:
         carried = self.masking.json(inputs.metadata_of(metadata))
         return Told(
             scope, said, carried, session, bool(infer), wishes, background,
-            extract=infer != "merge",
+            extract=infer != "merge", delay=inputs.delay_of(after_seconds, background),
         )  # fmt: skip
 
     async def add(self, io: IO, told: Told) -> AddResult:

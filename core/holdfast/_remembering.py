@@ -70,6 +70,7 @@ class Told:
     instructions: str | None
     background: bool
     extract: bool = True
+    delay: int = 0  # microseconds
 
 
 class Remembering:
@@ -106,6 +107,7 @@ class Remembering:
             window_tokens=self._window_tokens,
             owner=None if told.background else self.owner,
             extract=told.extract,
+            delay=told.delay,
         )
         journaled: list[Journaled] = []
 

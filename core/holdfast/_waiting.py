@@ -26,6 +26,7 @@ class Waiting:
     async def drained(self, io: IO, scope: Scope, seconds: float | None) -> Flushed:
         """Until nothing of a scope can be done any more in time. Retries that come later are not waited for."""
         ledger = self._store.ledger
+        await io.run(ledger.jobs.begin)
         deadline = time.monotonic() + min(seconds or 0.0, FARTHEST)
         while True:
             left = max(0.0, deadline - time.monotonic())

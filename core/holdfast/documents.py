@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from uuid import UUID
 
 import numpy as np
+from pydantic import BaseModel
 
 from ._inputs import limit_of
 from ._vectors import Matrix, embed_documents, embed_query
@@ -255,8 +256,17 @@ def decode_namespace(text: str) -> Namespace:
     return tuple(decode(label) for label in text.split("/")[:-1])
 
 
+def plain_value(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The value as it comes back: JSON objects, lists, texts, numbers. Raises InputError."""
+    plain: dict[str, Any] = json.loads(dump_value(value))
+    return plain
+
+
 def dump_value(value: Mapping[str, Any]) -> str:
-    """JSON. Dates, UUIDs, enums and dataclasses are written as they are usually written. Raises InputError."""
+    """JSON. Dates, UUIDs, enums, dataclasses and pydantic models are written as they are usually written.
+
+    Raises InputError.
+    """
     try:
         text = json.dumps(_checked_keys(dict(value)), ensure_ascii=False, allow_nan=False, default=_usual)
         text.encode()
@@ -288,6 +298,8 @@ def _usual(value: Any) -> Any:
         return value.value
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     raise TypeError(f"{type(value).__name__} is not JSON")

@@ -120,6 +120,28 @@ class Memory:
 
     # -- life ---------------------------------------------------------------------------------------------------
 
+    def check(
+        self,
+        *,
+        max_tokens: int = 1000,
+        limit: int = 10,
+        filters: Filters = None,
+        threshold: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        instructions: str | None = None,
+        background: bool = True,
+        after_seconds: float = 0,
+    ) -> None:
+        """Raise the InputError that `add`, `search` or `recall` would raise for these arguments later."""
+        inputs.limit_of(max_tokens, "max_tokens")
+        inputs.limit_of(limit)
+        parse(filters)
+        inputs.share_of("threshold", threshold)
+        inputs.metadata_of(metadata)
+        if instructions is not None:
+            inputs.text_of("instructions", instructions)
+        inputs.delay_of(after_seconds, background)
+
     @property
     def llm(self) -> LanguageModel | None:
         """The model that extracts and merges."""
@@ -155,6 +177,10 @@ class Memory:
     def close(self) -> None:
         """Finish the background work that is due, and close the store. Closing twice is harmless."""
         self._do.close()
+
+    def on_close(self, function: Callable[[], None]) -> None:
+        """Call `function` when the memory is closed, before its store is."""
+        self._do.closing.append(function)
 
     async def aclose(self) -> None:
         """Async `close`."""
@@ -206,6 +232,7 @@ class Memory:
         infer: Infer = True,
         instructions: str | None = None,
         background: bool = False,
+        after_seconds: float = 0,
     ) -> AddResult:
         """Remember what is worth it of a string, a message, or a conversation.
 
@@ -217,6 +244,10 @@ class Memory:
             and merges it with what is known.
         instructions: what to remember or leave out, in words, for the model.
         background: return once the messages are journaled; the work goes on in a thread.
+        after_seconds: with `background`, put the work off: it begins when the session has been quiet for so long
+            (an hour at most). A later call in the same session takes these messages along and answers for them,
+            under its own id; one in another session of the same ids, `flush` and `resume` begin the work at once.
+            Only calls that extract do so.
 
         Returns what was committed, one change per fact. Messages whose `id` is known are not remembered twice.
 
@@ -234,6 +265,7 @@ class Memory:
             infer,
             instructions,
             background,
+            after_seconds,
         )
         return run_inline(self._do.add(INLINE, told))
 
@@ -250,6 +282,7 @@ class Memory:
         infer: Infer = True,
         instructions: str | None = None,
         background: bool = False,
+        after_seconds: float = 0,
     ) -> AddResult:
         """Async `add`."""
         told = self._do.told(
@@ -263,6 +296,7 @@ class Memory:
             infer,
             instructions,
             background,
+            after_seconds,
         )
         return await self._do.add(ASYNCIO, told)
 

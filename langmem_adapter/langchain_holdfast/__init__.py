@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ._convert import to_holdfast_messages, to_langchain_messages
     from .chat_history import HoldfastChatMessageHistory
     from .classic import HoldfastMemory
     from .middleware import HoldfastMiddleware
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "_convert": ("to_holdfast_messages", "to_langchain_messages"),
     "chat_history": ("HoldfastChatMessageHistory",),
     "classic": ("HoldfastMemory",),
     "middleware": ("HoldfastMiddleware",),
@@ -52,6 +54,8 @@ __all__ = [
     "create_manage_memory_tool",
     "create_memory_tools",
     "create_search_memory_tool",
+    "to_holdfast_messages",
+    "to_langchain_messages",
 ]
 
 

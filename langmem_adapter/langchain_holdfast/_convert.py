@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -41,32 +42,73 @@ _CHAT_ROLES: Mapping[str, Role] = {
 }
 
 
-def convert_message_to_holdfast(message: BaseMessage) -> Message:
-    """The message as the journal takes it; whatever text, role, name and id do not say goes to `data`."""
+def to_holdfast_messages(messages: Iterable[BaseMessage], *, media: bool = False) -> list[Message]:
+    """LangChain's messages as `Memory.add` and `Memory.record` take them.
+
+    What text, role, name and id do not say goes to `data`, so that `to_langchain_messages` gives equal messages back.
+    A RemoveMessage says nothing and is left out.
+
+    media: keep pictures, sounds and files that stand in a message as base64; else their blocks are left out, and so
+        is a tool's artifact that holds such.
+    """
+    return [_converted(message, media) for message in messages if not isinstance(message, RemoveMessage)]
+
+
+def to_langchain_messages(said: Sequence[JournaledMessage]) -> list[BaseMessage]:
+    """Journaled messages, as `Memory.messages` gives them, as LangChain's own.
+
+    Those that came from LangChain are equal to what was given. A tool's message without LangChain's data is left out:
+    no chat model takes a result without its call.
+    """
+    restored = (_restored(one.message) for one in said)
+    return [message for message in restored if message is not None]
+
+
+def is_framework_s(message: BaseMessage) -> bool:
+    """Whether an agent's machinery wrote it, by LangChain's own mark: a user's message in form (a summary, a
+    notification), nothing that the user said."""
+    return isinstance(message.additional_kwargs.get("lc_source"), str)
+
+
+def _converted(message: BaseMessage, media: bool) -> Message:
     whole = message_chunk_to_message(message)
+    data = message_to_dict(whole)
     return Message(
         content=storable(whole.text),
         role=_role_of(whole),
         name=_name_of(whole),
         id=storable(whole.id).strip() or None if whole.id else None,
-        data={DATA_KEY: _plain(message_to_dict(whole))},
+        data={DATA_KEY: _plain(data if media else _without_media(data))},
     )
 
 
-def convert_messages_to_holdfast(messages: Iterable[BaseMessage]) -> list[Message]:
-    """As `convert_message_to_holdfast`. A RemoveMessage says nothing and is left out."""
-    return [
-        convert_message_to_holdfast(message) for message in messages if not isinstance(message, RemoveMessage)
-    ]
+def _without_media(data: dict[str, Any]) -> dict[str, Any]:
+    """A serialised message, less the blocks of its content, and the artifact, that hold base64."""
+    fields = dict(data["data"])
+    if isinstance(fields.get("content"), list):
+        fields["content"] = [block for block in fields["content"] if not _is_media(block)]
+    if _holds_base64(fields.get("artifact")):
+        fields["artifact"] = None
+    return {**data, "data": fields}
 
 
-def convert_journal_to_langchain(said: Sequence[JournaledMessage]) -> list[BaseMessage]:
-    """Journaled messages as LangChain's own. Those that came from LangChain are equal to what was given.
+def _is_media(block: Any) -> bool:
+    return isinstance(block, Mapping) and block.get("type") != "text" and _holds_base64(block)
 
-    A tool's message without LangChain's data is left out: no chat model takes a result without its call.
-    """
-    restored = (_restored(one.message) for one in said)
-    return [message for message in restored if message is not None]
+
+# Shorter strings in this alphabet are ids and names; what they would save is nothing.
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{512,}={0,2}")
+_DATA_URL = re.compile(r"data:[^,]{0,200};base64,")
+
+
+def _holds_base64(value: Any) -> bool:
+    if isinstance(value, str):
+        return _DATA_URL.match(value) is not None or _BASE64.fullmatch(value) is not None
+    if isinstance(value, (bytes, bytearray)):
+        return True
+    if isinstance(value, Mapping):
+        return any(_holds_base64(item) for item in value.values())
+    return isinstance(value, (list, tuple)) and any(_holds_base64(item) for item in value)
 
 
 def _restored(message: Message) -> BaseMessage | None:
@@ -86,6 +128,8 @@ def _restored(message: Message) -> BaseMessage | None:
 
 
 def _role_of(message: BaseMessage) -> Role:
+    if is_framework_s(message):
+        return "system"
     if message.type == "chat":
         # A role that nobody knows speaks for nobody: it is journaled, and nothing is extracted from it.
         return _CHAT_ROLES.get(str(getattr(message, "role", "")).lower(), "system")

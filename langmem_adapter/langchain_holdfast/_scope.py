@@ -1,29 +1,38 @@
 """Whose memory it is, said once for middleware, tools, retriever.
 
-For `user_id` and `agent_id`, the first of these that is given:
+For `user_id` and `agent_id`, the first of these that names one:
 
 1. the constructor's argument, where it is a function: it is called with the runtime and decides alone
-2. the runtime context: its attribute or key of that name
-3. the config: `{"configurable": {"user_id": ...}}`; `langgraph_user_id` is understood as well
-4. for `user_id`, the user whom LangGraph Server authenticated
-5. the constructor's argument, where it is a string
+2. for `user_id`, the user whom LangGraph Server authenticated
+3. the constructor's argument, where it is a string: who is bound stays bound, whatever a client sends
+4. the runtime context: its attribute or key of that name
+5. the config: `{"configurable": {"user_id": ...}}`; `langgraph_user_id` is understood as well
 
-`run_id` is never read from the config: LangGraph Server puts the id of each run there, and a memory of one run
-is forgotten with it.
+`run_id` is the constructor's only: contexts and configs carry the ids of traced runs under that name, and a memory
+of one run is forgotten with it.
+
+Where a function, the context or the config says None for `user_id`, and nobody names one, the user is anonymous, and
+memory is left out: an agent's id alone would show what every user told it. Where nobody says anything of any id it is
+a mistake, and an InputError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from uuid import UUID
+
+from langgraph.config import get_config
+from langgraph.runtime import get_runtime
 
 from holdfast import InputError, Scope
 
 IdSource: TypeAlias = str | Callable[[Any], str | None] | None
 
-_CONFIG_KEYS = {"user_id": ("user_id", "langgraph_user_id"), "agent_id": ("agent_id",), "run_id": ()}
+_CONTEXT = {"user_id": "user_id", "agent_id": "agent_id"}
+_CONFIG = {"user_id": ("user_id", "langgraph_user_id"), "agent_id": ("agent_id",)}
+_NAMES = ("user_id", "agent_id", "run_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +44,42 @@ class Scoping:
     agent_id: IdSource = None
     run_id: IdSource = None
 
-    def scope(self, runtime: Any, config: Mapping[str, Any] | None) -> Scope:
-        """The ids of this call. Raises InputError where there is none."""
-        configurable = (config or {}).get("configurable") or {}
-        found = Scope(**{name: self._id(name, runtime, configurable) for name in _CONFIG_KEYS})
-        if not found:
-            raise InputError(
-                f"{self.owner} does not know whose memory it is: pass context with a user_id, "
-                'config={"configurable": {"user_id": ...}}, or user_id= to its constructor'
-            )
-        return found
+    def __post_init__(self) -> None:
+        for name in _NAMES:
+            if not callable(source := getattr(self, name)):
+                _text(name, source)
 
-    def _id(self, name: str, runtime: Any, configurable: Mapping[str, Any]) -> str | None:
-        fixed: IdSource = getattr(self, name)
-        if callable(fixed):
-            return _text(name, fixed(runtime))
-        given = _member(getattr(runtime, "context", None), name)
-        for key in _CONFIG_KEYS[name]:
-            given = configurable.get(key) if given is None else given
-        if given is None and name == "user_id":
-            given = _authenticated(runtime)
-        return _text(name, fixed if given is None else given)
+    def scope(self, runtime: Any, config: Mapping[str, Any] | None) -> Scope | None:
+        """The ids of this call; None where there is nobody. Raises InputError where nobody says."""
+        configurable = (config or {}).get("configurable") or {}
+        found = {name: _first(self._said(name, runtime, configurable)) for name in _NAMES}
+        ids = {name: one for name, one in found.items() if isinstance(one, str)}
+        if ids and found["user_id"] is not None:
+            return Scope(**ids)
+        if None in found.values():
+            return None
+        raise InputError(
+            f"{self.owner} does not know whose memory it is: pass context with a user_id, "
+            'config={"configurable": {"user_id": ...}}, or user_id= to its constructor. Where the user_id is None, '
+            "the user is anonymous and memory is left out"
+        )
+
+    def _said(self, name: str, runtime: Any, configurable: Mapping[str, Any]) -> Iterator[str | None]:
+        """What is said of an id, the most trusted first: an id, or None for nobody's."""
+        bound: IdSource = getattr(self, name)
+        if callable(bound):
+            yield _text(name, bound(runtime))
+            return
+        if name == "user_id" and (identity := _authenticated(runtime, configurable)):
+            yield identity
+        if bound is not None:
+            yield _text(name, bound)
+        context = getattr(runtime, "context", None)
+        if name in _CONTEXT and _has(context, name):
+            yield _text(name, _member(context, name))
+        for key in _CONFIG.get(name, ()):
+            if key in configurable:
+                yield _text(name, configurable[key])
 
 
 def session_of(runtime: Any, config: Mapping[str, Any] | None) -> str | None:
@@ -71,6 +95,40 @@ def ids_of(scope: Scope) -> dict[str, Any]:
     return {"user_id": scope.user_id, "agent_id": scope.agent_id, "run_id": scope.run_id}
 
 
+def running_config() -> Mapping[str, Any]:
+    """The config of the running graph; empty outside of one."""
+    try:
+        return cast("Mapping[str, Any]", get_config())
+    except RuntimeError:
+        return {}
+
+
+def running_runtime() -> Any:
+    """The runtime of the running graph; None outside of one."""
+    try:
+        return get_runtime()
+    except (RuntimeError, KeyError):
+        return None
+
+
+class _Silence:
+    """Nobody said anything."""
+
+
+def _first(said: Iterator[str | None]) -> str | type[_Silence] | None:
+    """The first id; None where only None is said."""
+    silent: str | type[_Silence] | None = _Silence
+    for one in said:
+        if one is not None:
+            return one
+        silent = None
+    return silent
+
+
+def _has(holder: Any, name: str) -> bool:
+    return name in holder if isinstance(holder, Mapping) else hasattr(holder, name)
+
+
 def _member(holder: Any, name: str) -> Any:
     """An attribute of an object, or a key of a mapping; None where there is neither."""
     if isinstance(holder, Mapping):
@@ -78,9 +136,11 @@ def _member(holder: Any, name: str) -> Any:
     return getattr(holder, name, None)
 
 
-def _authenticated(runtime: Any) -> str | None:
-    user = _member(getattr(runtime, "server_info", None), "user")
-    identity = _member(user, "identity")
+def _authenticated(runtime: Any, configurable: Mapping[str, Any]) -> str | None:
+    """Whom LangGraph Server authenticated. In a config it is an object, which no client can send."""
+    identity = _member(_member(getattr(runtime, "server_info", None), "user"), "identity")
+    if identity is None:
+        identity = getattr(configurable.get("langgraph_auth_user"), "identity", None)
     return identity if isinstance(identity, str) and identity else None
 
 

@@ -1,34 +1,29 @@
-"""Pure: which messages of a thread belong to the turn, which are not remembered yet, and how recall is shown."""
+"""Pure: which messages of a thread are not journaled yet, what is asked, and how recall is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
-from langchain_core.messages import AnyMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain.agents.middleware import ModelRequest
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
+from langgraph.typing import ContextT
+
+from ._convert import is_framework_s
+
+Inject: TypeAlias = Literal["user", "system"]
 
 
-def unremembered(
-    messages: Sequence[BaseMessage], *, remembered: str | None, held: Sequence[BaseMessage]
-) -> list[BaseMessage]:
-    """What a thread says beyond what is remembered of it, oldest first.
+def unjournaled(messages: Sequence[BaseMessage], last: str | None) -> list[BaseMessage]:
+    """What a thread says beyond what is journaled of it, oldest first.
 
-    remembered: the id of the last message that is. Where it is unknown or gone, the turn begins with the last
-        messages of the user: a client without a checkpointer sends its whole history every time.
-    held: messages that earlier steps saw unremembered; those that a summary has replaced since are among the
-        result.
+    last: the id of the last message that is. Where it is unknown or gone, the turn begins with the last messages of
+        the user: a client without a checkpointer sends its whole history every time. What is known of these is
+        not journaled twice, for its ids are.
     """
-    said = [message for message in messages if not is_summary(message)]
-    present = said[_first(said, remembered, {message.id for message in held}) :]
-    ids = {message.id for message in said}
-    return [*(message for message in held if message.id not in ids), *present]
-
-
-def _first(said: Sequence[BaseMessage], remembered: str | None, held: set[str | None]) -> int:
+    said = [message for message in messages if not is_framework_s(message)]
     ids = [message.id for message in said]
-    if remembered is not None and remembered in ids:
-        return ids.index(remembered) + 1
-    seen = [at for at, identifier in enumerate(ids) if identifier is not None and identifier in held]
-    return min([last_question(said), *seen])
+    return said[ids.index(last) + 1 if last in ids else last_question(said) :]
 
 
 def last_question(said: Sequence[BaseMessage]) -> int:
@@ -45,22 +40,30 @@ def last_question(said: Sequence[BaseMessage]) -> int:
 
 def question(messages: Sequence[BaseMessage]) -> str:
     """What the user said last: what there is to recall for. Empty for pictures and the like."""
-    said = [message for message in messages if not is_summary(message)]
+    said = [message for message in messages if not is_framework_s(message)]
     asked = (m.text for m in said[last_question(said) :] if isinstance(m, HumanMessage))
     return "\n".join(text for text in asked if text.strip())
 
 
-def is_summary(message: BaseMessage) -> bool:
-    """Whether SummarizationMiddleware wrote it: the user's message in form, nothing that the user said."""
-    return message.additional_kwargs.get("lc_source") == "summarization"
+def goes_on(messages: Sequence[BaseMessage]) -> bool:
+    """Whether tools are called next, so that what was answered is not yet the end of the turn."""
+    return bool(messages) and isinstance(messages[-1], AIMessage) and bool(messages[-1].tool_calls)
 
 
-def worth_holding(messages: Sequence[BaseMessage]) -> list[AnyMessage]:
-    """Those that a summary must not take from memory: what people and the agent said, without tools' output."""
-    return [m for m in messages if m.type in ("human", "ai") and m.text.strip()]  # type: ignore[misc]
+def shown(request: ModelRequest[ContextT], recalled: str, where: Inject) -> ModelRequest[ContextT]:
+    """The request with what was recalled: before the words of the user's last message, or where there is none or
+    it is wanted so, at the end of the system message."""
+    if not recalled:
+        return request
+    messages = request.messages
+    asked = [at for at, message in enumerate(messages) if isinstance(message, HumanMessage)]
+    if where == "system" or not asked:
+        return request.override(system_message=_after(request.system_message, recalled))
+    at = asked[-1]
+    return request.override(messages=[*messages[:at], _before(messages[at], recalled), *messages[at + 1 :]])
 
 
-def with_recalled(system: SystemMessage | None, recalled: str) -> SystemMessage:
+def _after(system: SystemMessage | None, recalled: str) -> SystemMessage:
     """The system message with what was recalled at its end, after all that providers can cache."""
     if system is None:
         return SystemMessage(recalled)
@@ -68,3 +71,10 @@ def with_recalled(system: SystemMessage | None, recalled: str) -> SystemMessage:
         content = f"{system.content}\n\n{recalled}" if system.content else recalled
         return system.model_copy(update={"content": content})
     return system.model_copy(update={"content": [*system.content, {"type": "text", "text": recalled}]})
+
+
+def _before(message: AnyMessage, recalled: str) -> AnyMessage:
+    """The user's message, what was recalled ahead of it: the question stays the last that a model reads."""
+    if isinstance(message.content, str):
+        return message.model_copy(update={"content": f"{recalled}\n\n{message.content}"})
+    return message.model_copy(update={"content": [{"type": "text", "text": recalled}, *message.content]})

@@ -9,8 +9,13 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
 from holdfast import InputError, Memory
+from holdfast.faces import IO, Asyncio, Inline, run_inline
 
-from ._convert import convert_journal_to_langchain, convert_messages_to_holdfast
+from ._convert import to_holdfast_messages, to_langchain_messages
+from ._options import Metadata, OnError, checked, failing_open, one_of
+from ._scope import Scoping, ids_of
+
+_INLINE, _ASYNCIO = Inline(), Asyncio()
 
 
 class HoldfastChatMessageHistory(BaseChatMessageHistory):
@@ -21,6 +26,11 @@ class HoldfastChatMessageHistory(BaseChatMessageHistory):
     user_id, agent_id, run_id: whose conversation it is; at least one.
     remember: also extract memories from what is added, in the background.
     limit: `messages` gives the newest so many; None for all.
+    metadata, instructions, after_seconds: with `remember`, as of `Memory.add`.
+    media: keep pictures, sounds and files that stand in a message as base64. Without them the ledger stays small, and
+        such messages come back without them.
+    on_error: what becomes of a failure to add. "raise", the default here: the messages are the conversation itself.
+        "log" lets the chain answer without them. A history that cannot be read is always raised.
 
     Every kind of message comes back equal to what was added: names, ids, tool calls, content blocks.
     Messages with an id are kept once. `clear` empties the log; memories, and the messages as their evidence,
@@ -37,47 +47,54 @@ class HoldfastChatMessageHistory(BaseChatMessageHistory):
         run_id: str | None = None,
         remember: bool = False,
         limit: int | None = None,
+        metadata: Metadata = None,
+        instructions: str | None = None,
+        after_seconds: float = 0,
+        media: bool = True,
+        on_error: OnError = "raise",
     ) -> None:
-        if not (user_id or agent_id or run_id):
-            raise InputError("whose conversation? pass at least one of user_id=, agent_id=, run_id=")
-        self._memory = memory
-        self._ids: dict[str, Any] = {
-            "user_id": user_id,
-            "agent_id": agent_id,
-            "run_id": run_id,
-            "session_id": session_id,
+        options: dict[str, Any] = {
+            "metadata": metadata,
+            "instructions": instructions,
+            "after_seconds": after_seconds,
         }
-        self._remember = remember
-        self._limit = limit
+        self._memory = checked(
+            memory, "HoldfastChatMessageHistory", **options, **({} if limit is None else {"limit": limit})
+        )
+        one_of("on_error", on_error, OnError)
+        bound = Scoping("HoldfastChatMessageHistory", user_id, agent_id, run_id).scope(None, None)
+        if not isinstance(session_id, str) or not session_id.strip():
+            raise InputError(f"session_id={session_id!r} is no name of a conversation")
+        self._ids: dict[str, Any] = {**(ids_of(bound) if bound else {}), "session_id": session_id}
+        self._adding: dict[str, Any] = {**self._ids, **options, "background": True}
+        self._remember, self._limit, self._media, self._on_error = remember, limit, media, on_error
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
         """The session's messages, oldest first."""
-        return convert_journal_to_langchain(self._memory.messages(**self._ids, limit=self._limit))
+        return to_langchain_messages(self._memory.messages(**self._ids, limit=self._limit))
 
     async def aget_messages(self) -> list[BaseMessage]:
         """Async `messages`."""
-        return convert_journal_to_langchain(await self._memory.amessages(**self._ids, limit=self._limit))
+        return to_langchain_messages(await self._memory.amessages(**self._ids, limit=self._limit))
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Append to the log, in one transaction."""
-        said: Any = convert_messages_to_holdfast(messages)
-        if not said:
-            return
-        if self._remember:
-            self._memory.add(said, **self._ids, background=True)
-        else:
-            self._memory.record(said, **self._ids)
+        run_inline(self._added(_INLINE, messages))
 
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Async `add_messages`."""
-        said: Any = convert_messages_to_holdfast(messages)
+        await self._added(_ASYNCIO, messages)
+
+    async def _added(self, io: IO, messages: Sequence[BaseMessage]) -> None:
+        said: Any = to_holdfast_messages(messages, media=self._media)
         if not said:
             return
-        if self._remember:
-            await self._memory.aadd(said, **self._ids, background=True)
-        else:
-            await self._memory.arecord(said, **self._ids)
+        with failing_open(self._on_error, "HoldfastChatMessageHistory: adding"):
+            if self._remember:
+                await io.call(self._memory.add, self._memory.aadd, said, **self._adding)
+            else:
+                await io.call(self._memory.record, self._memory.arecord, said, **self._ids)
 
     def clear(self) -> None:
         """Empty the log."""

@@ -6,16 +6,22 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_classic.base_memory import BaseMemory
 from langchain_classic.memory.utils import get_prompt_input_key
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, get_buffer_string
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
-from holdfast import Context, InputError, JournaledMessage, Memory
+from holdfast import InputError, JournaledMessage, Memory
+from holdfast.faces import IO, Asyncio, Inline, run_inline
 
-from ._convert import convert_journal_to_langchain, convert_messages_to_holdfast, storable
+from ._convert import storable, to_holdfast_messages, to_langchain_messages
+from ._options import Filters, Metadata, OnError, checked, failing_open
+from ._scope import Scoping, ids_of
+
+_INLINE, _ASYNCIO = Inline(), Asyncio()
 
 
 class HoldfastMemory(BaseMemory):
@@ -30,7 +36,9 @@ class HoldfastMemory(BaseMemory):
     turns: how many of the session's last turns (a question with its answer) it shows beside what it recalls.
     return_messages: fill the variable with messages, not with a string.
     human_prefix, ai_prefix: how turns begin in a string.
-    max_tokens: the budget of what is recalled. background: remember after `save_context` has returned.
+    max_tokens: the budget of what is recalled. filters: as of `Memory.recall`. metadata, instructions: as of
+        `Memory.add`. background: remember after `save_context` has returned.
+    on_error: "log" lets the chain answer where memory fails, and logs the failure; "raise" raises it.
 
     `clear` empties the session; memories stay until they are deleted or erased.
     """
@@ -48,23 +56,34 @@ class HoldfastMemory(BaseMemory):
     human_prefix: str = "Human"
     ai_prefix: str = "AI"
     max_tokens: int = Field(default=1000, ge=1)
+    filters: Filters = None
+    metadata: Metadata = None
+    instructions: str | None = None
     background: bool = False
+    on_error: OnError = "log"
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     _ids: dict[str, Any] = PrivateAttr(default_factory=dict)
 
-    @field_validator("memory", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _is_memory(cls, value: Any) -> Any:
-        if not isinstance(value, Memory):
-            raise ValueError(f"memory={value!r} is no holdfast.Memory")
-        return value
+    def _is_memory(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "memory" in values:
+            checked(values["memory"], "HoldfastMemory")
+        return values
 
     @model_validator(mode="after")
-    def _has_owner(self) -> HoldfastMemory:
-        self._ids = {"user_id": self.user_id, "agent_id": self.agent_id, "run_id": self.run_id}
-        if not any(self._ids.values()):
-            raise ValueError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
+    def _checked(self) -> HoldfastMemory:
+        checked(
+            self.memory,
+            "HoldfastMemory",
+            max_tokens=self.max_tokens,
+            filters=self.filters,
+            metadata=self.metadata,
+            instructions=self.instructions,
+        )
+        bound = Scoping("HoldfastMemory", self.user_id, self.agent_id, self.run_id).scope(None, None)
+        self._ids = ids_of(bound) if bound else {}
         return self
 
     @property
@@ -76,15 +95,22 @@ class HoldfastMemory(BaseMemory):
 
     def load_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What is recalled for the input, and the recent turns."""
-        query = self._said(inputs)
-        recalled = self.memory.recall(query, **self._asked()) if query else None
-        return self._variables(recalled, self.memory.messages(**self._shown()) if self.turns else ())
+        return run_inline(self._loaded(_INLINE, inputs))
 
     async def aload_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Async `load_memory_variables`."""
-        query = self._said(inputs)
-        recalled = await self.memory.arecall(query, **self._asked()) if query else None
-        return self._variables(recalled, await self.memory.amessages(**self._shown()) if self.turns else ())
+        return await self._loaded(_ASYNCIO, inputs)
+
+    async def _loaded(self, io: IO, inputs: dict[str, Any]) -> dict[str, Any]:
+        query, known = self._said(inputs), ""
+        said: tuple[JournaledMessage, ...] = ()
+        if self.turns:
+            with failing_open(self.on_error, "HoldfastMemory: reading the last turns"):
+                said = await io.call(self.memory.messages, self.memory.amessages, **self._shown())
+        if query:
+            with failing_open(self.on_error, "HoldfastMemory: recall"):
+                known = (await io.call(self.memory.recall, self.memory.arecall, query, **self._asked())).text
+        return self._variables(known, said)
 
     def _said(self, inputs: dict[str, Any]) -> str:
         """What the user said; empty where the inputs do not tell, as for a memory asked without any."""
@@ -96,14 +122,18 @@ class HoldfastMemory(BaseMemory):
 
     def _asked(self) -> dict[str, Any]:
         shown = self.session_id if self.turns else None
-        return {**self._ids, "max_tokens": self.max_tokens, "session_id": shown}
+        return {
+            **self._ids,
+            "max_tokens": self.max_tokens,
+            "filters": self.filters,
+            "session_id": shown,
+        }
 
     def _shown(self) -> dict[str, Any]:
         return {**self._ids, "session_id": self.session_id, "limit": 2 * self.turns}
 
-    def _variables(self, recalled: Context | None, said: tuple[JournaledMessage, ...]) -> dict[str, Any]:
-        turns = convert_journal_to_langchain(said)
-        known = recalled.text if recalled else ""
+    def _variables(self, known: str, said: tuple[JournaledMessage, ...]) -> dict[str, Any]:
+        turns = to_langchain_messages(said)
         if self.return_messages:
             return {self.memory_key: [*([SystemMessage(known)] if known else []), *turns]}
         spoken = get_buffer_string(turns, human_prefix=self.human_prefix, ai_prefix=self.ai_prefix)
@@ -113,11 +143,16 @@ class HoldfastMemory(BaseMemory):
 
     def save_context(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
         """Remember the turn. Only what was said of the inputs: they hold what was recalled, too."""
-        self.memory.add(**self._addition(inputs, outputs))
+        run_inline(self._saved(_INLINE, inputs, outputs))
 
     async def asave_context(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
         """Async `save_context`."""
-        await self.memory.aadd(**self._addition(inputs, outputs))
+        await self._saved(_ASYNCIO, inputs, outputs)
+
+    async def _saved(self, io: IO, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        adding = self._addition(inputs, outputs)
+        with failing_open(self.on_error, "HoldfastMemory: remembering"):
+            await io.call(self.memory.add, self.memory.aadd, **adding)
 
     def _addition(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
         key = self.input_key or get_prompt_input_key(inputs, [self.memory_key])
@@ -126,9 +161,11 @@ class HoldfastMemory(BaseMemory):
             AIMessage(_text(outputs[self._output_of(outputs)])),
         ]
         return {
-            "messages": convert_messages_to_holdfast(said),
+            "messages": to_holdfast_messages(said),
             **self._ids,
             "session_id": self.session_id,
+            "metadata": self.metadata,
+            "instructions": self.instructions,
             "background": self.background,
         }
 

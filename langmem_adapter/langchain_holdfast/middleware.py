@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Generic, NotRequired, TypedDict, cast
 
 from langchain.agents.middleware import (
@@ -14,47 +13,64 @@ from langchain.agents.middleware import (
     ModelResponse,
 )
 from langchain.agents.middleware.types import PrivateStateAttr
-from langchain_core.messages import AnyMessage, BaseMessage
+from langchain_core.messages import BaseMessage
 from langgraph.channels import UntrackedValue
-from langgraph.config import get_config
-from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 from langgraph.typing import ContextT
 
-from holdfast import HoldfastError, InputError, Memory
+from holdfast import InputError, Memory
+from holdfast.faces import IO, Asyncio, Inline, run_inline
 
-from ._convert import convert_messages_to_holdfast
-from ._scope import IdSource, Scoping, ids_of, session_of
-from ._turns import question, unremembered, with_recalled, worth_holding
+from ._convert import storable, to_holdfast_messages
+from ._options import Filters, Given, Metadata, OnError, checked, failing_open, given, one_of
+from ._scope import IdSource, Scoping, ids_of, running_config, session_of
+from ._turns import Inject, goes_on, question, shown, unjournaled
 
 Handler = Callable[[ModelRequest[ContextT]], ModelResponse[Any]]
 AsyncHandler = Callable[[ModelRequest[ContextT]], Awaitable[ModelResponse[Any]]]
-State = Mapping[str, Any]
+Query = Callable[[Any, Sequence[BaseMessage]], str]
+
+_INLINE, _ASYNCIO = Inline(), Asyncio()
+
+# A turn of which nothing more is heard for so long has broken off. Longer turns are remembered in two parts.
+BROKEN_OFF_SECONDS = 300.0
 
 
 class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generic[ContextT]):
-    """Recalls what answers the user's message into the system message; remembers the turn when it is over.
+    """Recalls what answers the user's message and shows it to the model; remembers the turn when it is over.
 
     memory: the store.
-    user_id, agent_id, run_id: whose memory it is, where neither the runtime context nor the config says so;
-        or functions of the runtime, which then decide alone. The order is told in `langchain_holdfast._scope`.
-        The thread is the session: it labels messages and does not divide memory.
-    max_tokens: the budget of what is recalled.
-    filters, threshold: as of `Memory.recall`.
-    metadata, instructions: as of `Memory.add`.
-    recall, remember: False leaves one of the two out.
+    user_id, agent_id, run_id: whose memory it is, or functions of the runtime, which then decide alone; in what order
+        they are looked for is told in `langchain_holdfast._scope`. A user_id of None leaves memory out. The thread is
+        the session: it labels messages and does not divide memory.
+    max_tokens: the budget of what is recalled, in tokens.
+    filters, threshold: as of `Memory.recall`; `filters` may be a function of the runtime.
+    query: what to recall for, a function of the runtime and the thread's messages; by default what the user said
+        last. Nothing is recalled for an empty query.
+    metadata, instructions: as of `Memory.add`, or functions of the runtime.
+    recall, remember: False leaves one of the two out. A sub-agent that another agent gives its orders to takes
+        `remember=False`: its user's messages are not the user's words.
     background: True remembers once the turn is journaled, while the user has the answer already; False only
-        ends the turn when everything is merged, and raises ModelError where the memory's model fails.
+        ends the turn when everything is merged.
+    after_seconds: with `background`, remember once the thread has been quiet for so long, all its turns at once.
+    inject: where the model sees what was recalled. "user", the default, puts it ahead of the user's last message:
+        other middleware that writes the system prompt does not remove it, and what a provider caches stays the
+        same. "system" puts it at the end of the system message: then this middleware comes last in the list,
+        after `dynamic_prompt` and after those that mark the prompt for caching.
+    media: journal pictures, sounds and files that stand in a message as base64, too.
+    on_error: "log" lets the agent answer where memory fails, and logs the failure; "raise" ends the turn with it.
     name: tells several of them in one agent apart.
 
-    Recalled text is neither checkpointed nor remembered again. Every message is remembered once, by its id.
-    Of a turn whose model fails, the messages so far are remembered at once; of a turn that is interrupted or
-    broken off, with the next turn of its thread, also where a summary has replaced them meanwhile. What tools
-    return is journaled where it is still there when the turn ends; nothing is extracted from it.
+    The user's message is journaled when the turn begins, further messages as they come, each once, by its id. A turn
+    that breaks off (a tool raises, the task is cancelled, nobody resumes it) is remembered with the user's next turn
+    in any thread, and at the latest five minutes later. Recalled text is neither checkpointed nor remembered
+    again. Nothing is extracted from what tools return.
 
     Without a checkpointer the history that a client sends along is taken for remembered: only what follows its
     last question is.
+
+    Raises InputError for arguments that recall or add would refuse, when it is made.
     """
 
     def __init__(
@@ -65,13 +81,18 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
         agent_id: IdSource = None,
         run_id: IdSource = None,
         max_tokens: int = 1000,
-        filters: Mapping[str, Any] | None = None,
+        filters: Given[Filters] = None,
         threshold: float | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        instructions: str | None = None,
+        query: Query | None = None,
+        metadata: Given[Metadata] = None,
+        instructions: Given[str | None] = None,
         recall: bool = True,
         remember: bool = True,
         background: bool = True,
+        after_seconds: float = 0,
+        inject: Inject = "user",
+        media: bool = False,
+        on_error: OnError = "log",
         name: str = "HoldfastMiddleware",
     ) -> None:
         super().__init__()
@@ -79,15 +100,30 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
             raise InputError(
                 f"name={name!r}: a non-empty name without ':' and '|', which graphs do not allow"
             )
-        self._memory = memory
+        self._memory = checked(
+            memory,
+            name,
+            max_tokens=max_tokens,
+            filters=filters,
+            threshold=threshold,
+            metadata=metadata,
+            instructions=instructions,
+            background=background,
+            after_seconds=after_seconds,
+        )
+        if query is not None and not callable(query):
+            raise InputError(f"query={query!r} is no function of the runtime and the messages")
+        one_of("inject", inject, Inject)
+        one_of("on_error", on_error, OnError)
         self._scoping = Scoping(name, user_id, agent_id, run_id)
-        self._recalling = {"max_tokens": max_tokens, "filters": filters, "threshold": threshold}
-        self._adding = {"metadata": metadata, "instructions": instructions}
-        self._recalls, self._remembers, self._background = recall, remember, background
+        self._max_tokens, self._filters, self._threshold, self._query = max_tokens, filters, threshold, query
+        self._metadata, self._instructions = metadata, instructions
+        self._recalls, self._remembers = recall, remember
+        self._background, self._after_seconds = background, after_seconds
+        self._inject, self._media, self._on_error = inject, media, on_error
         self._name = name
         self._recalled = f"{name}_recalled"
-        self._remembered = f"{name}_remembered"
-        self._held = f"{name}_held"
+        self._journaled = f"{name}_journaled"
         self.state_schema = cast("type[AgentState[Any]]", self._schema())
         self.tools = ()
 
@@ -99,149 +135,126 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
     def _schema(self) -> Any:
         """Private state under keys of this instance's name, so that two of them do not share it.
 
-        What was recalled is never checkpointed: what is deleted from memory must not live on in a thread.
-        Ids and held messages are; the messages are in the thread's checkpoints anyway.
+        What was recalled is never checkpointed: what is deleted from memory must not live on in a thread. What is
+        checkpointed is one id.
         """
         return TypedDict(  # type: ignore[operator]
             f"{self._name}State",
             {
                 self._recalled: NotRequired[Annotated[str | None, UntrackedValue, PrivateStateAttr]],
-                self._remembered: NotRequired[Annotated[str | None, PrivateStateAttr]],
-                self._held: NotRequired[Annotated[list[AnyMessage] | None, PrivateStateAttr]],
+                self._journaled: NotRequired[Annotated[str | None, PrivateStateAttr]],
             },
         )
 
     # -- the turn begins ----------------------------------------------------------------------------------------
 
     def before_agent(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
-        """Recall for the user's message, and note what is to be remembered of the turn."""
-        return self._begun(state, self._recall(state, runtime))
+        """Journal the user's message, and recall for it."""
+        return run_inline(self._begun(_INLINE, state, runtime))
 
     async def abefore_agent(
         self, state: AgentState[Any], runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Async `before_agent`."""
-        return self._begun(state, await self._arecall(state, runtime))
+        return await self._begun(_ASYNCIO, state, runtime)
 
-    def _recall(self, state: Any, runtime: Any) -> str:
-        asked = self._asked(state, runtime)
-        return self._memory.recall(**asked).text if asked else ""
+    async def _begun(self, io: IO, state: Any, runtime: Any) -> dict[str, Any]:
+        journaled = await self._journal(io, state, runtime)
+        return {**journaled, self._recalled: await self._recall(io, state, runtime)}
 
-    async def _arecall(self, state: Any, runtime: Any) -> str:
-        asked = self._asked(state, runtime)
-        return (await self._memory.arecall(**asked)).text if asked else ""
-
-    def _asked(self, state: Any, runtime: Any) -> dict[str, Any] | None:
-        """The arguments of `recall`; None where there is nothing to recall for."""
-        config = _config()
-        scope = self._scoping.scope(runtime, config)
-        query = question(state["messages"])
-        if not self._recalls or not query:
-            return None
-        session = session_of(runtime, config)
-        return {"query": query, "session_id": session, **ids_of(scope), **self._recalling}
-
-    def _begun(self, state: Any, recalled: str) -> dict[str, Any]:
-        return {self._recalled: recalled, self._held: worth_holding(self._said(state))}
+    async def _recall(self, io: IO, state: Any, runtime: Any) -> str:
+        """Empty where there is nothing to recall for."""
+        scope = self._scoping.scope(runtime, running_config())
+        if scope is None or not self._recalls:
+            return ""
+        messages = state["messages"]
+        query = storable(question(messages) if self._query is None else self._query(runtime, messages))
+        if not query.strip():
+            return ""
+        filters = given(self._filters, runtime)
+        with failing_open(self._on_error, f"{self._name}: recall"):
+            context = await io.call(
+                self._memory.recall,
+                self._memory.arecall,
+                query=query,
+                **ids_of(scope),
+                max_tokens=self._max_tokens,
+                filters=filters,
+                threshold=self._threshold,
+            )
+            return context.text
+        return ""
 
     # -- around the model ---------------------------------------------------------------------------------------
 
     def wrap_model_call(self, request: ModelRequest[ContextT], handler: Handler[ContextT]) -> Any:
         """Show the model what was recalled; after an interrupt, recall anew."""
-        recalled: str | None = request.state.get(self._recalled)  # type: ignore[assignment]
-        if recalled is None:
-            recalled = self._recall(request.state, request.runtime)
-        try:
-            response = handler(_shown(request, recalled))
-        except GraphBubbleUp:
-            raise  # an interrupt: the turn goes on later
-        except Exception as error:
-            # Perhaps nobody comes back to this thread: what was said so far is remembered now.
-            try:
-                self._remember(request.state, request.runtime, background=True)
-            except HoldfastError as second:
-                error.add_note(f"{self._name} could not remember the turn either: {second}")
-            raise
-        return self._answered(request, response, recalled)
+        known = self._known(request)
+        recalled = (
+            run_inline(self._recall(_INLINE, request.state, request.runtime)) if known is None else known
+        )
+        return self._answered(handler(shown(request, recalled, self._inject)), known, recalled)
 
     async def awrap_model_call(self, request: ModelRequest[ContextT], handler: AsyncHandler[ContextT]) -> Any:
         """Async `wrap_model_call`."""
-        recalled: str | None = request.state.get(self._recalled)  # type: ignore[assignment]
-        if recalled is None:
-            recalled = await self._arecall(request.state, request.runtime)
-        try:
-            response = await handler(_shown(request, recalled))
-        except GraphBubbleUp:
-            raise
-        except Exception as error:
-            try:
-                await self._aremember(request.state, request.runtime, background=True)
-            except HoldfastError as second:
-                error.add_note(f"{self._name} could not remember the turn either: {second}")
-            raise
-        return self._answered(request, response, recalled)
+        known = self._known(request)
+        recalled = await self._recall(_ASYNCIO, request.state, request.runtime) if known is None else known
+        return self._answered(await handler(shown(request, recalled, self._inject)), known, recalled)
 
-    def _answered(self, request: Any, response: ModelResponse[Any], recalled: str) -> Any:
-        """The answer, with what a later step of the turn has to know."""
-        for message in response.result:
-            if message.id is None:
-                message.id = str(uuid.uuid4())
-        held = worth_holding([*self._said(request.state), *response.result])
-        return ExtendedModelResponse(response, Command(update={self._recalled: recalled, self._held: held}))
+    def _known(self, request: ModelRequest[ContextT]) -> str | None:
+        """What was recalled in this turn; None after an interrupt."""
+        return cast("Mapping[str, Any]", request.state).get(self._recalled)
 
-    # -- the turn is over ---------------------------------------------------------------------------------------
+    def _answered(self, response: ModelResponse[Any], known: str | None, recalled: str) -> Any:
+        if known is not None:
+            return response
+        return ExtendedModelResponse(response, Command(update={self._recalled: recalled}))
+
+    # -- the turn goes on, or is over -------------------------------------------------------------------------------
+
+    def after_model(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
+        """Journal what was answered along with calls of tools: a summary may take it out of the thread."""
+        return run_inline(self._journal(_INLINE, state, runtime)) if goes_on(state["messages"]) else None
+
+    async def aafter_model(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
+        """Async `after_model`."""
+        return await self._journal(_ASYNCIO, state, runtime) if goes_on(state["messages"]) else None
 
     def after_agent(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
-        """Remember what the thread says beyond what is remembered of it."""
-        self._remember(state, runtime, background=self._background)
-        return self._over(state)
+        """Remember the turn."""
+        return run_inline(self._over(_INLINE, state, runtime))
 
     async def aafter_agent(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
         """Async `after_agent`."""
-        await self._aremember(state, runtime, background=self._background)
-        return self._over(state)
+        return await self._over(_ASYNCIO, state, runtime)
 
-    def _remember(self, state: Any, runtime: Any, *, background: bool) -> None:
-        if adding := self._addition(state, runtime):
-            self._memory.add(**adding, background=background)
+    async def _over(self, io: IO, state: Any, runtime: Any) -> dict[str, Any]:
+        return {**await self._journal(io, state, runtime, over=True), self._recalled: None}
 
-    async def _aremember(self, state: Any, runtime: Any, *, background: bool) -> None:
-        if adding := self._addition(state, runtime):
-            await self._memory.aadd(**adding, background=background)
+    async def _journal(self, io: IO, state: Any, runtime: Any, *, over: bool = False) -> dict[str, Any]:
+        """Journal what the thread says beyond what is journaled of it. over: remember it, and no longer wait.
 
-    def _addition(self, state: Any, runtime: Any) -> dict[str, Any] | None:
-        """The arguments of `add`; None where there is nothing to remember."""
-        said = convert_messages_to_holdfast(self._said(state)) if self._remembers else []
-        if not said:
-            return None
-        config = _config()
-        return {
-            "messages": said,
-            **ids_of(self._scoping.scope(runtime, config)),
+        Returns the update of the state: the last message that is journaled.
+        """
+        config = running_config()
+        scope = self._scoping.scope(runtime, config)
+        messages: Sequence[BaseMessage] = state["messages"]
+        if scope is None or not self._remembers or not messages:
+            return {self._journaled: messages[-1].id} if messages else {}
+        said = unjournaled(messages, state.get(self._journaled))
+        # The last message again, where all are journaled, says that the turn is over; its id is known.
+        told = to_holdfast_messages(said or (messages[-1:] if over else ()), media=self._media)
+        if not told:
+            return {}
+        adding: dict[str, Any] = {
+            **ids_of(scope),
             "session_id": session_of(runtime, config),
-            **self._adding,
+            "metadata": given(self._metadata, runtime),
+            "instructions": given(self._instructions, runtime),
+            "background": self._background or not over,
+            "after_seconds": self._after_seconds if over else max(self._after_seconds, BROKEN_OFF_SECONDS),
         }
-
-    def _over(self, state: Any) -> dict[str, Any]:
-        messages = state["messages"]
-        last = messages[-1].id if messages else None
-        return {self._remembered: last, self._held: None, self._recalled: None}
-
-    def _said(self, state: Any) -> list[BaseMessage]:
-        return unremembered(
-            state["messages"], remembered=state.get(self._remembered), held=state.get(self._held) or ()
-        )
-
-
-def _shown(request: ModelRequest[ContextT], recalled: str) -> ModelRequest[ContextT]:
-    if not recalled:
-        return request
-    return request.override(system_message=with_recalled(request.system_message, recalled))
-
-
-def _config() -> Mapping[str, Any]:
-    """The config of the running graph; empty outside of one."""
-    try:
-        return cast("Mapping[str, Any]", get_config())
-    except RuntimeError:
+        with failing_open(self._on_error, f"{self._name}: remembering"):
+            await io.call(self._memory.add, self._memory.aadd, told, **adding)
+            return {self._journaled: messages[-1].id}
         return {}

@@ -2,108 +2,133 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict, Field, field_validator
+from langchain_core.runnables import RunnableConfig, ensure_config
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
-from holdfast import Hits, InputError, Memory, SearchHit
+from holdfast import Hits, Memory, SearchHit
+from holdfast.faces import IO, Asyncio, Inline, run_inline
+
+from ._options import Filters, Given, OnError, checked, failing_open, given
+from ._scope import IdSource, Scoping, ids_of, running_runtime
+
+_INLINE, _ASYNCIO = Inline(), Asyncio()
 
 
 class HoldfastRetriever(BaseRetriever):
     """The memories that answer a query, as documents, best first.
 
     memory: the store.
-    user_id, agent_id, run_id: whose memory is searched. Each may be given per call as well, as a keyword
-        argument of `invoke`, or through `configurable_fields(user_id=ConfigurableField(id="user_id"))`; a plain
-        config does not reach retrievers.
-    k: the most documents. filters, threshold: as of `Memory.search`.
+    user_id, agent_id, run_id: whose memory is searched, as of `HoldfastMiddleware`: given here, as a string or a
+        function of the runtime, or else by the runtime's context or the config, `{"configurable": {"user_id": ...}}`.
+        user_id and agent_id may be given per call as well, as keyword arguments of `invoke`, which go before all of
+        these. Nothing is found for a user_id of None.
+    k: the most documents. filters, threshold: as of `Memory.search`; `filters` may be a function of the runtime.
+    on_error: "log" finds nothing where memory fails, and logs the failure; "raise" raises it.
 
     A document's id is the memory's. Its metadata is the memory's own, and under it (these names win) `score`,
     `memory_id`, `user_id`, `agent_id`, `run_id`, `created_at`, `updated_at`, `happened_at`, `version`,
     `speakers` and `sources`, the ids of the journaled messages behind it; times in ISO 8601.
 
-    Raises InputError without any id.
+    Raises InputError where nobody says whose memory it is, and, when it is made, for wrong arguments (a
+    ValidationError in pydantic's words).
     """
 
     memory: Memory = Field(exclude=True, repr=False)
-    user_id: str | None = None
-    agent_id: str | None = None
-    run_id: str | None = None
+    user_id: IdSource = None
+    agent_id: IdSource = None
+    run_id: IdSource = None
     k: int = Field(default=4, ge=1)
-    filters: dict[str, Any] | None = None
+    filters: Given[Filters] = None
     threshold: float | None = None
+    on_error: OnError = "log"
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
+    _scoping: Scoping = PrivateAttr()
 
-    @field_validator("memory", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _is_memory(cls, value: Any) -> Any:
-        if not isinstance(value, Memory):
-            raise ValueError(f"memory={value!r} is no holdfast.Memory")
-        return value
+    def _is_memory(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "memory" in values:
+            checked(values["memory"], cls.__name__)
+        return values
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        checked(
+            self.memory, "HoldfastRetriever", filters=self.filters, threshold=self.threshold, limit=self.k
+        )
+        self._scoping = Scoping("HoldfastRetriever", self.user_id, self.agent_id, self.run_id)
+        return self
+
+    def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:  # noqa: A002
+        """The documents for a query. The config may say whose memory it is; keyword arguments: see the class."""
+        return super().invoke(input, config, **{"configurable": _configurable(config), **kwargs})
+
+    async def ainvoke(
+        self,
+        input: str,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        """Async `invoke`."""
+        return await super().ainvoke(input, config, **{"configurable": _configurable(config), **kwargs})
 
     def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,
-        k: int | None = None,
-        filters: dict[str, Any] | None = None,
-        threshold: float | None = None,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **given_now: Any
     ) -> list[Document]:
-        if not query.strip():
-            return []
-        asked = self._asked(k, filters, threshold, user_id, agent_id, run_id)
-        return _documents(self.memory.search(query, **asked))
+        return run_inline(self._found(_INLINE, query, **given_now))
 
     async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **given_now: Any
+    ) -> list[Document]:
+        return await self._found(_ASYNCIO, query, **given_now)
+
+    async def _found(
         self,
+        io: IO,
         query: str,
         *,
-        run_manager: AsyncCallbackManagerForRetrieverRun,
+        configurable: Mapping[str, Any] | None = None,
         k: int | None = None,
-        filters: dict[str, Any] | None = None,
+        filters: Filters = None,
         threshold: float | None = None,
         user_id: str | None = None,
         agent_id: str | None = None,
-        run_id: str | None = None,
     ) -> list[Document]:
-        if not query.strip():
+        runtime = running_runtime()
+        now = {"user_id": user_id, "agent_id": agent_id}
+        named: dict[str, Any] = {name: _always(one) for name, one in now.items() if one is not None}
+        scoping = replace(self._scoping, **named)
+        scope = scoping.scope(runtime, {"configurable": configurable or {}})
+        if scope is None or not query.strip():
             return []
-        asked = self._asked(k, filters, threshold, user_id, agent_id, run_id)
-        return _documents(await self.memory.asearch(query, **asked))
-
-    def _asked(
-        self,
-        k: int | None,
-        filters: dict[str, Any] | None,
-        threshold: float | None,
-        user_id: str | None,
-        agent_id: str | None,
-        run_id: str | None,
-    ) -> dict[str, Any]:
-        """The arguments of `search`: what the call says, else what the retriever was made with."""
-        ids = {
-            "user_id": user_id or self.user_id,
-            "agent_id": agent_id or self.agent_id,
-            "run_id": run_id or self.run_id,
-        }
-        if not any(ids.values()):
-            raise InputError(
-                "HoldfastRetriever does not know whose memory to search: pass user_id= to it or to invoke"
-            )
-        return {
-            **ids,
+        arguments: dict[str, Any] = {
             "limit": self.k if k is None else k,
-            "filters": self.filters if filters is None else filters,
+            "filters": given(self.filters, runtime) if filters is None else filters,
             "threshold": self.threshold if threshold is None else threshold,
         }
+        self.memory.check(**arguments)
+        with failing_open(self.on_error, "HoldfastRetriever: search"):
+            return _documents(
+                await io.call(self.memory.search, self.memory.asearch, query, **ids_of(scope), **arguments)
+            )
+        return []
+
+
+def _always(identifier: str) -> Callable[[Any], str]:
+    return lambda runtime: identifier
+
+
+def _configurable(config: RunnableConfig | None) -> Mapping[str, Any]:
+    """What the config says, and around it those of the chains and graphs that it runs in."""
+    return ensure_config(config).get("configurable") or {}
 
 
 def _documents(hits: Hits) -> list[Document]:

@@ -3,7 +3,9 @@
 It behaves as LangGraph's SqliteStore does, where that and InMemoryStore differ, with these exceptions, each for the
 better: an update keeps `created_at`; namespaces and keys may hold any character that LangGraph accepts; paging
 through a semantic search has no end before the items do; comparisons never hold between values of different kinds;
-expired items can be omitted.
+expired items can be omitted; a filter may name any key, where SqliteStore takes letters, digits, "_", "-" and "."; the
+sync methods may be called on the event loop's thread, which they block. Where InMemoryStore fills a page of a semantic
+search up with items that are not indexed, it does not, as SqliteStore.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from langgraph.store.base import (
     BaseStore,
@@ -27,13 +29,17 @@ from langgraph.store.base import (
     SearchItem,
     SearchOp,
     TTLConfig,
+    ensure_embeddings,
     get_text_at_path,
     tokenize_path,
     validate_op_namespace,
 )
 
-from holdfast import HoldfastError, InputError, Memory
-from holdfast.documents import Document, Find, Get, Match, Namespaces, Operation, Put
+from holdfast import ClosedError, HoldfastError, InputError, Memory
+from holdfast.documents import Document, Find, Get, Match, Namespaces, Operation, Put, plain_value
+
+from ._convert import storable
+from ._options import checked
 
 _log = logging.getLogger("holdfast")
 
@@ -46,11 +52,12 @@ class HoldfastStore(BaseStore):
     memory: the store; its embedder serves semantic search.
     index: True (the default) indexes whole values, `{"fields": ["text", "chapters[*].title"]}` what lies at
         these paths, False nothing; `search(query=...)` then ignores its query, as LangGraph's stores do. Other
-        keys of LangGraph's IndexConfig are refused: the embedder is the memory's.
-    ttl: LangGraph's TTLConfig, all of it.
+        keys of LangGraph's IndexConfig are refused: the embedder is the memory's. `index_config` tells all of them.
+    ttl: LangGraph's TTLConfig, all of it. A sweeper ends when the memory is closed.
 
-    Needs no `setup()`. A batch is one transaction, whose reads see the state before its writes. Both faces
-    share one implementation; the async one never blocks the event loop.
+    Values are JSON objects; datetimes, UUIDs, enums, dataclasses and pydantic models in them are kept as they are
+    usually written, and come back as that. Needs no `setup()`. A batch is one transaction, whose reads see the state
+    before its writes. Both faces share one implementation; the async one never blocks the event loop.
 
     Raises InvalidNamespaceError, ValueError for filters that say nothing, and the errors of `Memory`.
     """
@@ -65,11 +72,20 @@ class HoldfastStore(BaseStore):
         ttl: TTLConfig | None = None,
     ) -> None:
         super().__init__()
+        checked(memory, "HoldfastStore")
         self._documents = memory.documents
-        self._paths = _paths(_fields(index))
+        fields = _fields(index)
+        self._paths = _paths(fields)
+        self.embeddings = ensure_embeddings(lambda texts: _floats(memory.embedder.embed_documents(texts)))
+        self.index_config: IndexConfig | None = (
+            {"dims": memory.embedder.dimensions, "embed": self.embeddings, "fields": fields}
+            if fields
+            else None
+        )
         self.ttl_config = ttl
         self._sweeper: threading.Thread | None = None
         self._stop = threading.Event()
+        self._memory = memory
 
     # -- operations ---------------------------------------------------------------------------------------------
 
@@ -104,19 +120,22 @@ class HoldfastStore(BaseStore):
                 return Namespaces(matches, op.max_depth, op.limit, op.offset, shows_expired)
             case PutOp():
                 ttl = None if op.ttl is None else _minutes(op.ttl)
-                return Put(tuple(op.namespace), str(op.key), op.value, self._texts(op), ttl)
+                value = None if op.value is None else plain_value(op.value)
+                return Put(tuple(op.namespace), str(op.key), value, self._texts(value, op.index), ttl)
         raise ValueError(f"unknown operation {op!r}")
 
-    def _texts(self, op: PutOp) -> dict[str, str]:
+    def _texts(
+        self, value: dict[str, Any] | None, index: Literal[False] | list[str] | None
+    ) -> dict[str, str]:
         """path -> text, numbered where a path leads to several."""
-        if op.value is None or op.index is False or not self._paths:
+        if value is None or index is False or not self._paths:
             return {}
-        paths = self._paths if op.index is None else _paths(op.index)
+        paths = self._paths if index is None else _paths(index)
         found: dict[str, str] = {}
         for path, tokens in paths.items():
-            texts = get_text_at_path(op.value, tokens)
+            texts = get_text_at_path(value, tokens)
             for at, text in enumerate(texts):
-                found[f"{path}.{at}" if len(texts) > 1 else path] = text
+                found[f"{path}.{at}" if len(texts) > 1 else path] = storable(text)
         return found
 
     # -- time to live -------------------------------------------------------------------------------------------
@@ -135,6 +154,8 @@ class HoldfastStore(BaseStore):
         if self._sweeper is not None and self._sweeper.is_alive():
             future.add_done_callback(lambda done: self._stop.set() if done.cancelled() else None)
             return future
+        if self._sweeper is None:
+            self._memory.on_close(self._stop.set)
         minutes = sweep_interval_minutes or (self.ttl_config or {}).get("sweep_interval_minutes")
         self._stop.clear()
         self._sweeper = threading.Thread(
@@ -156,6 +177,8 @@ class HoldfastStore(BaseStore):
         while not self._stop.wait(seconds):
             try:
                 self.sweep_ttl()
+            except ClosedError:
+                break
             except HoldfastError:
                 # A thread has nobody to raise to, and nothing is lost: the next round sweeps what this one left.
                 _log.exception("expired items could not be swept; the next round tries again")
@@ -163,7 +186,7 @@ class HoldfastStore(BaseStore):
             future.set_result(None)
 
 
-def _fields(index: bool | IndexConfig | Mapping[str, Any]) -> Sequence[str]:
+def _fields(index: bool | IndexConfig | Mapping[str, Any]) -> list[str]:
     if isinstance(index, bool):
         return ["$"] if index else []
     unknown = sorted(set(index) - {"fields"})
@@ -172,7 +195,11 @@ def _fields(index: bool | IndexConfig | Mapping[str, Any]) -> Sequence[str]:
             f"index names {', '.join(unknown)}: HoldfastStore embeds with the memory's embedder, "
             "Memory(embedder=as_embedder(...)); pass index={'fields': [...]}"
         )
-    return index.get("fields") or ["$"]
+    return list(index.get("fields") or ["$"])
+
+
+def _floats(vectors: Any) -> list[list[float]]:
+    return [[float(number) for number in row] for row in vectors]
 
 
 def _paths(fields: Sequence[str]) -> dict[str, Any]:
@@ -226,18 +253,36 @@ def matching(given: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
     comparison holds with it, `$ne` included, as in SQL.
     """
     conditions = [
-        (key.split("."), operator, operand)
+        (_path(key), operator, operand)
         for key, wanted in given.items()
-        for operator, operand in (wanted.items() if isinstance(wanted, Mapping) else [("$eq", wanted)])
+        for operator, operand in _compared(key, wanted)
     ]
-    for path, operator, _ in conditions:
-        if operator not in OPERATORS:
-            raise ValueError(
-                f"filter on {'.'.join(path)!r}: {operator!r} is no operator; there are {', '.join(OPERATORS)}"
-            )
     return lambda value: all(
         _holds(_at(value, path), operator, operand) for path, operator, operand in conditions
     )
+
+
+def _path(key: Any) -> list[str]:
+    """The names that a key leads through. Raises ValueError for what is no key."""
+    if isinstance(key, str) and key.startswith("$"):
+        raise ValueError(
+            f"Invalid filter key {key!r}: it is none of a value; conditions on several keys all hold, and operators "
+            f"({', '.join(OPERATORS)}) stand below a key"
+        )
+    if not isinstance(key, str) or not all(key.split(".")):
+        raise ValueError(f"Invalid filter key {key!r}: pass a string such as 'name' or 'address.city'")
+    return key.split(".")
+
+
+def _compared(key: Any, wanted: Any) -> list[tuple[str, Any]]:
+    """(operator, operand) for each condition on a key. Raises ValueError for what says nothing."""
+    if not isinstance(wanted, Mapping):
+        return [("$eq", wanted)]
+    unknown = [operator for operator in wanted if operator not in OPERATORS]
+    if unknown or not wanted:
+        said = f"{unknown[0]!r} is no operator" if unknown else "{} is no operator"
+        raise ValueError(f"filter on {key!r}: {said}; there are {', '.join(OPERATORS)}")
+    return list(wanted.items())
 
 
 def _at(value: Any, path: Sequence[str]) -> Any:

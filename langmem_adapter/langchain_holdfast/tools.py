@@ -1,14 +1,17 @@
 """Tools with which an agent searches and manages memory itself. Whose memory it is, is never the model's choice.
 
 What the model can put right (an id that does not exist, an argument that is missing, a filter that says nothing)
-comes back to it as the tool's message. Everything else is raised: a call without an id, a store that fails.
+comes back to it as the tool's message, and so does, unless it is to be raised, that memory fails. A call without an
+id is a mistake of the developer's, and raised.
+
+Artifacts are plain dictionaries, the same before and after a checkpoint.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 from langchain_core.runnables import RunnableConfig
@@ -21,21 +24,30 @@ from holdfast import (
     Change,
     FilterError,
     Hits,
+    HoldfastError,
     InputError,
     Memory,
     Message,
     ModelError,
     NotFoundError,
-    SearchHit,
+    Scope,
 )
+from holdfast.faces import IO, Asyncio, Inline, run_inline
 
 from ._convert import storable
+from ._options import Filters, Given, Metadata, OnError, checked, given, one_of
 from ._scope import IdSource, Scoping, ids_of, session_of
 
 Action: TypeAlias = Literal["create", "update", "delete"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
+Artifact: TypeAlias = list[dict[str, Any]]
+
 _log = logging.getLogger("holdfast")
+_INLINE, _ASYNCIO = Inline(), Asyncio()
+
+_NOBODY = "nobody is signed in: there is no long-term memory in this conversation"
+_FAILED = "long-term memory cannot be reached at the moment; go on without it"
 
 _SEARCH = """Search your long-term memory of this user for what earlier conversations told. Use it whenever an \
 answer may depend on who the user is, what they like, plan or did. Returns a JSON list of memories, best first."""
@@ -67,17 +79,21 @@ def create_memory_tools(
     run_id: IdSource = None,
     actions_permitted: Sequence[Action] = ACTIONS,
     instructions: str = _INSTRUCTIONS,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Given[Metadata] = None,
+    filters: Given[Filters] = None,
+    on_error: OnError = "log",
 ) -> list[BaseTool]:
     """`search_memory`, and unless `actions_permitted` is empty, `manage_memory`.
 
     user_id, agent_id, run_id: whose memory it is, as of `HoldfastMiddleware`.
     actions_permitted: what the model may do beside searching.
     instructions: when to use `manage_memory`, in words, for the model.
-    metadata: what every memory created by the tool carries.
+    metadata: what every memory created by the tool carries, or a function of the runtime.
+    filters: conditions on what is found, beside the model's own, or a function of the runtime.
+    on_error: "log" tells the model that memory cannot be reached; "raise" raises.
     """
-    ids: dict[str, Any] = {"user_id": user_id, "agent_id": agent_id, "run_id": run_id}
-    tools = [create_search_memory_tool(memory, **ids)]
+    ids: dict[str, Any] = {"user_id": user_id, "agent_id": agent_id, "run_id": run_id, "on_error": on_error}
+    tools = [create_search_memory_tool(memory, **ids, filters=filters)]
     if actions_permitted:
         tools.append(
             create_manage_memory_tool(
@@ -97,31 +113,49 @@ def create_search_memory_tool(
     user_id: IdSource = None,
     agent_id: IdSource = None,
     run_id: IdSource = None,
-    filters: Mapping[str, Any] | None = None,
+    filters: Given[Filters] = None,
     threshold: float | None = None,
+    on_error: OnError = "log",
     name: str = "search_memory",
     description: str = _SEARCH,
 ) -> BaseTool:
-    """`search_memory(query, limit, offset, filter)`. The artifact is the list of `SearchHit`s.
+    """`search_memory(query, limit, offset, filter)`. The artifact is the list of hits, as dictionaries.
 
-    filters: conditions that hold beside the model's own. threshold: the least score of a hit.
+    filters: conditions that hold beside the model's own, or a function of the runtime. threshold: the least score
+    of a hit. on_error: as of `create_memory_tools`.
     """
+    checked(memory, name, filters=filters, threshold=threshold)
+    one_of("on_error", on_error, OnError)
     scoping = Scoping(name, user_id, agent_id, run_id)
 
-    def asked(
-        runtime: Any, config: Any, query: str, limit: int, offset: int, own: Mapping[str, Any] | None
-    ) -> dict[str, Any]:
-        ids = ids_of(scoping.scope(runtime, config))
+    async def found(
+        io: IO, runtime: Any, config: Any, query: str, limit: int, offset: int, own: Filters
+    ) -> tuple[str, Artifact]:
+        scope = scoping.scope(runtime, config)
         if not query.strip():
             raise ToolException("query is empty: say in words what you want to know")
-        both = [part for part in (filters, own) if part]
-        return {
-            "query": storable(query),
-            **ids,
-            "limit": limit + offset,
-            "filters": {"AND": both} if len(both) > 1 else (both[0] if both else None),
-            "threshold": threshold,
-        }
+        if scope is None:
+            raise ToolException(_NOBODY)
+        both = [part for part in (given(filters, runtime), own) if part]
+        try:
+            hits = await io.call(
+                memory.search,
+                memory.asearch,
+                query=storable(query),
+                **ids_of(scope),
+                limit=limit + offset,
+                filters={"AND": both} if len(both) > 1 else (both[0] if both else None),
+                threshold=threshold,
+            )
+        except FilterError as error:
+            raise ToolException(f"{error}; correct the filter, or leave it out") from error
+        except InputError as error:
+            raise ToolException(str(error)) from error
+        except HoldfastError as error:
+            if on_error == "raise":
+                raise
+            raise _unreachable(error, name) from error
+        return _found(hits, offset)
 
     def search_memory(
         query: str,
@@ -131,12 +165,8 @@ def create_search_memory_tool(
         *,
         config: RunnableConfig,
         runtime: ToolRuntime[Any, Any] = None,  # type: ignore[assignment]
-    ) -> tuple[str, list[SearchHit]]:
-        arguments = asked(runtime, config, query, limit, offset, filter)
-        try:
-            return _found(memory.search(**arguments), offset)
-        except FilterError as error:
-            raise ToolException(f"{error}; correct the filter, or leave it out") from error
+    ) -> tuple[str, Artifact]:
+        return run_inline(found(_INLINE, runtime, config, query, limit, offset, filter))
 
     async def asearch_memory(
         query: str,
@@ -146,12 +176,8 @@ def create_search_memory_tool(
         *,
         config: RunnableConfig,
         runtime: ToolRuntime[Any, Any] = None,  # type: ignore[assignment]
-    ) -> tuple[str, list[SearchHit]]:
-        arguments = asked(runtime, config, query, limit, offset, filter)
-        try:
-            return _found(await memory.asearch(**arguments), offset)
-        except FilterError as error:
-            raise ToolException(f"{error}; correct the filter, or leave it out") from error
+    ) -> tuple[str, Artifact]:
+        return await found(_ASYNCIO, runtime, config, query, limit, offset, filter)
 
     return _tool(search_memory, asearch_memory, name, description, SearchMemory)
 
@@ -164,26 +190,61 @@ def create_manage_memory_tool(
     run_id: IdSource = None,
     actions_permitted: Sequence[Action] = ACTIONS,
     instructions: str = _INSTRUCTIONS,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Given[Metadata] = None,
+    on_error: OnError = "log",
     name: str = "manage_memory",
     description: str | None = None,
 ) -> BaseTool:
-    """`manage_memory(content, action, id)`. The artifact is the tuple of `Change`s that were committed.
+    """`manage_memory(content, action, id)`. The artifact is the list of committed changes, as dictionaries.
 
     What the model creates is a fact already: it is merged with what is known, not extracted from again, so that
     a fact told twice is one memory. Updates and deletions reach the bound scope's memories only, and `undo`
-    takes them back.
+    takes them back. metadata, on_error: as of `create_memory_tools`.
     """
     allowed = _allowed(actions_permitted)
+    checked(memory, name, metadata=metadata)
+    one_of("on_error", on_error, OnError)
     scoping = Scoping(name, user_id, agent_id, run_id)
 
-    def creation(content: str, runtime: Any, config: Any) -> dict[str, Any]:
+    async def managed(
+        io: IO,
+        runtime: Any,
+        config: Any,
+        content: str | None,
+        action: str,
+        id: str | None,  # noqa: A002
+    ) -> tuple[str, Artifact]:
+        scope = scoping.scope(runtime, config)
+        text, target = _checked(content, action, id)
+        if scope is None:
+            raise ToolException(_NOBODY)
+        try:
+            if action == "create":
+                return _created(
+                    await io.call(memory.add, memory.aadd, **creation(scope, text, runtime, config))
+                )
+            ids = ids_of(scope)
+            if action == "update":
+                return _changed("updated", await io.call(memory.update, memory.aupdate, target, text, **ids))
+            return _changed("deleted", await io.call(memory.delete, memory.adelete, target, **ids))
+        except NotFoundError as error:
+            raise _unknown(target) from error
+        except InputError as error:
+            raise ToolException(str(error)) from error
+        except HoldfastError as error:
+            if isinstance(error, ModelError) and error.add_id is not None:
+                return _noted(error)
+            if on_error == "raise":
+                raise
+            raise _unreachable(error, name) from error
+
+    def creation(scope: Scope, content: str, runtime: Any, config: Any) -> dict[str, Any]:
         # The role of a tool: in the journal of the thread it is no turn of the conversation.
         return {
             "messages": [Message(content, role="tool")],
-            **ids_of(scoping.scope(runtime, config)),
+            **ids_of(scope),
             "session_id": session_of(runtime, config),
-            "metadata": metadata,
+            "metadata": given(metadata, runtime),
             "infer": "merge",
         }
 
@@ -194,19 +255,8 @@ def create_manage_memory_tool(
         *,
         config: RunnableConfig,
         runtime: ToolRuntime[Any, Any] = None,  # type: ignore[assignment]
-    ) -> tuple[str, tuple[Change, ...]]:
-        ids = ids_of(scoping.scope(runtime, config))
-        text, target = _checked(content, action, id)
-        try:
-            if action == "create":
-                return _created(memory.add(**creation(text, runtime, config)))
-            if action == "update":
-                return _changed("updated", memory.update(target, text, **ids))
-            return _changed("deleted", memory.delete(target, **ids))
-        except NotFoundError as error:
-            raise _unknown(target) from error
-        except ModelError as error:
-            return _noted(error)
+    ) -> tuple[str, Artifact]:
+        return run_inline(managed(_INLINE, runtime, config, content, action, id))
 
     async def amanage_memory(
         content: str | None = None,
@@ -215,19 +265,8 @@ def create_manage_memory_tool(
         *,
         config: RunnableConfig,
         runtime: ToolRuntime[Any, Any] = None,  # type: ignore[assignment]
-    ) -> tuple[str, tuple[Change, ...]]:
-        ids = ids_of(scoping.scope(runtime, config))
-        text, target = _checked(content, action, id)
-        try:
-            if action == "create":
-                return _created(await memory.aadd(**creation(text, runtime, config)))
-            if action == "update":
-                return _changed("updated", await memory.aupdate(target, text, **ids))
-            return _changed("deleted", await memory.adelete(target, **ids))
-        except NotFoundError as error:
-            raise _unknown(target) from error
-        except ModelError as error:
-            return _noted(error)
+    ) -> tuple[str, Artifact]:
+        return await managed(_ASYNCIO, runtime, config, content, action, id)
 
     text = description or _described(allowed, instructions)
     return _tool(manage_memory, amanage_memory, name, text, _arguments(allowed))
@@ -254,7 +293,7 @@ def _tool(
 # -- searching ---------------------------------------------------------------------------------------------------
 
 
-def _found(hits: Hits, offset: int) -> tuple[str, list[SearchHit]]:
+def _found(hits: Hits, offset: int) -> tuple[str, Artifact]:
     """What the model reads, and the hits themselves."""
     kept = list(hits[offset:])
     rows = [
@@ -267,7 +306,7 @@ def _found(hits: Hits, offset: int) -> tuple[str, list[SearchHit]]:
         }
         for hit in kept
     ]
-    return json.dumps(rows, ensure_ascii=False), kept
+    return json.dumps(rows, ensure_ascii=False), [hit.to_dict() for hit in kept]
 
 
 # -- managing ----------------------------------------------------------------------------------------------------
@@ -319,14 +358,14 @@ def _checked(content: str | None, action: str, id: str | None) -> tuple[str, str
     return text, target
 
 
-def _created(result: AddResult) -> tuple[str, tuple[Change, ...]]:
+def _created(result: AddResult) -> tuple[str, Artifact]:
     said = {"ADD": "created", "UPDATE": "updated", "DELETE": "deleted", "NOOP": "already known:"}
     lines = [f"{said[change.operation]} memory {change.memory_id}: {change.text}" for change in result]
-    return "\n".join(lines) or "already known", result.changes
+    return "\n".join(lines) or "already known", [change.to_dict() for change in result]
 
 
-def _changed(verb: str, change: Change) -> tuple[str, tuple[Change, ...]]:
-    return f"{verb} memory {change.memory_id}", (change,)
+def _changed(verb: str, change: Change) -> tuple[str, Artifact]:
+    return f"{verb} memory {change.memory_id}", [change.to_dict()]
 
 
 def _unknown(target: str) -> ToolException:
@@ -335,9 +374,12 @@ def _unknown(target: str) -> ToolException:
     )
 
 
-def _noted(error: ModelError) -> tuple[str, tuple[Change, ...]]:
-    """The fact is journaled and merged later; where nothing is, the error is the caller's."""
-    if error.add_id is None:
-        raise error
+def _unreachable(error: HoldfastError, name: str) -> ToolException:
+    _log.error("%s failed; the model is told so", name, exc_info=error)
+    return ToolException(_FAILED)
+
+
+def _noted(error: ModelError) -> tuple[str, Artifact]:
+    """The fact is journaled and merged later."""
     _log.warning("a memory is journaled and will be merged later (%s): %s", error.add_id, error)
-    return "noted; it will be worked into memory later", ()
+    return "noted; it will be worked into memory later", []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -59,6 +60,11 @@ class ScriptedChat(BaseChatModel):
         if isinstance(reply, Exception):
             raise reply
         return AIMessage(reply) if isinstance(reply, str) else cast(AIMessage, reply)
+
+    def recalled(self, call: int = -1) -> str:
+        """What a call showed of memory, wherever it stood; empty where it showed nothing."""
+        shown = "\n".join(message.text for message in self.seen[call])
+        return "\n".join(re.findall(r"<memories.*?</memories>", shown, re.DOTALL))
 
     def system(self, call: int = -1) -> str:
         """The text of the system message of a call; empty where it had none."""

@@ -20,15 +20,20 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from langchain_core.messages.notification import add_notification_metadata
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import ConfigurableFieldSpec
 from langchain_core.runnables.history import RunnableWithMessageHistory
 
-from holdfast import InputError, Memory
+from holdfast import ClosedError, InputError, Memory
 from holdfast._inputs import messages_of
 from holdfast.ledger.times import now_utc
-from langchain_holdfast import HoldfastChatMessageHistory, HoldfastMiddleware
-from langchain_holdfast._convert import convert_message_to_holdfast, convert_messages_to_holdfast
+from langchain_holdfast import (
+    HoldfastChatMessageHistory,
+    HoldfastMiddleware,
+    to_holdfast_messages,
+    to_langchain_messages,
+)
 from tests.langchain.fakes import Runner, ScriptedChat, calls, says, thread
 
 EVERY_KIND: list[BaseMessage] = [
@@ -98,7 +103,7 @@ def test_what_is_not_json_is_kept_as_far_as_it_can_be(memory: Memory) -> None:
 )  # fmt: skip
 @settings(max_examples=150, deadline=None)
 def test_whatever_langchain_can_hold_the_journal_takes(messages: list[HumanMessage]) -> None:
-    assert len(messages_of(convert_messages_to_holdfast(messages), now_utc())) == len(messages)
+    assert len(messages_of(to_holdfast_messages(messages), now_utc())) == len(messages)
 
 
 def test_messages_with_an_id_are_kept_once(memory: Memory, run: Runner) -> None:
@@ -147,6 +152,61 @@ def test_a_limit_gives_the_newest(memory: Memory) -> None:
 def test_without_an_owner_it_is_refused(memory: Memory) -> None:
     with pytest.raises(InputError, match="user_id"):
         HoldfastChatMessageHistory(memory, "s")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"session_id": " "},
+        {"limit": 0},
+        {"on_error": "no"},
+        {"metadata": {"user_id": "x"}},
+        {"after_seconds": -1},
+        {"memory": "folder"},
+        {"user_id": ""},
+    ],
+)
+def test_its_arguments_are_checked_when_it_is_made(memory: Memory, options: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        HoldfastChatMessageHistory(**{"memory": memory, "session_id": "s", "user_id": "alice", **options})
+
+
+def test_what_cannot_be_added_is_raised_or_logged(memory: Memory, run: Runner) -> None:
+    strict = HoldfastChatMessageHistory(memory, "s", user_id="alice")
+    lenient = HoldfastChatMessageHistory(memory, "s", user_id="alice", on_error="log")
+    memory.close()
+    with pytest.raises(ClosedError):
+        run.call(strict, "add_messages", [HumanMessage("Hi.")])
+    run.call(lenient, "add_messages", [HumanMessage("Hi.")])
+    with pytest.raises(ClosedError):
+        _ = lenient.messages
+
+
+def test_pictures_come_back_unless_they_are_left_out(memory: Memory, run: Runner) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    text = {"type": "text", "text": "Look."}
+    for name, media, back in (("whole", True, [text, picture]), ("light", False, [text])):
+        log = HoldfastChatMessageHistory(memory, name, user_id="alice", media=media)
+        run.call(log, "add_messages", [HumanMessage([text, picture])])
+        assert log.messages[0].content == back
+
+
+def test_memory_says_how_langchain_s_messages_are_added(memory: Memory, run: Runner) -> None:
+    with pytest.raises(InputError, match="to_holdfast_messages"):
+        run.call(memory, "add", [HumanMessage("I like tea.")], user_id="alice")
+    said = to_holdfast_messages([HumanMessage("I like tea."), AIMessage("Noted.")])
+    run.call(memory, "add", said, user_id="alice")
+    assert [item.text for item in memory.get_all(user_id="alice")] == ["I like tea."]
+    assert to_langchain_messages(memory.messages(user_id="alice"))[1] == AIMessage("Noted.")
+
+
+def test_a_framework_s_words_in_the_user_s_place_are_no_memory(memory: Memory, run: Runner) -> None:
+    notice = add_notification_metadata(HumanMessage("I live in Paris."), source="background_task")
+    log = HoldfastChatMessageHistory(memory, "s", user_id="alice", remember=True)
+    run.call(log, "add_messages", [notice])
+    memory.flush(30)
+    assert log.messages == [notice]
+    assert memory.count(user_id="alice") == 0
 
 
 def test_runnable_with_message_history_reads_and_writes_it(memory: Memory, run: Runner) -> None:
@@ -203,4 +263,5 @@ def test_what_it_logged_first_the_middleware_remembers(memory: Memory, run: Runn
     ],
 )
 def test_roles_follow_the_kind_of_message(message: BaseMessage, role: str) -> None:
-    assert convert_message_to_holdfast(message).role == role
+    [converted] = to_holdfast_messages([message])
+    assert converted.role == role

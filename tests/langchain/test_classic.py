@@ -13,8 +13,9 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
 from pydantic import ValidationError
 
-from holdfast import InputError, Memory
+from holdfast import EmbeddingError, InputError, Memory
 from langchain_holdfast import HoldfastMemory
+from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat
 
 
@@ -152,6 +153,41 @@ def test_an_unclear_answer_is_refused(memory: Memory) -> None:
 def test_without_an_owner_or_a_memory_it_is_refused(memory: Memory, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         HoldfastMemory(**{"memory": memory, **wrong})
+
+
+class Down(HashEmbedder):
+    def embed_query(self, text: str) -> Any:
+        raise ConnectionError("no route to host")
+
+    def embed_documents(self, texts: Any) -> Any:
+        raise ConnectionError("no route to host")
+
+
+def test_a_memory_that_cannot_be_reached_does_not_take_the_answer_away(run: Runner) -> None:
+    with Memory(":memory:", llm=None, embedder=Down()) as memory:
+        lenient = HoldfastMemory(memory=memory, user_id="alice")
+        assert run.call(lenient, "load_memory_variables", {"input": "Where?"}) == {"history": ""}
+        run.call(lenient, "save_context", {"input": "I live in Lisbon."}, {"output": "Noted."})
+        assert len(memory.messages(user_id="alice")) == 2
+        strict = HoldfastMemory(memory=memory, user_id="alice", on_error="raise")
+        with pytest.raises(EmbeddingError):
+            run.call(strict, "load_memory_variables", {"input": "Where?"})
+        with pytest.raises(EmbeddingError):
+            run.call(strict, "save_context", {"input": "I live in Porto."}, {"output": "Noted."})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"filters": {"a": {"approximately": 1}}},
+        {"metadata": {"user_id": "x"}},
+        {"on_error": "no"},
+        {"user_id": ""},
+    ],
+)
+def test_its_arguments_are_checked_when_it_is_made(memory: Memory, options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        HoldfastMemory(**{"memory": memory, "user_id": "alice", **options})
 
 
 def test_importing_the_package_does_not_import_langchain_classic() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,17 +15,40 @@ from langchain.agents.middleware import (
     HumanInTheLoopMiddleware,
     ModelRetryMiddleware,
     SummarizationMiddleware,
+    dynamic_prompt,
 )
+from langchain.tools import ToolRuntime
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages.notification import add_notification_metadata
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from holdfast import InputError, Memory
+from holdfast import EmbeddingError, InputError, Memory
 from langchain_holdfast import HoldfastMiddleware
+from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says, thread
 
 ALICE = User("alice")
+
+
+class Authenticated:
+    """A user as LangGraph Server puts one into the config."""
+
+    is_authenticated = True
+    permissions = ()
+
+    def __init__(self, identity: str) -> None:
+        self.identity = self.display_name = identity
+
+    def __getitem__(self, key: str) -> Any:
+        return getattr(self, key)
+
+    def __contains__(self, key: str) -> bool:
+        return hasattr(self, key)
+
+    def __iter__(self) -> Any:
+        return iter(("identity",))
 
 
 @tool
@@ -56,9 +81,10 @@ def test_another_thread_recalls_what_was_said_in_the_first(memory: Memory, run: 
     agent = agent_of(memory, model, system_prompt="You are helpful.")
     run(agent, says("I'm allergic to peanuts."), config=thread("monday"), context=ALICE)
     run(agent, says("Suggest a snack without peanuts"), config=thread("tuesday"), context=ALICE)
-    assert model.system(0) == "You are helpful."
-    assert model.system(1).startswith("You are helpful.\n\n<memories")
-    assert "I'm allergic to peanuts." in model.system(1)
+    assert [message.text for message in model.seen[0]] == ["You are helpful.", "I'm allergic to peanuts."]
+    assert model.system(1) == "You are helpful."
+    assert model.seen[1][-1].text.endswith("</memories>\n\nSuggest a snack without peanuts")
+    assert "I'm allergic to peanuts." in model.recalled(1)
 
 
 def test_another_user_recalls_nothing_of_it(memory: Memory, run: Runner) -> None:
@@ -66,14 +92,14 @@ def test_another_user_recalls_nothing_of_it(memory: Memory, run: Runner) -> None
     agent = agent_of(memory, model)
     run(agent, says("I'm allergic to peanuts."), config=thread("a"), context=ALICE)
     run(agent, says("Suggest a snack without peanuts"), config=thread("b"), context=User("bob"))
-    assert model.system(1) == ""
+    assert model.recalled(1) == ""
 
 
 def test_recalled_text_goes_after_the_blocks_of_a_system_message(memory: Memory, run: Runner) -> None:
     memory.add("I'm allergic to peanuts.", user_id="alice")
     model = ScriptedChat("An apple?")
     prompt = SystemMessage([{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}])
-    agent = agent_of(memory, model, system_prompt=prompt)
+    agent = agent_of(memory, model, system_prompt=prompt, ours={"inject": "system"})
     run(agent, says("Suggest a snack without peanuts"), config=thread("a"), context=ALICE)
     blocks = model.seen[0][0].content
     assert blocks[0] == {"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}
@@ -87,7 +113,7 @@ def test_recalled_text_keeps_to_its_budget(memory: Memory, run: Runner) -> None:
     model = ScriptedChat("ok")
     agent = agent_of(memory, model, ours={"max_tokens": 120})
     run(agent, says("What about my peanut plant?"), config=thread("a"), context=ALICE)
-    assert 1 <= model.system().count("peanut plant number") < 12
+    assert 1 <= model.recalled().count("peanut plant number") < 12
 
 
 def test_the_user_s_turn_is_journaled_with_the_thread_as_its_session(memory: Memory, run: Runner) -> None:
@@ -161,10 +187,10 @@ def test_recall_and_remembering_can_be_left_out(memory: Memory, run: Runner) -> 
     memory.add("I'm allergic to peanuts.", user_id="alice")
     model = ScriptedChat("a", "b")
     run(agent_of(memory, model, ours={"recall": False}), says("Peanuts?"), config=thread("t"), context=ALICE)
-    assert model.system() == ""
+    assert model.recalled() == ""
     silent = agent_of(memory, model, ours={"remember": False})
     run(silent, says("I like peanuts now."), config=thread("u"), context=ALICE)
-    assert "peanuts" in model.system()
+    assert "peanuts" in model.recalled()
     assert texts(memory) == ["I'm allergic to peanuts."]
 
 
@@ -185,22 +211,65 @@ def test_metadata_reaches_the_memories(memory: Memory, run: Runner) -> None:
 
 
 @pytest.mark.parametrize("context", [User("alice"), {"user_id": "alice"}])
-def test_the_user_comes_from_the_context_before_the_config_and_the_constructor(
+def test_the_user_comes_from_the_context_before_the_config(memory: Memory, run: Runner, context: Any) -> None:
+    agent = create_agent(ScriptedChat("a"), middleware=[HoldfastMiddleware(memory, background=False)])
+    run(agent, says("I live in Lisbon."), config=thread("t", user_id="bob"), context=context)
+    assert texts(memory, "alice") == ["I live in Lisbon."]
+    assert texts(memory, "bob") == []
+
+
+@pytest.mark.parametrize("key", ["user_id", "langgraph_user_id"])
+def test_the_user_comes_from_the_config(memory: Memory, run: Runner, key: str) -> None:
+    agent = create_agent(ScriptedChat("a"), middleware=[HoldfastMiddleware(memory, background=False)])
+    run(agent, says("I live in Lisbon."), config=thread("t", **{key: "bob"}))
+    assert texts(memory, "bob") == ["I live in Lisbon."]
+
+
+@pytest.mark.parametrize("context", [None, User("mallory")])
+def test_nothing_that_a_client_sends_overrides_a_bound_user(
     memory: Memory, run: Runner, context: Any
 ) -> None:
     ours = HoldfastMiddleware(memory, user_id="carol", background=False)
     agent = create_agent(ScriptedChat("a"), middleware=[ours])
     run(agent, says("I live in Lisbon."), config=thread("t", user_id="bob"), context=context)
+    assert texts(memory, "carol") == ["I live in Lisbon."]
+
+
+@pytest.mark.parametrize("bound", [None, "carol"])
+def test_the_authenticated_user_comes_before_context_config_and_constructor(
+    memory: Memory, run: Runner, bound: str | None
+) -> None:
+    ours = HoldfastMiddleware(memory, user_id=bound, background=False)
+    agent = create_agent(ScriptedChat("a"), middleware=[ours])
+    config = thread("t", user_id="bob", langgraph_auth_user=Authenticated("alice"))
+    run(agent, says("I live in Lisbon."), config=config, context=User("mallory"))
     assert texts(memory, "alice") == ["I live in Lisbon."]
 
 
-@pytest.mark.parametrize("key", ["user_id", "langgraph_user_id"])
-def test_the_user_comes_from_the_config_before_the_constructor(memory: Memory, run: Runner, key: str) -> None:
-    agent = create_agent(
-        ScriptedChat("a"), middleware=[HoldfastMiddleware(memory, user_id="carol", background=False)]
-    )
-    run(agent, says("I live in Lisbon."), config=thread("t", **{key: "bob"}))
-    assert texts(memory, "bob") == ["I live in Lisbon."]
+def test_nobody_poses_as_authenticated_by_a_config(memory: Memory, run: Runner) -> None:
+    ours = HoldfastMiddleware(memory, user_id="carol", background=False)
+    agent = create_agent(ScriptedChat("a"), middleware=[ours])
+    config = thread("t", langgraph_auth_user={"identity": "alice"})
+    run(agent, says("I live in Lisbon."), config=config)
+    assert texts(memory, "alice") == []
+    assert texts(memory, "carol") == ["I live in Lisbon."]
+
+
+def test_an_anonymous_user_has_no_memory(memory: Memory, run: Runner) -> None:
+    memory.add("I am allergic to peanuts.", user_id="alice", agent_id="bot")
+    for ours, context in (
+        ({"user_id": lambda runtime: None}, None),
+        ({}, {"user_id": None}),
+        ({"agent_id": "bot"}, {"user_id": None}),
+    ):
+        model = ScriptedChat("a")
+        agent = create_agent(model, middleware=[HoldfastMiddleware(memory, **ours)])
+        run(agent, says("Am I allergic to peanuts? I live in Lisbon."), context=context)
+        assert model.recalled() == ""
+    memory.flush(30)
+    assert [item.text for item in memory.get_all(agent_id="bot")] == ["I am allergic to peanuts."]
+    assert memory.count() == 1
+    assert len(memory.messages(agent_id="bot")) == 1
 
 
 def test_a_function_of_the_runtime_decides_alone(memory: Memory, run: Runner) -> None:
@@ -219,13 +288,25 @@ def test_a_run_id_in_the_config_is_not_a_scope(memory: Memory, run: Runner) -> N
     assert item.run_id is None
 
 
+def test_a_run_id_in_the_context_is_a_scope_only_where_it_is_asked_for(memory: Memory, run: Runner) -> None:
+    context = {"user_id": "bob", "run_id": "traced-1"}
+    agent = create_agent(ScriptedChat("a"), middleware=[HoldfastMiddleware(memory, background=False)])
+    run(agent, says("I live in Lisbon."), context=context)
+    per_run = HoldfastMiddleware(memory, run_id=lambda runtime: runtime.context["run_id"], background=False)
+    run(create_agent(ScriptedChat("a"), middleware=[per_run]), says("I like tea."), context=context)
+    assert [(item.text, item.run_id) for item in memory.get_all(user_id="bob")] == [
+        ("I live in Lisbon.", None),
+        ("I like tea.", "traced-1"),
+    ]
+
+
 def test_numbers_serve_as_user_ids(memory: Memory, run: Runner) -> None:
     agent = create_agent(ScriptedChat("a"), middleware=[HoldfastMiddleware(memory, background=False)])
     run(agent, says("I live in Lisbon."), context={"user_id": 42})
     assert texts(memory, "42") == ["I live in Lisbon."]
 
 
-@pytest.mark.parametrize("context", [None, {"user_id": " "}, {"user_id": True}])
+@pytest.mark.parametrize("context", [None, {"user": "alice"}, {"user_id": " "}, {"user_id": True}])
 def test_without_an_id_the_turn_fails_before_the_model_is_called(
     memory: Memory, run: Runner, context: Any
 ) -> None:
@@ -248,11 +329,12 @@ def test_an_interrupted_turn_is_recalled_for_again_and_remembered_once(memory: M
     model = ScriptedChat(calls("weather", city="Lisbon"), "Sunny.")
     agent = agent_of(memory, model, tools=[weather], around=[approving()])
     run(agent, says("How is the weather in Lisbon? I like sun."), config=thread("t"), context=ALICE)
-    assert journal(memory) == [("user", "I live in Lisbon.")]
+    assert [role for role, _ in journal(memory)[1:]] == ["user"]
+    assert texts(memory) == ["I live in Lisbon."]
     resumed = Command(resume={"decisions": [{"type": "approve"}]})
     run(agent, resumed, config=thread("t"), context=ALICE)
-    assert "I live in Lisbon." in model.system(0)
-    assert "I live in Lisbon." in model.system(1)
+    assert "I live in Lisbon." in model.recalled(0)
+    assert "I live in Lisbon." in model.recalled(1)
     assert [role for role, _ in journal(memory)[1:]] == ["user", "assistant", "tool", "assistant"]
     assert texts(memory) == ["I like sun.", "I live in Lisbon."]
 
@@ -300,7 +382,7 @@ def test_nothing_recalled_is_in_any_checkpoint(memory: Memory, run: Runner) -> N
     run(agent, says("What is my secret word?"), config=thread("t"), context=ALICE)
     run(agent, Command(resume={"decisions": [{"type": "approve"}]}), config=thread("t"), context=ALICE)
     run(agent, says("And my secret word again?"), config=thread("t"), context=ALICE)
-    assert all("xylophone" in model.system(call) for call in range(3))
+    assert all("xylophone" in model.recalled(call) for call in range(3))
     stored = repr(saver.storage) + repr(saver.writes) + repr(saver.blobs)
     for state in agent.get_state_history(thread("t")):
         stored += repr(state.values)
@@ -333,14 +415,6 @@ def test_a_model_that_is_tried_again_doubles_nothing(memory: Memory, run: Runner
     )
     run(agent, says("I live in Lisbon."))
     assert journal(memory) == [("user", "I live in Lisbon."), ("assistant", "a")]
-
-
-def test_a_failing_store_is_noted_on_the_model_s_error(memory: Memory, run: Runner) -> None:
-    agent = agent_of(memory, ScriptedChat(RuntimeError("no network")), ours={"recall": False})
-    memory.close()
-    with pytest.raises(RuntimeError, match="no network") as caught:
-        run(agent, says("I live in Lisbon."), config=thread("t"), context=ALICE)
-    assert any("could not remember" in note for note in caught.value.__notes__)
 
 
 def test_a_turn_whose_tool_failed_is_remembered_with_the_next(memory: Memory, run: Runner) -> None:
@@ -401,9 +475,9 @@ def test_two_of_them_in_one_agent_keep_apart(memory: Memory, run: Runner) -> Non
         checkpointer=InMemorySaver(),
     )
     run(agent, says("Where is my office? I like tea."), config=thread("t"))
-    assert model.system().count("<memories") == 2
-    assert "Lisbon" in model.system()
-    assert "kitchen" in model.system()
+    assert model.recalled().count("<memories") == 2
+    assert "Lisbon" in model.recalled()
+    assert "kitchen" in model.recalled()
     assert memory.count(agent_id="team") == 1
     assert "I like tea." in texts(memory)
 
@@ -450,8 +524,299 @@ def test_it_changes_nothing_else_that_middleware_sees(memory: Memory, run: Runne
             return await handler(request)
 
     memory.add("I live in Lisbon.", user_id="alice")
-    agent = agent_of(memory, ScriptedChat("a"), around=[Spy()])
+    agent = agent_of(memory, ScriptedChat("a"), around=[Spy()], ours={"inject": "system"})
     run(agent, says("Where do I live in Lisbon?"), config=thread("t"), context=ALICE)
     [request] = seen
     assert [message.text for message in request.messages] == ["Where do I live in Lisbon?"]
     assert "I live in Lisbon." in request.system_message.text
+
+
+# -- where recalled text stands ----------------------------------------------------------------------------------
+
+
+@dynamic_prompt
+def briefly(request: Any) -> str:
+    return "Be brief."
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_recalled_text_survives_a_dynamic_prompt_on_either_side(
+    memory: Memory, run: Runner, first: bool
+) -> None:
+    memory.add("I live in Lisbon.", user_id="alice")
+    model = ScriptedChat("a")
+    ours = HoldfastMiddleware(memory, user_id="alice")
+    agent = create_agent(model, middleware=[ours, briefly] if first else [briefly, ours])
+    run(agent, says("Where do I live in Lisbon?"))
+    assert model.system() == "Be brief."
+    assert "I live in Lisbon." in model.recalled()
+    assert model.seen[0][-1].text.endswith("</memories>\n\nWhere do I live in Lisbon?")
+
+
+def test_in_the_system_message_recalled_text_follows_a_dynamic_prompt_that_comes_first(
+    memory: Memory, run: Runner
+) -> None:
+    memory.add("I live in Lisbon.", user_id="alice")
+    model = ScriptedChat("a")
+    ours = HoldfastMiddleware(memory, user_id="alice", inject="system")
+    run(create_agent(model, middleware=[briefly, ours]), says("Where do I live in Lisbon?"))
+    assert model.system().startswith("Be brief.\n\n<memories")
+
+
+class Caching(AgentMiddleware):
+    """Marks the system prompt for the provider's cache, as the providers' middleware does."""
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        return handler(request.override(system_message=self._marked(request.system_message)))
+
+    async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+        return await handler(request.override(system_message=self._marked(request.system_message)))
+
+    def _marked(self, system: SystemMessage) -> SystemMessage:
+        blocks: list[Any] = [{"type": "text", "text": system.text, "cache_control": {"type": "ephemeral"}}]
+        return SystemMessage(blocks)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_a_provider_caches_holds_nothing_recalled(memory: Memory, run: Runner, first: bool) -> None:
+    memory.add("I live in Lisbon.", user_id="alice")
+    model = ScriptedChat("a")
+    ours = HoldfastMiddleware(memory, user_id="alice")
+    around = [ours, Caching()] if first else [Caching(), ours]
+    run(create_agent(model, system_prompt="Be brief.", middleware=around), says("Where is Lisbon?"))
+    [cached] = [block for block in model.seen[0][0].content if "cache_control" in block]
+    assert cached["text"] == "Be brief."
+    assert "I live in Lisbon." in model.recalled()
+
+
+def test_recalled_text_stands_in_the_same_place_in_every_call_of_a_turn(memory: Memory, run: Runner) -> None:
+    memory.add("I live in Lisbon.", user_id="alice")
+    model = ScriptedChat(calls("weather", city="Lisbon"), "Sunny.")
+    agent = agent_of(memory, model, tools=[weather], system_prompt="Be brief.")
+    run(agent, says("How is the weather in Lisbon?"), config=thread("t"), context=ALICE)
+    assert [message.text for message in model.seen[1][:2]] == [message.text for message in model.seen[0]]
+
+
+def test_recalled_text_stands_before_a_question_of_several_parts(memory: Memory, run: Runner) -> None:
+    memory.add("I live in Lisbon.", user_id="alice")
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    model = ScriptedChat("a")
+    asked = HumanMessage([{"type": "text", "text": "Is this Lisbon?"}, picture])
+    run(agent_of(memory, model), {"messages": [asked]}, config=thread("t"), context=ALICE)
+    content: Any = model.seen[0][0].content
+    assert "I live in Lisbon." in content[0]["text"]
+    assert content[1:] == [{"type": "text", "text": "Is this Lisbon?"}, picture]
+
+
+# -- failures of the memory --------------------------------------------------------------------------------------
+
+
+class Down(HashEmbedder):
+    """An embedder whose server cannot be reached."""
+
+    def embed_query(self, text: str) -> Any:
+        raise ConnectionError("no route to host")
+
+    def embed_documents(self, texts: Any) -> Any:
+        raise ConnectionError("no route to host")
+
+
+@pytest.fixture
+def down() -> Iterator[Memory]:
+    with Memory(":memory:", llm=None, embedder=Down()) as opened:
+        yield opened
+
+
+def test_an_embedder_that_is_down_does_not_take_the_answer_away(
+    down: Memory, run: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = agent_of(down, ScriptedChat("Hello."))
+    result = run(agent, says("I live in Lisbon."), config=thread("t"), context=ALICE)
+    assert result["messages"][-1].text == "Hello."
+    assert [text for _, text in journal(down)] == ["I live in Lisbon.", "Hello."]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "HoldfastMiddleware: recall failed; the conversation goes on without it",
+        "HoldfastMiddleware: remembering failed; the conversation goes on without it",
+    ]
+
+
+def test_an_embedder_that_is_down_ends_the_turn_where_that_is_wanted(down: Memory, run: Runner) -> None:
+    model = ScriptedChat("Hello.")
+    agent = agent_of(down, model, ours={"on_error": "raise"})
+    with pytest.raises(EmbeddingError, match="no route"):
+        run(agent, says("I live in Lisbon."), config=thread("t"), context=ALICE)
+    assert model.seen == []
+    assert journal(down) == [("user", "I live in Lisbon.")]
+
+
+def test_a_failure_to_remember_is_raised_where_that_is_wanted(down: Memory, run: Runner) -> None:
+    agent = agent_of(down, ScriptedChat("Hello."), ours={"on_error": "raise", "recall": False})
+    with pytest.raises(EmbeddingError, match="no route"):
+        run(agent, says("I live in Lisbon."), config=thread("t"), context=ALICE)
+
+
+def test_a_closed_memory_does_not_take_the_answer_away(memory: Memory, run: Runner) -> None:
+    agent = agent_of(memory, ScriptedChat("Hello."))
+    memory.close()
+    result = run(agent, says("I live in Lisbon."), config=thread("t"), context=ALICE)
+    assert result["messages"][-1].text == "Hello."
+
+
+# -- what it is made with ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"max_tokens": 0}, "max_tokens=0"),
+        ({"threshold": 7}, "threshold=7"),
+        ({"filters": {"a": {"$gt": 1}}}, "gt"),
+        ({"metadata": {"user_id": "x"}}, "user_id"),
+        ({"metadata": {"a": object()}}, "metadata"),
+        ({"instructions": ""}, "instructions"),
+        ({"inject": "assistant"}, "inject='assistant'"),
+        ({"on_error": "ignore"}, "on_error='ignore'"),
+        ({"query": "tea"}, "query='tea'"),
+        ({"user_id": " "}, "user_id=' '"),
+        ({"after_seconds": -1}, "after_seconds=-1"),
+        ({"after_seconds": 60, "background": False}, "background=True"),
+    ],
+)
+def test_arguments_are_checked_when_it_is_made(memory: Memory, options: Any, named: str) -> None:
+    with pytest.raises(InputError, match=re.escape(named)):
+        HoldfastMiddleware(memory, **options)
+
+
+def test_what_is_no_memory_is_refused_when_it_is_made() -> None:
+    with pytest.raises(InputError, match="no holdfast"):
+        HoldfastMiddleware("./folder")  # type: ignore[arg-type]
+
+
+def test_functions_of_the_runtime_say_what_is_recalled_and_how_it_is_kept(
+    memory: Memory, run: Runner
+) -> None:
+    memory.add("I like green tea.", user_id="alice", metadata={"channel": "web"})
+    memory.add("I like black tea.", user_id="alice", metadata={"channel": "app"})
+    model = ScriptedChat("a")
+    asked: list[str] = []
+
+    def wanted(runtime: Any, messages: Any) -> str:
+        asked.append(messages[-1].text)
+        return "tea"
+
+    ours = HoldfastMiddleware(
+        memory,
+        background=False,
+        query=wanted,
+        filters=lambda runtime: {"channel": runtime.context["channel"]},
+        metadata=lambda runtime: {"channel": runtime.context["channel"]},
+        instructions=lambda runtime: None,
+    )
+    agent = create_agent(model, middleware=[ours])
+    run(agent, says("I live in Lisbon."), context={"user_id": "alice", "channel": "web"})
+    assert asked == ["I live in Lisbon."]
+    assert "green tea" in model.recalled()
+    assert "black tea" not in model.recalled()
+    assert [item.text for item in memory.get_all(user_id="alice", filters={"channel": "web"})] == [
+        "I like green tea.",
+        "I live in Lisbon.",
+    ]
+
+
+# -- what is kept of a turn ---------------------------------------------------------------------------------------
+
+
+def test_checkpoints_hold_one_id_of_ours_however_long_the_turn(memory: Memory, run: Runner) -> None:
+    steps = [calls("weather", str(number), city="Lisbon") for number in range(6)]
+    saver = InMemorySaver()
+    agent = agent_of(memory, ScriptedChat(*steps, "Sunny."), tools=[weather], checkpointer=saver)
+    run(agent, says("I live in Lisbon. The weather?"), config=thread("t"), context=ALICE)
+    ours = {
+        (channel, repr(value))
+        for (_, _, channel, _), (kind, value) in saver.blobs.items()
+        if channel.startswith("Holdfast") and kind != "empty"
+    }
+    assert {channel for channel, _ in ours} == {"HoldfastMiddleware_journaled"}
+    assert max(len(value) for _, value in ours) < 100
+
+
+PNG = "iVBORw0KGgo" + "A" * 4000
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+        {"type": "image", "base64": PNG, "mime_type": "image/png"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
+        {"type": "input_audio", "input_audio": {"data": PNG, "format": "wav"}},
+    ],
+)
+def test_pictures_stay_out_of_the_journal_unless_they_are_wanted(
+    memory: Memory, run: Runner, block: Any
+) -> None:
+    asked = HumanMessage([{"type": "text", "text": "I live here."}, block])
+    for user, media in (("alice", False), ("bob", True)):
+        agent = agent_of(memory, ScriptedChat("Nice."), ours={"media": media})
+        run(agent, {"messages": [asked]}, config=thread(user), context=User(user))
+    assert PNG not in str(memory.messages(user_id="alice"))
+    assert PNG in str(memory.messages(user_id="bob"))
+    assert journal(memory)[0] == ("user", "I live here.")
+
+
+def test_a_link_to_a_picture_stays_in_the_journal(memory: Memory, run: Runner) -> None:
+    link = {"type": "image_url", "image_url": {"url": "https://example.com/" + "a/" * 400}}
+    agent = agent_of(memory, ScriptedChat("Nice."))
+    run(agent, {"messages": [HumanMessage([link])]}, config=thread("t"), context=ALICE)
+    assert link["image_url"]["url"] in str(memory.messages(user_id="alice"))  # type: ignore[index]
+
+
+def test_what_the_framework_says_in_the_user_s_place_is_not_remembered(memory: Memory, run: Runner) -> None:
+    notice = add_notification_metadata(
+        HumanMessage("I am done and I live in Paris."), source="background_task"
+    )
+    agent = agent_of(memory, ScriptedChat("a"))
+    run(agent, {"messages": [HumanMessage("I like tea."), notice]}, config=thread("t"), context=ALICE)
+    assert texts(memory) == ["I like tea."]
+
+
+def test_a_sub_agent_that_does_not_remember_recalls_and_leaves_its_orders_out(
+    memory: Memory, run: Runner
+) -> None:
+    memory.add("I live in Lisbon.", user_id="alice")
+    inner = ScriptedChat("Booked.")
+    worker = create_agent(inner, middleware=[HoldfastMiddleware(memory, remember=False)], context_schema=User)
+
+    @tool
+    def delegate(order: str, runtime: ToolRuntime[User]) -> str:
+        """Delegate."""
+        return str(worker.invoke(says(order), context=runtime.context)["messages"][-1].text)
+
+    @tool
+    async def adelegate(order: str, runtime: ToolRuntime[User]) -> str:
+        """Delegate."""
+        return str((await worker.ainvoke(says(order), context=runtime.context))["messages"][-1].text)
+
+    chosen = delegate if run.face == "sync" else adelegate
+    model = ScriptedChat(calls(chosen.name, order="I am flying from Lisbon to Paris."), "Done.")
+    agent = agent_of(memory, model, tools=[chosen])
+    run(agent, says("I like window seats. Can you book a flight?"), config=thread("t"), context=ALICE)
+    assert "I live in Lisbon." in inner.recalled()
+    assert texts(memory) == ["I like window seats.", "I live in Lisbon."]
+
+
+def test_a_thread_that_goes_on_is_remembered_as_one_conversation_when_it_is_quiet(
+    memory: Memory, run: Runner
+) -> None:
+    agent = create_agent(
+        ScriptedChat("a", "b"),
+        middleware=[HoldfastMiddleware(memory, user_id="alice", after_seconds=3600)],
+        checkpointer=InMemorySaver(),
+    )
+    run(agent, says("I live in Lisbon."), config=thread("t"))
+    run(agent, says("I like tea."), config=thread("t"))
+    assert texts(memory) == []
+    assert len(memory.pending()) == 1
+    assert memory.flush(30)
+    assert texts(memory) == ["I like tea.", "I live in Lisbon."]
+    assert len({one.add_id for one in memory.messages(user_id="alice")}) == 1

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.runnables import ConfigurableField, RunnablePassthrough
 from langchain_core.tools import create_retriever_tool
 from pydantic import ValidationError
 
-from holdfast import InputError, Memory
+from holdfast import EmbeddingError, FilterError, InputError, Memory
 from langchain_holdfast import HoldfastRetriever
-from tests.langchain.fakes import Runner
+from tests.fakes import HashEmbedder
+from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says
 
 
 @pytest.fixture
@@ -65,6 +67,70 @@ def test_the_user_is_configurable(stocked: Memory, run: Runner) -> None:
     assert contents(run(retriever, "mug", config=bob)) == ["Owns a coffee mug."]
     chain = {"documents": retriever, "question": RunnablePassthrough()} | RunnablePassthrough()
     assert contents(run(chain, "mug", config=bob)["documents"]) == ["Owns a coffee mug."]
+
+
+def test_the_user_comes_from_the_config(stocked: Memory, run: Runner) -> None:
+    retriever = HoldfastRetriever(memory=stocked)
+    bob: Any = {"configurable": {"user_id": "bob"}}
+    assert contents(run(retriever, "mug", config=bob)) == ["Owns a coffee mug."]
+    chain = {"documents": retriever} | RunnablePassthrough()
+    assert contents(run(chain, "mug", config=bob)["documents"]) == ["Owns a coffee mug."]
+    tool = create_retriever_tool(retriever, "memory", "What they told")
+    assert "coffee mug" in run(tool, {"query": "mug"}, config=bob)
+
+
+def test_the_user_comes_from_the_context_of_the_agent_that_it_serves(stocked: Memory, run: Runner) -> None:
+    tool = create_retriever_tool(HoldfastRetriever(memory=stocked), "look_up", "What they told")
+    model = ScriptedChat(calls("look_up", query="mug"), "ok")
+    agent = create_agent(model, tools=[tool], context_schema=User)
+    result = run(agent, says("Go."), context=User("bob"))
+    assert "coffee mug" in result["messages"][-2].text
+
+
+def test_a_client_s_config_does_not_override_a_bound_user(stocked: Memory, run: Runner) -> None:
+    retriever = HoldfastRetriever(memory=stocked, user_id="alice", k=10)
+    found = run(retriever, "coffee mug", config={"configurable": {"user_id": "bob"}})
+    assert "Owns a coffee mug." not in contents(found)
+    assert found
+
+
+def test_an_anonymous_user_finds_nothing(stocked: Memory, run: Runner) -> None:
+    assert run(HoldfastRetriever(memory=stocked, user_id=lambda runtime: None), "mug") == []
+    assert run(HoldfastRetriever(memory=stocked), "mug", config={"configurable": {"user_id": None}}) == []
+
+
+class Down(HashEmbedder):
+    def embed_query(self, text: str) -> Any:
+        raise ConnectionError("no route to host")
+
+
+def test_a_memory_that_cannot_be_reached_finds_nothing_or_is_raised(run: Runner) -> None:
+    with Memory(":memory:", llm=None, embedder=Down()) as memory:
+        assert run(HoldfastRetriever(memory=memory, user_id="alice"), "tea") == []
+        with pytest.raises(EmbeddingError):
+            run(HoldfastRetriever(memory=memory, user_id="alice", on_error="raise"), "tea")
+
+
+def test_wrong_arguments_of_a_call_are_raised_whatever_becomes_of_failures(
+    stocked: Memory, run: Runner
+) -> None:
+    with pytest.raises(FilterError):
+        run(HoldfastRetriever(memory=stocked, user_id="alice"), "tea", filters={"a": {"approximately": 1}})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"filters": {"a": {"approximately": 1}}},
+        {"threshold": 2},
+        {"user_id": " "},
+        {"on_error": "no"},
+        {"k": 0},
+    ],
+)
+def test_arguments_are_checked_when_it_is_made(memory: Memory, options: Any) -> None:
+    with pytest.raises(ValidationError):
+        HoldfastRetriever(memory=memory, **options)
 
 
 def test_without_a_user_it_is_refused(stocked: Memory, run: Runner) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypedDict
 from uuid import UUID
@@ -29,6 +31,7 @@ from langgraph.store.base import (
 )
 from langgraph.store.memory import InMemoryStore
 from langgraph.store.sqlite import SqliteStore
+from pydantic import BaseModel
 
 from holdfast import EmbeddingError, InputError, Memory
 from holdfast.documents import decode_namespace, encode_namespace
@@ -303,20 +306,72 @@ def test_half_a_surrogate_pair_and_nul_are_kept_where_langgraph_takes_them(
 ) -> None:
     store = HoldfastStore(memory, index=False)
     value = {"text": "half \ud83d, zero \x00", "deep": [{"\ud83d": "\x00"}]}
+    indexed = HoldfastStore(memory)
+    run.call(indexed, "put", ("\ud83d",), "indexed", value, index=["text"])
+    assert run.call(indexed, "get", ("\ud83d",), "indexed").value == value
     run.call(store, "put", ("\ud83d",), "\x00", value)
     assert run.call(store, "get", ("\ud83d",), "\x00").value == value
     assert run.call(store, "list_namespaces") == [("\ud83d",)]
 
 
-def test_values_that_are_nearly_json_are_written_as_usual(store: HoldfastStore) -> None:
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Place:
+    city: str
+    since: date
+
+
+class Profile(BaseModel):
+    name: str
+    born: date
+    ids: list[UUID] = []
+
+
+@pytest.mark.parametrize("index", [None, False])
+def test_values_that_are_nearly_json_are_written_as_usual(
+    store: HoldfastStore, run: Runner, index: Any
+) -> None:
     at = datetime(2026, 5, 1, tzinfo=UTC)
-    store.put(("a",), "k", {"at": at, "id": UUID(int=1), "pair": (1, 2)}, index=False)
-    value = store.get(("a",), "k").value  # type: ignore[union-attr]
-    assert value == {"at": at.isoformat(), "id": str(UUID(int=1)), "pair": [1, 2]}
+    value = {
+        "at": at,
+        "id": UUID(int=1),
+        "pair": (1, 2),
+        "colour": Colour.RED,
+        "place": Place("Lisbon", at.date()),
+        "profiles": [Profile(name="Alice", born=at.date(), ids=[UUID(int=2)])],
+    }
+    run.call(store, "put", ("a",), "k", value, index=index)
+    assert run.call(store, "get", ("a",), "k").value == {
+        "at": at.isoformat(),
+        "id": str(UUID(int=1)),
+        "pair": [1, 2],
+        "colour": "red",
+        "place": {"city": "Lisbon", "since": "2026-05-01"},
+        "profiles": [{"name": "Alice", "born": "2026-05-01", "ids": [str(UUID(int=2))]}],
+    }
+    assert len(run.call(store, "search", ("a",), query="Lisbon")) == (0 if index is False else 1)
     with pytest.raises(InputError, match="not a string"):
-        store.put(("a",), "k", {1: "x"}, index=False)  # type: ignore[dict-item]
+        run.call(store, "put", ("a",), "k", {1: "x"}, index=index)
     with pytest.raises(InputError, match="object is not JSON"):
-        store.put(("a",), "k", {"x": object()}, index=False)
+        run.call(store, "put", ("a",), "k", {"x": object()}, index=index)
+
+
+def test_it_tells_how_it_is_indexed(memory: Memory) -> None:
+    config = HoldfastStore(memory, index={"fields": ["text"]}).index_config
+    assert config is not None
+    assert (config["dims"], config["fields"]) == (64, ["text"])
+    assert config["embed"].embed_query("tea") == pytest.approx(HashEmbedder().embed_query("tea").tolist())  # type: ignore[union-attr]
+    assert HoldfastStore(memory, index=False).index_config is None
+
+
+def test_a_sweeper_ends_with_the_memory() -> None:
+    with Memory(":memory:", llm=None, embedder=HashEmbedder()) as memory:
+        store = HoldfastStore(memory, ttl={"default_ttl": 10, "sweep_interval_minutes": 60})
+        future = store.start_ttl_sweeper()
+    assert future.result(20) is None
 
 
 def test_an_update_keeps_the_time_of_creation(store: HoldfastStore, run: Runner) -> None:
@@ -343,6 +398,28 @@ def test_without_a_query_the_last_written_come_first(store: HoldfastStore, run: 
 @pytest.mark.parametrize("wanted", [{"v": {"$near": 1}}, {"v": {"w": 1}}, {"v": {"$gt": 1, "in": [1]}}])
 def test_a_filter_that_says_nothing_is_refused(store: HoldfastStore, run: Runner, wanted: Any) -> None:
     with pytest.raises(ValueError, match="is no operator"):
+        run.call(store, "search", ("a",), filter=wanted)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"$and": [{"v": 1}]},
+        {"$or": [{"v": 1}, {"v": 2}]},
+        {"$not": {"v": 1}},
+        {"$eq": 1},
+        {"v": {"$in": [1]}},
+        {"v": {}},
+        {1: 1},
+        {"": 1},
+        {"v.": 1},
+        {"a..b": 1},
+    ],
+)
+def test_operators_and_keys_that_do_not_exist_are_refused(
+    store: HoldfastStore, run: Runner, wanted: Any
+) -> None:
+    with pytest.raises(ValueError, match=r"Invalid filter key|is no operator"):
         run.call(store, "search", ("a",), filter=wanted)
 
 

@@ -10,10 +10,11 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import AgentState
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.prebuilt import ToolNode
 
-from holdfast import Change, InputError, Memory, SearchHit
+from holdfast import ClosedError, EmbeddingError, InputError, Memory
 from langchain_holdfast import (
     create_manage_memory_tool,
     create_memory_tools,
@@ -99,12 +100,22 @@ def test_an_agent_creates_finds_updates_and_deletes(memory: Memory, run: Runner)
     assert memory.get(item.id) is not None
 
 
-def test_artifacts_are_hits_and_changes(memory: Memory, run: Runner) -> None:
-    tools = create_memory_tools(memory)
-    [created] = in_agent(run, tools, calls("manage_memory", content="Is allergic to peanuts"))
-    [found] = in_agent(run, tools, calls("search_memory", query="peanuts"))
-    assert isinstance(created.artifact[0], Change)
-    assert isinstance(found.artifact[0], SearchHit)
+def test_artifacts_are_plain_and_the_same_after_a_checkpoint(memory: Memory, run: Runner) -> None:
+    model = ScriptedChat(
+        calls("manage_memory", "1", content="Is allergic to peanuts"),
+        calls("search_memory", "2", query="peanuts"),
+        "ok",
+    )
+    agent = create_agent(
+        model, tools=create_memory_tools(memory), context_schema=User, checkpointer=InMemorySaver()
+    )
+    created, found = answered(run(agent, says("Go."), config=thread("t"), context=User("alice")))
+    [item] = memory.get_all(user_id="alice")
+    assert (created.artifact[0]["operation"], created.artifact[0]["memory_id"]) == ("ADD", item.id)
+    assert (found.artifact[0]["memory"]["id"], found.artifact[0]["memory"]["text"]) == (item.id, item.text)
+    assert json.loads(json.dumps(found.artifact)) == found.artifact
+    later = answered(agent.get_state(thread("t")).values)
+    assert [message.artifact for message in later] == [created.artifact, found.artifact]
 
 
 def test_a_fact_that_is_told_twice_is_one_memory(memory: Memory, run: Runner) -> None:
@@ -117,7 +128,7 @@ def test_a_fact_that_is_told_twice_is_one_memory(memory: Memory, run: Runner) ->
 
 def test_a_created_fact_is_not_extracted_from_again(run: Runner) -> None:
     model = ScriptedModel()
-    with Memory(":memory:", llm=model, embedder=HashEmbedder()) as memory:
+    with Memory(":memory:", llm=model, model_size="large", embedder=HashEmbedder()) as memory:
         in_agent(run, create_memory_tools(memory), calls("manage_memory", content="Likes tea"))
         assert [item.text for item in memory.get_all(user_id="alice")] == ["Likes tea"]
     assert model.prompts == []
@@ -139,6 +150,63 @@ def test_a_fact_that_cannot_be_merged_yet_is_noted(run: Runner) -> None:
         embedder.broken = False
         memory.resume()
         assert [item.text for item in memory.get_all(user_id="alice")] == ["Likes tea"]
+
+
+class Down(HashEmbedder):
+    def embed_query(self, text: str) -> Any:
+        raise ConnectionError("no route to host")
+
+
+def test_a_memory_that_cannot_be_reached_is_told_to_the_model(run: Runner) -> None:
+    with Memory(":memory:", llm=None, embedder=Down()) as memory:
+        [found] = in_agent(run, create_memory_tools(memory), calls("search_memory", query="tea"))
+        memory.close()
+        [kept] = in_agent(run, create_memory_tools(memory), calls("manage_memory", content="Likes tea"))
+    for message in (found, kept):
+        assert (message.status, "cannot be reached" in str(message.content)) == ("error", True)
+
+
+def test_a_memory_that_cannot_be_reached_is_raised_where_that_is_wanted(run: Runner) -> None:
+    with Memory(":memory:", llm=None, embedder=Down()) as memory:
+        tools = create_memory_tools(memory, on_error="raise")
+        with pytest.raises(EmbeddingError):
+            in_agent(run, tools, calls("search_memory", query="tea"))
+        memory.close()
+        with pytest.raises(ClosedError):
+            in_agent(run, tools, calls("manage_memory", content="Likes tea"))
+
+
+def test_anonymous_users_have_no_memory(memory: Memory, run: Runner) -> None:
+    tools = create_memory_tools(memory, user_id=lambda runtime: None)
+    for call in (calls("search_memory", query="tea"), calls("manage_memory", content="Likes tea")):
+        [message] = in_agent(run, tools, call)
+        assert "nobody is signed in" in str(message.content)
+    assert memory.count() == 0
+
+
+def test_functions_of_the_runtime_say_what_is_found_and_how_it_is_kept(memory: Memory, run: Runner) -> None:
+    def of_user(runtime: Any) -> dict[str, str]:
+        return {"team": runtime.context.user_id}
+
+    tools = create_memory_tools(memory, agent_id="bot", metadata=of_user, filters=of_user)
+    in_agent(run, tools, calls("manage_memory", content="Likes tea"))
+    memory.add("Likes black tea.", user_id="alice", agent_id="bot", infer=False, metadata={"team": "other"})
+    [found] = in_agent(run, tools, calls("search_memory", query="tea"))
+    assert [row["content"] for row in json.loads(str(found.content))] == ["Likes tea"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"filters": {"a": {"approximately": 1}}},
+        {"metadata": {"user_id": "x"}},
+        {"on_error": "no"},
+        {"user_id": ""},
+    ],
+)
+def test_arguments_are_checked_when_the_tools_are_made(memory: Memory, options: Any) -> None:
+    with pytest.raises(InputError):
+        create_memory_tools(memory, **options)
 
 
 def test_a_spoofed_scope_is_ignored(memory: Memory, run: Runner) -> None:

@@ -48,7 +48,7 @@ class NewJob:
     """What to journal about an `add`. `owner` is set where the caller goes on to do the work itself.
 
     infer: merge what is new into what is known. extract: facts are drawn from the messages first; else every
-    message is a fact already.
+    message is a fact already. delay: microseconds until the work is due; meanwhile it is put off.
     """
 
     id: str
@@ -59,6 +59,7 @@ class NewJob:
     window_tokens: int
     owner: str | None = None
     extract: bool = True
+    delay: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ class Jobs:
         waits for no other job."""
         with self._database.reading() as db:
             query = select(func.min(func.coalesce(jobs.c.retry_at, jobs.c.created_at)))
-            pending = query.where(_open(jobs), jobs.c.state == "pending", ~_blocked(), *_beside(beside))
+            pending = query.where(_open(jobs), jobs.c.state == "pending", ~_blocked(self._clock()), *_beside(beside))
             micros = db.execute(pending).scalar()
         return None if micros is None else from_micros(micros)
 
@@ -162,7 +163,7 @@ class Jobs:
             _open(late),
             late.c.state == "pending",
             late.c.retry_at > until,
-            late.c.seq <= jobs.c.seq,
+            or_(late.c.seq == jobs.c.seq, and_(late.c.seq < jobs.c.seq, not_(put_off(late, self._clock())))),
         )
         query = select(jobs.c.id).where(
             _open(jobs),
@@ -200,6 +201,12 @@ class Jobs:
         with self._database.writing() as db:
             return db.execute(query.values(state="pending", attempts=0, retry_at=None)).rowcount
 
+    def begin(self) -> None:
+        """Whatever was put off is due now."""
+        now = self._clock()
+        with self._database.writing() as db:
+            db.execute(update(jobs).where(put_off(jobs, now)).values(retry_at=now))
+
     def free_all(self) -> None:
         """On opening a store that only one process can hold: nobody works on its running jobs any more."""
         with self._database.writing() as db:
@@ -227,12 +234,43 @@ def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob
             attempts=0,
             lease_owner=job.owner,
             lease_until=now + LEASE if job.owner else None,
+            retry_at=now + job.delay if job.delay else None,
             calls=0,
             input_tokens=0,
             output_tokens=0,
             created_at=now,
         )
     )
+
+
+def take_over(db: Connection, scope: Scope, session_id: str | None, job: NewJob, now: int) -> list[str]:
+    """Within a transaction that locked the scope and writes `job`: conversations of the scope are no longer put off.
+
+    Jobs of the same session that ask for the same are deleted, for `job` remembers their messages with its own;
+    their ids are returned. All others are due now, before `job`. Only a job that extracts does so: a fact that is
+    kept beside a turn does not end the turn.
+    """
+    if not (job.infer and job.extract):
+        return []
+    exact = [jobs.c[name] == value for name, value in scope_key(scope).items()]
+    # Whoever is leasing one of them at this moment keeps it.
+    waiting = db.execute(
+        select(jobs).where(*exact, put_off(jobs, now)).with_for_update(skip_locked=True)
+    ).all()
+    alike = [
+        row.id for row in waiting if _asks_for(row) == _asks_for(job) and row.session_id == (session_id or "")
+    ]
+    others = [row.id for row in waiting if row.id not in alike]
+    if alike:
+        db.execute(jobs.delete().where(jobs.c.id.in_(alike)))
+    if others:
+        db.execute(update(jobs).where(jobs.c.id.in_(others)).values(retry_at=now))
+    return alike
+
+
+def _asks_for(job: Any) -> tuple[Any, ...]:
+    """What is to be done with the messages, of a job or a row of it."""
+    return job.infer, job.extract, job.instructions, dict(job.metadata), job.model, job.window_tokens
 
 
 def hold(db: Connection, job_id: str, owner: str, now: int) -> None:
@@ -266,7 +304,7 @@ def advance(db: Connection, job_id: str, *, usage: Usage, finished: bool, now: i
 
 
 def _next(now: int) -> Select[Any]:
-    query = select(jobs).where(_open(jobs), _free(now), _due(now), ~_blocked())
+    query = select(jobs).where(_open(jobs), _free(now), _due(now), ~_blocked(now))
     return query.order_by(jobs.c.seq).limit(1)
 
 
@@ -279,17 +317,25 @@ def _beside(scopes: Sequence[Scope]) -> list[ColumnElement[bool]]:
     return [not_(and_(*(jobs.c[name] == value for name, value in scope_key(of).items()))) for of in scopes]
 
 
-def _blocked() -> ColumnElement[bool]:
-    """An older job of the same exact scope is not finished."""
+def _blocked(now: int) -> ColumnElement[bool]:
+    """An older job of the same exact scope is not finished, nor put off."""
     older = jobs.alias("older")
     same_scope = and_(*(older.c[name] == jobs.c[name] for name in SCOPE))
-    return exists().where(same_scope, older.c.seq < jobs.c.seq, _open(older), older.c.state.in_(UNFINISHED))
+    unfinished = and_(_open(older), older.c.state.in_(UNFINISHED), not_(put_off(older, now)))
+    return exists().where(same_scope, older.c.seq < jobs.c.seq, unfinished)
 
 
 def _free(now: int) -> ColumnElement[bool]:
     return or_(
         jobs.c.state == "pending", and_(jobs.c.state == "running", _over(jobs.c.lease_until, now, LEASE))
     )
+
+
+def put_off(table: FromClause, now: int) -> ColumnElement[bool]:
+    """Not begun, and not due: nothing of it was tried yet."""
+    due = func.coalesce(table.c.retry_at, 0)
+    waits = ~_over(due, now, LONGEST_WAIT)
+    return and_(table.c.state == "pending", table.c.attempts == 0, table.c.windows_done == 0, waits)
 
 
 def _due(now: int) -> ColumnElement[bool]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Row, delete, func, insert, not_, select, text, update
 
 from ..types import JournaledMessage, Message, Role, Scope
 from .database import Database, in_scope, lock_scope, scope_key
 from .ids import new_id
-from .jobs import NewJob, insert_job
+from .jobs import NewJob, insert_job, put_off, take_over
 from .schema import jobs, messages, scopes
 from .times import MICROSECOND, SKEW, Clock, from_micros, to_micros
 
@@ -25,7 +25,7 @@ CHUNK = 500  # ids per statement: databases limit their parameters
 
 @dataclass(frozen=True, slots=True)
 class Journaled:
-    """fresh: the messages written now, and with a job those that were only recorded before.
+    """fresh: the messages written now, and with a job those that were only recorded, or put off, before.
     known: those that were there before, by the caller's own ids."""
 
     fresh: tuple[JournaledMessage, ...]
@@ -49,8 +49,9 @@ class Journal:
         """Write the messages that are new, and the job that will remember them, in one transaction.
 
         Every message carries its `happened_at`. A message that was recorded and never remembered becomes part
-        of the job. Without fresh messages no job is written. What a caller who waits tells again, after an error, is
-        known: the job that he saw fail is still there. With `keep`, the log is cleared of all but those ids before.
+        of the job, and so do those of a like job of the session that was put off. Without fresh messages no job
+        is written. What a caller who waits tells again, after an error, is known: the job that he saw fail is still
+        there. With `keep`, the log is cleared of all but those ids before.
         """
         with self._database.writing() as db:
             counters = lock_scope(db, scope)
@@ -62,7 +63,7 @@ class Journal:
                     return Journaled((), again)
             known = _known(db, scope, session_id, said)
             fresh = _unseen(said, known)
-            recorded = [message for message in known.values() if job is not None and message.add_id is None]
+            adopted = _adopted(db, scope, session_id, job, known, self._clock()) if job is not None else {}
             rows = _rows(scope, fresh, session_id, job.id if job else "", counters, self._clock())
             if rows:
                 db.execute(insert(messages), rows)
@@ -77,10 +78,8 @@ class Journal:
                         last_session=last["session_id"],
                     )
                 )
-            if job is not None and (rows or recorded):
-                _adopt(db, recorded, job.id)
+            if job is not None and (rows or adopted):
                 insert_job(db, scope, session_id, job, self._clock())
-        adopted = {message.id: replace(message, add_id=job.id) for message in recorded if job is not None}
         written = (*adopted.values(), *(_journaled_from(row) for row in rows))
         return Journaled(written, tuple(message for message in known.values() if message.id not in adopted))
 
@@ -160,7 +159,9 @@ def _told_again(
         text("state <> 'done'"), jobs.c.retry_at.is_not(None), jobs.c.created_at > now - TOLD_AGAIN
     )
     here = [row.seq for row in db.execute(unfinished) if tuple(row[1:]) == tuple(place.values())]
-    query = select(jobs).where(jobs.c.seq.in_(here[-CHUNK:]), jobs.c.state != "running")
+    query = select(jobs).where(
+        jobs.c.seq.in_(here[-CHUNK:]), jobs.c.state != "running", not_(put_off(jobs, now))
+    )
     for row in db.execute(query.order_by(jobs.c.seq.desc())):
         if (row.infer, row.extract, row.instructions, row.metadata) != (
             job.infer, job.extract, job.instructions, dict(job.metadata),
@@ -182,10 +183,23 @@ def _same(before: JournaledMessage, message: Message, now: int) -> bool:
     return told and (before.happened_at == message.happened_at or (undated and was_undated))
 
 
-def _adopt(db: Connection, recorded: Sequence[JournaledMessage], add_id: str) -> None:
-    for start in range(0, len(recorded), 500):
-        ids = [message.id for message in recorded[start : start + 500]]
-        db.execute(update(messages).where(messages.c.id.in_(ids)).values(add_id=add_id))
+def _adopted(
+    db: Connection,
+    scope: Scope,
+    session_id: str | None,
+    job: NewJob,
+    known: Mapping[str, JournaledMessage],
+    now: int,
+) -> dict[str, JournaledMessage]:
+    """Messages that become part of `job`, by id: those of jobs that were put off, and known ones of no job."""
+    before = take_over(db, scope, session_id, job, now)
+    query = select(messages).where(messages.c.add_id.in_(before)).order_by(messages.c.seq)
+    waited = [_journaled(row) for row in db.execute(query)] if before else []
+    adopted = [*waited, *(message for message in known.values() if message.add_id is None)]
+    for start in range(0, len(adopted), CHUNK):
+        ids = [message.id for message in adopted[start : start + CHUNK]]
+        db.execute(update(messages).where(messages.c.id.in_(ids)).values(add_id=job.id))
+    return {message.id: replace(message, add_id=job.id) for message in adopted}
 
 
 def _known(
