@@ -152,7 +152,8 @@ class Recalling:
     async def _turns(self, io: IO, hits: Sequence[SearchHit]) -> dict[str, Sequence[JournaledMessage]]:
         """memory id -> the messages behind what it says now."""
         ids = {source for hit in hits for source in hit.memory.sources}
-        said = await io.run(self._store.ledger.journal.by_ids, sorted(ids))
+        forgotten = await io.run(self._store.ledger.memories.forgotten, sorted(ids))
+        said = await io.run(self._store.ledger.journal.by_ids, sorted(ids - forgotten))
         return {hit.memory.id: _still_behind(hit.memory, said) for hit in hits}
 
 

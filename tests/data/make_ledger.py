@@ -20,7 +20,9 @@ from tests.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 def main() -> None:
     folder = Path(tempfile.mkdtemp())
     model = ScriptedModel([facts("Lives in Lisbon", "喜欢打网球"), ConnectionError("down")])
-    with Memory(folder, llm=model, embedder=HashEmbedder(8), now=Ticking(), resume_on_open=False) as memory:
+    with Memory(
+        folder, llm=model, model_size="large", embedder=HashEmbedder(8), now=Ticking(), resume_on_open=False
+    ) as memory:
         said = [
             Message("I live in Lisbon. 我喜欢打网球。", id="m1", name="Ana"),
             Message("Noted.", role="assistant"),

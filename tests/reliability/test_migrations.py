@@ -17,7 +17,9 @@ STORED = sorted((Path(__file__).parents[1] / "data").glob("ledger-v*.db"))
 
 def opened(folder: Path, replies: int = 1) -> Memory:
     model = ScriptedModel([facts("Has a dog")] * replies)
-    return Memory(folder, llm=model, embedder=HashEmbedder(8), now=Ticking(), resume_on_open=False)
+    return Memory(
+        folder, llm=model, model_size="large", embedder=HashEmbedder(8), now=Ticking(), resume_on_open=False
+    )
 
 
 def test_every_schema_version_up_to_this_one_is_kept() -> None:

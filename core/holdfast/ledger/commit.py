@@ -235,6 +235,7 @@ class Commit:
             self._db.execute(insert(evidence), self._evidence)
         if self._dirty:
             self._db.execute(insert(outbox), [{"version_id": name} for name in self._dirty])
+        self._changes, self._evidence, self._dirty = [], [], []
 
 
 def first_ordinal(now: int) -> int:

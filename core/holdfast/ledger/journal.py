@@ -10,9 +10,10 @@ from sqlalchemy import Connection, Row, delete, func, insert, not_, select, text
 
 from ..types import JournaledMessage, Message, Role, Scope
 from .database import Database, in_scope, lock_scope, scope_key
+from .edits import edited, give_up_ids, revise
 from .ids import new_id
 from .jobs import NewJob, insert_job, put_off, take_over
-from .schema import jobs, messages, scopes
+from .schema import edits, jobs, messages, scopes
 from .times import MICROSECOND, SKEW, Clock, from_micros, to_micros
 
 # A pause longer than this ends an episode. Chats resume within minutes or come back hours later; LoCoMo's
@@ -48,10 +49,10 @@ class Journal:
     ) -> Journaled:
         """Write the messages that are new, and the job that will remember them, in one transaction.
 
-        Every message carries its `happened_at`. A message that was recorded and never remembered becomes part
-        of the job, and so do those of a like job of the session that was put off. Without fresh messages no job
-        is written. What a caller who waits tells again, after an error, is known: the job that he saw fail is still
-        there. With `keep`, the log is cleared of all but those ids before.
+        Every message carries its `happened_at`. A message that was recorded and never remembered becomes part of the
+        job, and so do those of a like job of the session that was put off. Without fresh messages no job is written.
+        A known id with another text edits the message. What a caller who waits tells again, after an error, is known:
+        the job that he saw fail is still there. With `keep`, the log is cleared of all but those ids before.
         """
         with self._database.writing() as db:
             counters = lock_scope(db, scope)
@@ -62,7 +63,12 @@ class Journal:
                 if again:
                     return Journaled((), again)
             known = _known(db, scope, session_id, said)
+            if session_id is None:
+                known = _recorded(db, known, said)
+            told = edited(known, said)
             fresh = _unseen(said, known)
+            revised = [_journaled(row) for row in revise(db, told, job.id if job else "", self._clock())]
+            known = {name: message for name, message in known.items() if message.id not in told}
             adopted = _adopted(db, scope, session_id, job, known, self._clock()) if job is not None else {}
             rows = _rows(scope, fresh, session_id, job.id if job else "", counters, self._clock())
             if rows:
@@ -78,9 +84,9 @@ class Journal:
                         last_session=last["session_id"],
                     )
                 )
-            if job is not None and (rows or adopted):
+            if job is not None and (rows or adopted or revised):
                 insert_job(db, scope, session_id, job, self._clock())
-        written = (*adopted.values(), *(_journaled_from(row) for row in rows))
+        written = (*revised, *adopted.values(), *(_journaled_from(row) for row in rows))
         return Journaled(written, tuple(message for message in known.values() if message.id not in adopted))
 
     def of_add(self, add_id: str) -> tuple[JournaledMessage, ...]:
@@ -103,6 +109,7 @@ class Journal:
         """The last messages of the scope and session ahead of a position, oldest first."""
         conditions = [messages.c[name] == value for name, value in scope_key(scope).items()]
         conditions += [messages.c.session_id == (session_id or ""), messages.c.position < position]
+        conditions.append(messages.c.id.not_in(select(edits.c.replaces)))
         query = select(messages).where(*conditions).order_by(messages.c.position.desc()).limit(limit)
         with self._database.reading() as db:
             return tuple(_journaled(row) for row in db.execute(query))[::-1]
@@ -215,6 +222,21 @@ def _known(
         )
         found |= {row.external_id: _journaled(row) for row in db.execute(query)}
     return found
+
+
+def _recorded(
+    db: Connection, known: dict[str, JournaledMessage], said: Sequence[Message]
+) -> dict[str, JournaledMessage]:
+    """Without a session an id names a message within one call, and one that was recorded until it is remembered.
+    Older messages of the same ids give them up."""
+    texts = {message.id: message.content for message in said}
+    waiting = {
+        name: message
+        for name, message in known.items()
+        if message.add_id is None and message.message.content == texts[name]
+    }
+    give_up_ids(db, [message.id for name, message in known.items() if name not in waiting])
+    return waiting
 
 
 def _unseen(said: Sequence[Message], known: dict[str, JournaledMessage]) -> list[Message]:

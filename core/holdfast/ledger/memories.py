@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    exists,
     func,
     select,
     tuple_,
@@ -32,6 +33,7 @@ from ..types import Change, Changes, MemoryItem, Page, Scope, Usage
 from ._filter_sql import where
 from .commit import ROOM_BITS, Commit, Conflict, Write
 from .database import Database, in_scope, lock_scope, scope_key
+from .edits import REASON, superseded
 from .jobs import advance, hold
 from .schema import changes, evidence, meta, scopes, versions
 from .times import Clock, from_micros
@@ -101,8 +103,12 @@ class Memories:
             counters = lock_scope(db, scope)
             if revision is not None and counters.revision != revision:
                 raise Conflict
-            stored = Commit(db, scope, now, embedder, step.job_id if step else None).store(writes)
-            if any(write.operation != "NOOP" for write in writes):
+            commit = Commit(db, scope, now, embedder, step.job_id if step else None)
+            stored = commit.store(writes)
+            if step is not None and step.finished:
+                gone = superseded(db, step.job_id)
+                stored = commit.store([Write("DELETE", REASON, target=memory_id) for memory_id in gone])
+            if any(change.operation != "NOOP" for change in stored):
                 raise_revision(db, scope)
             if step is not None:
                 advance(db, step.job_id, usage=step.usage, finished=step.finished, now=now)
@@ -139,6 +145,16 @@ class Memories:
             if row is None:
                 raise NotFoundError(f"there is no memory {memory_id!r}")
             return _items(db, [row])[row.id], row.id
+
+    def forgotten(self, message_ids: Iterable[str]) -> set[str]:
+        """Those of the messages behind a memory that was deleted: they would tell again what is forgotten."""
+        alive = exists().where(versions.c.memory_id == evidence.c.memory_id, versions.c.valid_to == FOREVER)
+        found: set[str] = set()
+        with self._database.reading() as db:
+            for some in _chunks(list(message_ids)):
+                query = select(evidence.c.message_id).where(evidence.c.message_id.in_(some), ~alive)
+                found.update(db.execute(query).scalars())
+        return found
 
     def place(self, memory_id: str) -> tuple[int | None, int | None]:
         """Where in its conversation the newest version of a memory was said: episode and position."""

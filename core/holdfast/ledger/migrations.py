@@ -12,14 +12,19 @@ from sqlalchemy import Connection, Engine, inspect, select
 
 from ..errors import StoreVersionError
 from . import document_tables  # noqa: F401 - its tables are of the first step, too
-from .schema import meta, metadata
+from .schema import edits, meta, metadata
 
 
 def _first(db: Connection) -> None:
     metadata.create_all(db)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first,)
+def _second(db: Connection) -> None:
+    """Edited messages."""
+    edits.create(db, checkfirst=True)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second)
 NEWEST = len(STEPS)
 
 

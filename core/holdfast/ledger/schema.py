@@ -84,6 +84,15 @@ messages = Table(
     sqlite_autoincrement=True,
 )
 
+# A message that was edited, and the message that says what it said before.
+edits = Table(
+    "edits",
+    metadata,
+    Column("message_id", String, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("replaces", String, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Index("edits_by_message", "message_id"),
+)
+
 # One row per `add`. `windows_done` says how much of a long conversation is committed already.
 jobs = Table(
     "jobs",
