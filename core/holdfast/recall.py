@@ -15,6 +15,7 @@ from .dates import written
 from .lexical import content_terms
 from .prompts.frame import FRAME_CLOSE, FRAME_OPEN, PREAMBLE, TURNS, Language
 from .ranking import indexed_text
+from .speakers import speaker_of
 from .types import Context, JournaledMessage, SearchHit
 
 # A turn adds something to a memory if at least this share of its words is not in the memory.
@@ -163,7 +164,7 @@ def _heading(day: str) -> str:
 
 
 def _turn_line(turn: JournaledMessage) -> str:
-    return f"- {as_data(turn.message.name or turn.message.role)}: {as_data(turn.message.content)}"
+    return f"- {as_data(speaker_of(turn.message) or turn.message.role)}: {as_data(turn.message.content)}"
 
 
 def _day(at: datetime, tongue: Language) -> str:
