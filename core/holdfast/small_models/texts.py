@@ -1,0 +1,113 @@
+"""Texts, by what is language-neutral and certain: whether two are equal, and one that says what two say.
+
+What is written is made of the words of a memory and of a fact as they stand there; nothing is reworded.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+
+from ..lexical import content_terms, terms
+
+_TELLING = frozenset("#%&*@")  # punctuation by Unicode, and more than that in "C#" and "50%"
+_SIGN = re.compile(r"(?<!\w)-(?=\d)")
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+LEAST_OF_ONE_FORM = 2  # terms that two texts of one form share
+_EDGES = " \t\n.,:;。，；：、"
+
+
+def normal(text: str) -> str:
+    """A text without case, width, punctuation and white space: equal for texts that differ in nothing else.
+
+    Words that are written with spaces stay apart ("3.5" is not "35"), and a minus stays before its number.
+    """
+    folded = _SIGN.sub("\N{MINUS SIGN}", unicodedata.normalize("NFKC", text).casefold())
+    words = "".join(c if _tells(c) else " " for c in folded).split()
+    return "".join(_closed_up(words)) or text.strip()
+
+
+def numbers(text: str) -> frozenset[str]:
+    return frozenset(_NUMBER.findall(unicodedata.normalize("NFKC", text)))
+
+
+def unsaid(text: str, by: str) -> set[str]:
+    """The terms and numbers of a text that another does not say."""
+    return (set(content_terms(text)) - set(content_terms(by))) | (numbers(text) - numbers(by))
+
+
+def tells_apart(one: str, other: str) -> bool:
+    """Whether a text has a number of its own, the other's terms in another order, or, in one place, other terms."""
+    new, old = terms(one), terms(other)
+    places = [p for p in SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if p[0] != "equal"]
+    one_place = (
+        len(places) == 1 and places[0][0] == "replace" and len(set(new) & set(old)) >= LEAST_OF_ONE_FORM
+    )
+    reordered = new != old and sorted(new) == sorted(old)
+    return bool(numbers(one) - numbers(other)) or reordered or one_place
+
+
+def joined(memory: str, fact: str) -> str:
+    """One text that says both, the newer last; the fact alone where it begins with the whole memory."""
+    if f"{normal(fact)} ".startswith(f"{normal(memory)} "):
+        return fact
+    known = memory.rstrip(_EDGES)
+    return f"{known}；{fact}" if _wide(known[-1:]) else f"{known}; {fact}"
+
+
+def exchanged(memory: str, fact: str, old: str, new: str) -> str | None:
+    """A memory with words of a fact in the place of some of its own, and the fact after it, unless that says no more.
+
+    None where `old` is not in the memory, once, or `new` not in the fact: nobody is to put other words there. And
+    where the whole fact is to stand amid the memory, or words that it exchanges for themselves.
+    """
+    old, new = old.strip(_EDGES), new.strip(_EDGES)
+    places = _places(old, memory)
+    if len(places) != 1 or (new and not _places(new, fact)):
+        return None
+    before, after = memory[: places[0]], memory[places[0] + len(old) :]
+    if not normal(before + after):
+        return fact
+    if new and (normal(new) == normal(fact) or normal(new) in normal(old)):
+        return None
+    text = before + new + after if new else _closed(before, after)
+    return joined(text, fact) if not new or unsaid(fact, text) else text
+
+
+def _closed(before: str, after: str) -> str:
+    """What is left and right of words that were taken out."""
+    left, right = before.rstrip(_EDGES), after.lstrip(_EDGES)
+    gap = before[len(left) :] or after[: len(after) - len(right)]
+    return left + gap + right if left and right else left or right
+
+
+def _places(words: str, text: str) -> list[int]:
+    """Where words stand in a text, neither beginning nor ending within others, as far as spaces tell."""
+    if not words:
+        return []
+    found = (one.start() for one in re.finditer(re.escape(words), text, re.IGNORECASE))
+    return [at for at in found if not (_within(text, at) or _within(text, at + len(words)))]
+
+
+def _within(text: str, at: int) -> bool:
+    """Whether a position is within a word."""
+    around = text[at - 1 : at + 1] if at else ""
+    return len(around) == 2 and around.isalnum() and not any(map(_wide, around))
+
+
+def _closed_up(words: list[str]) -> Iterator[str]:
+    for i, word in enumerate(words):
+        if i and not (_wide(words[i - 1][-1]) or _wide(word[0])):
+            yield " "
+        yield word
+
+
+def _tells(character: str) -> bool:
+    return character in _TELLING or unicodedata.category(character)[0] not in "CPZ"
+
+
+def _wide(character: str) -> bool:
+    """Whether a character is of a script that is written without spaces (Hangul, which is not, reads as well so)."""
+    return bool(character) and unicodedata.east_asian_width(character) in "WF"
