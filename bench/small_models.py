@@ -36,6 +36,7 @@ from holdfast.merging import NewFact
 from holdfast.merging.data import RELATIONS, Relation
 from holdfast.small_models import Careful
 from holdfast.small_models.odds import Answer, Heard, Weights, measures
+from holdfast.small_models.questions import relation
 
 HERE = Path(__file__).parent
 EXCHANGES = HERE / "results" / "exchanges.json"
@@ -80,15 +81,12 @@ class Kept:
 
     def answer(self, question: Question) -> Any:
         self.calls += 1
-        asked = question.messages[-1].content
-        if question.schema.choice is None:
-            if asked not in self.exchanges:
-                raise NotOnRecord(question)
-            old, new = self.exchanges[asked]
-            return (old, new)
-        if asked not in self.relations:
+        kept = self.exchanges if question.schema.choice is None else self.relations
+        answer: Any = kept.get(question.messages[-1].content)
+        if answer is None:
             raise NotOnRecord(question)
-        answer = self.relations[asked]
+        if question.schema.choice is None:
+            return tuple(answer)
         return surest(answer) if self.plainly else answer
 
 
@@ -103,6 +101,11 @@ def relation_of(case: bench.Case) -> Relation:
     return OF_KIND.get(case.kind, "changes" if case.gone else "adds")
 
 
+def asked(fact: str, memory: str) -> str:
+    """The last message of the question about a pair."""
+    return relation(fact, memory).messages[-1].content
+
+
 def surest(answer: Answer) -> Answer:
     """What a model says that only answers."""
     return {max(answer, key=answer.__getitem__): 1.0}
@@ -112,10 +115,10 @@ def pairs(cases: Sequence[bench.Case], answers: Mapping[str, Answer]) -> Iterato
     """All pairs of which the model told more than one likelihood."""
     for case in cases:
         for i, memory in enumerate(case.memories):
-            answer = answers.get(bench.asked(case.fact, memory), {})
+            answer = answers.get(asked(case.fact, memory), {})
             if len(answer) > 1:
-                relation: Relation = relation_of(case) if i == case.target else "different"
-                yield Pair(author(case), case.fact, memory, relation, answer)
+                meant: Relation = relation_of(case) if i == case.target else "different"
+                yield Pair(author(case), case.fact, memory, meant, answer)
 
 
 def fitted(x: Matrix, y: npt.NDArray[np.int_]) -> Matrix:

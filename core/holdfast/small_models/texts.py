@@ -35,7 +35,7 @@ def numbers(text: str) -> frozenset[str]:
 
 def unsaid(text: str, by: str) -> set[str]:
     """The terms and numbers of a text that another does not say."""
-    return (set(content_terms(text)) - set(content_terms(by))) | (numbers(text) - numbers(by))
+    return (set(content_terms(text)) - set(terms(by))) | (numbers(text) - numbers(by))
 
 
 def tells_apart(one: str, other: str) -> bool:
