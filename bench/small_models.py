@@ -19,27 +19,33 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import merging as bench
+import httpx
 import numpy as np
 import numpy.typing as npt
 
-from holdfast._dialogue import Question
 from holdfast.errors import ModelReplyError
-from holdfast.merging import NewFact
-from holdfast.merging.data import RELATIONS, Relation
+from holdfast.merging import Decision, Neighbour, NewFact, known
+from holdfast.models import BundledEmbedder
+from holdfast.models.likelihoods import MOST_ALTERNATIVES, likelihoods
+from holdfast.question import Question, Unreadable
 from holdfast.small_models import Careful
-from holdfast.small_models.odds import Answer, Heard, Weights, measures
+from holdfast.small_models.odds import RELATIONS, Answer, Heard, Relation, Weights, measures
 from holdfast.small_models.questions import relation
+from holdfast.types import MemoryItem
 
 HERE = Path(__file__).parent
-EXCHANGES = HERE / "results" / "exchanges.json"
+RELATED = HERE / "results" / "merging_answers.json"
+EXCHANGED = HERE / "results" / "exchanges.json"
+NEIGHBOURS = 5
 AUTHORS = "jkmnpqrtuvwxyzabcdfghiloeABCDEFGHIJKLMNOP"  # their batches; all other cases are of one more author
 NAMED = "s"  # told by named people
 PENALTY = 0.003  # of a weight's square, on standardised measures
@@ -54,11 +60,82 @@ OF_KIND: Mapping[str, Relation] = {
 Matrix = npt.NDArray[np.float64]
 
 
-class NotOnRecord(Exception):
-    """A question whose answer is not kept."""
+@dataclass(frozen=True)
+class Case:
+    """operations: those that are right. target: the position of the memory they are about; None for ADD.
+    keep / gone: what the memories must say, and must not say, afterwards; a list means any of its members.
+    fact_speaker / memory_speakers: who told them, in a conversation between named people.
+    """
 
-    def __init__(self, question: Question) -> None:
-        self.question = question
+    id: str
+    kind: str
+    language: Literal["en", "zh"]
+    split: Literal["dev", "held-out"]
+    memories: list[str]
+    fact: str
+    operations: list[str]
+    target: int | None
+    keep: list[str | list[str]]
+    gone: list[str]
+    fact_speaker: str = ""
+    memory_speakers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    case: Case
+    operation: str
+    target: int | None
+    store: list[str]
+    reason: str
+    lost: list[str | list[str]]
+    stale: list[str]
+
+    @property
+    def decided(self) -> bool:
+        """Right operation on the right target."""
+        return self.operation in self.case.operations and self.target == self.case.target
+
+    @property
+    def right(self) -> bool:
+        return self.decided and not self.lost and not self.stale
+
+
+class Model:
+    """An OpenAI-compatible endpoint."""
+
+    def answer(self, question: Question) -> Any:
+        """What the dialogue is to be sent: the answer, or the error in its place."""
+        reply = self._reply(question)
+        choice = reply["choices"][0]
+        try:
+            answer = question.read(json.loads(choice["message"]["content"]))
+        except (Unreadable, json.JSONDecodeError) as error:
+            return ModelReplyError(str(error))
+        tokens = (choice.get("logprobs") or {}).get("content") or []
+        return question.weigh(answer, likelihoods(tokens, question.schema)) if question.weigh else answer
+
+    def _reply(self, question: Question) -> Any:
+        request: dict[str, Any] = {
+            "model": os.environ["OPENAI_MODEL"],
+            "temperature": 0,
+            "max_tokens": question.schema.max_tokens,
+            "messages": [asdict(message) for message in question.messages],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": question.schema.name, "strict": True, "schema": question.schema.json},
+            },
+        }
+        if question.schema.choice:
+            request |= {"logprobs": True, "top_logprobs": MOST_ALTERNATIVES}
+        response = httpx.post(
+            os.environ["OPENAI_BASE_URL"].rstrip("/") + "/chat/completions",
+            json=request,
+            headers={"Authorization": f"Bearer {os.environ.get('OPENAI_API_KEY', '')}"},
+            timeout=600,
+        )
+        response.raise_for_status()
+        return response.json()
 
 
 @dataclass(frozen=True)
@@ -72,7 +149,7 @@ class Pair:
 
 @dataclass
 class Kept:
-    """The answers on record in the place of a model; of a model that only answers where `plainly`."""
+    """The answers on record in the place of a model, None where there is none; only the surest where `plainly`."""
 
     relations: dict[str, Answer]
     exchanges: dict[str, list[str]]
@@ -83,18 +160,50 @@ class Kept:
         self.calls += 1
         kept = self.exchanges if question.schema.choice is None else self.relations
         answer: Any = kept.get(question.messages[-1].content)
-        if answer is None:
-            raise NotOnRecord(question)
-        if question.schema.choice is None:
-            return tuple(answer)
-        return surest(answer) if self.plainly else answer
+        return surest(answer) if answer and self.plainly and question.schema.choice else answer
 
 
-def author(case: bench.Case) -> str:
+def memory(text: str, position: int, speaker: str = "") -> MemoryItem:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    speakers = (speaker,) if speaker else ()
+    return MemoryItem(str(position), text, "user", None, None, {}, at, at, None, at, None, speakers=speakers)
+
+
+def fact_of(case: Case, embed: Callable[[Sequence[str]], Any]) -> NewFact:
+    vectors = np.asarray(embed([case.fact, *case.memories]))
+    cosines = vectors[1:] @ vectors[0]
+    order = [int(i) for i in np.argsort(-cosines)[:NEIGHBOURS]]
+    told_by = case.memory_speakers or [""] * len(case.memories)
+    near = [Neighbour(memory(case.memories[i], i, told_by[i]), float(cosines[i])) for i in order]
+    return NewFact(case.fact, tuple(near), speakers=(case.fact_speaker,) if case.fact_speaker else ())
+
+
+def outcome(case: Case, decisions: Sequence[Decision]) -> Outcome:
+    store = dict(enumerate(case.memories))
+    for decision in decisions:
+        target = int(decision.target.id) if decision.target else len(store)
+        if decision.operation in ("ADD", "UPDATE"):
+            store[target] = decision.text
+        elif decision.operation == "DELETE":
+            del store[target]
+    first = decisions[0]
+    lost, stale = asked_for(case, list(store.values()))
+    about = int(first.target.id) if first.target else None
+    return Outcome(case, first.operation, about, list(store.values()), first.reason, lost, stale)
+
+
+def asked_for(case: Case, texts: Sequence[str]) -> tuple[list[str | list[str]], list[str]]:
+    """The details that a case wants to be kept and that no memory says; those that should be gone and are not."""
+    said = ";\n".join(texts).casefold() + ";"
+    lost = [k for k in case.keep if not any(d.casefold() in said for d in ([k] if isinstance(k, str) else k))]
+    return lost, [g for g in case.gone if g.casefold() in said]
+
+
+def author(case: Case) -> str:
     return case.id[0] if case.id[1] == "-" and case.id[0] in AUTHORS + NAMED else "first"
 
 
-def relation_of(case: bench.Case) -> Relation:
+def relation_of(case: Case) -> Relation:
     """How the fact stands to the memory that the case is about."""
     if "NOOP" in case.operations and case.kind not in OF_KIND:
         return "same"
@@ -111,7 +220,7 @@ def surest(answer: Answer) -> Answer:
     return {max(answer, key=answer.__getitem__): 1.0}
 
 
-def pairs(cases: Sequence[bench.Case], answers: Mapping[str, Answer]) -> Iterator[Pair]:
+def pairs(cases: Sequence[Case], answers: Mapping[str, Answer]) -> Iterator[Pair]:
     """All pairs of which the model told more than one likelihood."""
     for case in cases:
         for i, memory in enumerate(case.memories):
@@ -178,19 +287,24 @@ class Fit:
 class Tried:
     """A case and what became of it; None where the model was not asked yet. exchanged: whether it had to be."""
 
-    case: bench.Case
-    outcome: bench.Outcome | None
+    case: Case
+    outcome: Outcome | None
     exchanged: bool
     missing: Question | None
 
 
-def tried(case: bench.Case, fact: NewFact, strategy: Careful, kept: Kept) -> Tried:
-    before = kept.calls
-    try:
-        (decisions,) = bench.decide(strategy, [fact], kept)  # type: ignore[arg-type]
-    except NotOnRecord as missing:
-        return Tried(case, None, kept.calls - before > 1, missing.question)
-    return Tried(case, bench.outcome(case, decisions), kept.calls - before > 1, None)
+def tried(case: Case, fact: NewFact, strategy: Careful, kept: Kept) -> Tried:
+    if settled := known([fact]):
+        return Tried(case, outcome(case, (settled[0],)), False, None)
+    answers: list[Any] = []
+    while questions := strategy.ask([fact], answers):
+        for question in questions:
+            answer = kept.answer(question)
+            if answer is None:
+                return Tried(case, None, len(answers) > 0, question)
+            answers.append(answer)
+    (decisions,) = strategy.decide([fact], answers)
+    return Tried(case, outcome(case, decisions), len(answers) > 1, None)
 
 
 def summary(rows: Sequence[Tried]) -> dict[str, float]:
@@ -200,7 +314,7 @@ def summary(rows: Sequence[Tried]) -> dict[str, float]:
     more = sum(row.exchanged for row in rows)
     count = len(one_call) + (more if two_calls else 0)
 
-    def share(what: Callable[[bench.Outcome], bool]) -> float:
+    def share(what: Callable[[Outcome], bool]) -> float:
         found = sum(map(what, one_call)) + more * sum(map(what, two_calls)) / max(len(two_calls), 1)
         return round(found / max(count, 1), 3)
 
@@ -236,23 +350,23 @@ def ask(rows: Sequence[Tried], count: int) -> None:
     """Ask so many of the questions that are not on record, and keep each answer."""
     left = [row.missing for row in rows if row.missing]
     random.Random(0).shuffle(left)
-    model = bench.Model(None)
     for question in sorted(
         left[:count], key=lambda one: one.messages[0].content
     ):  # what they share is read once
-        answer = model.answer(question)
+        answer = Model().answer(question)
         if isinstance(answer, ModelReplyError):
             print("not read:", answer)
-        elif question.schema.choice is None:
-            keep_exchange(question.messages[-1].content, answer)
-        else:
-            bench.record(model.answers)
+            continue
+        if question.schema.choice:
+            answer = {relation: round(one, 4) for relation, one in answer.items()}
+        keep(question.messages[-1].content, answer, RELATED if question.schema.choice else EXCHANGED)
 
 
-def keep_exchange(asked: str, answer: tuple[str, str]) -> None:
-    kept = {**json.loads(EXCHANGES.read_text(encoding="utf-8")), asked: list(answer)}
+def keep(asked: str, answer: Any, path: Path) -> None:
+    """Keep an answer, one to a line."""
+    kept = {**json.loads(path.read_text(encoding="utf-8")), asked: answer}
     lines = (json.dumps({key: kept[key]}, ensure_ascii=False)[1:-1] for key in sorted(kept))
-    EXCHANGES.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -263,19 +377,19 @@ def main() -> None:
     parser.add_argument("--only", type=Path, help="judge the cases of this file alone, by their ids")
     arguments = parser.parse_args()
     stored = json.loads((HERE / "merging_cases.json").read_text(encoding="utf-8"))
-    cases = [case for case in (bench.Case(**one) for one in stored) if author(case) != NAMED]
-    answers = bench.answers_on_record()
+    cases = [case for case in (Case(**one) for one in stored) if author(case) != NAMED]
+    answers = json.loads(RELATED.read_text(encoding="utf-8"))
     fit = Fit(list(pairs(cases, answers)))
     if arguments.write:
         for heard, table in fit.without().items():
             print(f"{heard}:", *(f"    {relation}: {row}," for relation, row in table.items()), sep="\n")
         return
-    exchanges = json.loads(EXCHANGES.read_text(encoding="utf-8"))
+    exchanges = json.loads(EXCHANGED.read_text(encoding="utf-8"))
     if arguments.only:
         ids = {one["id"] for one in json.loads(arguments.only.read_text(encoding="utf-8"))}
         cases = [case for case in cases if case.id in ids]
-    embed = bench.embedder()
-    facts = {case.id: bench.fact_of(case, embed) for case in cases}
+    embed = BundledEmbedder().embed_documents
+    facts = {case.id: fact_of(case, embed) for case in cases}
     strategies = {one: Careful(fit.without(one)) for one in {author(case) for case in cases}}
     for plainly in (False, True):
         kept = Kept(answers, exchanges, plainly)

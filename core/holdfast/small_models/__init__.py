@@ -1,6 +1,6 @@
 """Merging for models too small to decide over many memories at once.
 
-Pure: it asks through a dialogue, knows no language and does no I/O.
+Pure: questions and answers, no I/O; knows no language.
 """
 
 from .careful import Careful

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from .._dialogue import Dialogue
 from ..errors import ModelReplyError
 from ..lexical import content_terms
-from ..merging.data import Decision, Decisions, Neighbour, NewFact, Relation
+from ..merging import Decision, Decisions, Neighbour, NewFact, added
+from ..merging.guards import said_by_others
+from ..question import Question
 from . import questions
-from .odds import WEIGHTS, Weights, odds
-from .texts import exchanged, joined, normal, tells_apart, unsaid
+from .odds import WEIGHTS, Relation, Weights, odds
+from .texts import exchanged, joined, tells_apart, unsaid
 
 Action = Literal["keep", "join", "change", "add"]
 
@@ -58,33 +59,46 @@ class Careful:
 
     weights: Weights = field(default_factory=lambda: WEIGHTS, repr=False)
 
-    def merge(self, facts: Sequence[NewFact]) -> Dialogue[Decisions]:
-        verdicts: dict[int, Verdict] = {}
-        asked: dict[int, Neighbour] = {}
-        for i, fact in enumerate(facts):
-            if _repeated(facts, i) is not None:
-                continue
-            if equal := _equal(fact):
-                verdicts[i] = Verdict("keep", equal, "already known")
-            elif near := nearest(fact):
-                asked[i] = near
-        if asked:
-            answers = yield [questions.relation(facts[i].text, one.memory.text) for i, one in asked.items()]
-            for (i, near), answer in zip(asked.items(), answers, strict=True):
-                verdicts[i] = concluded(facts[i], near, answer, self.weights)
-        changed = [i for i, one in verdicts.items() if one.action == "change"]
-        long = [i for i in changed if len(unsaid(asked[i].memory.text, facts[i].text)) > MOST_DROPPED]
-        if long:
-            answers = yield [questions.exchange(facts[i].text, asked[i].memory.text) for i in long]
-            for i, answer in zip(long, answers, strict=True):
-                if not isinstance(answer, ModelReplyError):  # else both texts stay
-                    verdicts[i] = replace(verdicts[i], exchange=answer)
+    def ask(self, facts: Sequence[NewFact], answers: Sequence[Any] = ()) -> Sequence[Question]:
+        near = _near(facts)
+        if not answers:
+            return [questions.relation(facts[i].text, one.memory.text) for i, one in near.items()]
+        verdicts = self._verdicts(facts, near, answers[: len(near)])
+        long = _long(facts, verdicts) if len(answers) == len(near) else []
+        return [questions.exchange(facts[i].text, near[i].memory.text) for i in long]
+
+    def decide(self, facts: Sequence[NewFact], answers: Sequence[Any]) -> Decisions:
+        near = _near(facts)
+        verdicts = self._verdicts(facts, near, answers[: len(near)])
+        long = _long(facts, verdicts)
+        for i, answer in zip(long, answers[len(near) :], strict=True):
+            if not isinstance(answer, ModelReplyError):  # else both texts stay
+                verdicts[i] = replace(verdicts[i], exchange=answer)
         return _carried_out(facts, verdicts)
+
+    def _verdicts(
+        self, facts: Sequence[NewFact], near: Mapping[int, Neighbour], answers: Sequence[Any]
+    ) -> dict[int, Verdict]:
+        return {
+            i: concluded(facts[i], one, answer, self.weights)
+            for (i, one), answer in zip(near.items(), answers, strict=True)
+        }
+
+
+def _near(facts: Sequence[NewFact]) -> dict[int, Neighbour]:
+    """The memories that are asked about, by the position of the fact."""
+    return {i: one for i, fact in enumerate(facts) if (one := nearest(fact)) is not None}
+
+
+def _long(facts: Sequence[NewFact], verdicts: Mapping[int, Verdict]) -> list[int]:
+    """The facts that change a memory which says more than they speak of."""
+    changed = [(i, one.neighbour.memory.text) for i, one in verdicts.items() if one.action == "change"]
+    return [i for i, known in changed if len(unsaid(known, facts[i].text)) > MOST_DROPPED]
 
 
 def nearest(fact: NewFact) -> Neighbour | None:
     """The memory that a fact most likely speaks of; None where none that it may touch has anything in common."""
-    own = [one for one in fact.neighbours if not _of_others(fact, one)]
+    own = [one for one in fact.neighbours if not said_by_others(fact, one.memory)]
     best = max(own, key=lambda one: related(fact, one), default=None)
     return best if best and related(fact, best) >= LEAST_RELATED else None
 
@@ -126,16 +140,14 @@ def _carried_out(facts: Sequence[NewFact], verdicts: Mapping[int, Verdict]) -> D
     written: dict[str, str] = {}
     decided: list[tuple[Decision, ...]] = []
     for i, fact in enumerate(facts):
-        earlier, verdict = _repeated(facts, i), verdicts.get(i)
-        if earlier is not None:
-            why = "repeats another fact of the same conversation"
-            decision = Decision("NOOP", fact.text, None, why, earlier)
-        elif verdict is None:
-            decision = Decision("ADD", fact.text, None, "nothing is known of it")
-        else:
-            decision = _decision(fact, verdict, written.get(verdict.neighbour.memory.id))
-        if decision.operation == "UPDATE" and decision.target:
-            written[decision.target.id] = decision.text
+        verdict = verdicts.get(i)
+        if verdict is None:
+            decided.append(added(fact, "nothing is known of it"))
+            continue
+        memory = verdict.neighbour.memory
+        decision = _decision(fact, verdict, written.get(memory.id))
+        if decision.operation == "UPDATE":
+            written[memory.id] = decision.text
         decided.append((decision,))
     return tuple(decided)
 
@@ -145,19 +157,19 @@ def _decision(fact: NewFact, verdict: Verdict, written: str | None) -> Decision:
     it."""
     memory = verdict.neighbour.memory
     known = memory.text if written is None else written
-    added = Decision("ADD", fact.text, None, verdict.why)
+    (beside,) = added(fact, verdict.why)
     match verdict.action:
         case "add":
-            return added
+            return beside
         case "keep" if written is None or not unsaid(fact.text, written):
             return Decision("NOOP", fact.text, memory, verdict.why)
         case "keep":
-            return replace(added, reason="kept beside what another fact made of the memory")
+            return replace(beside, reason="kept beside what another fact made of the memory")
         case "change":
             text = _changed(fact.text, known, verdict.exchange, alone=written is None)
         case "join":
             text = joined(known, fact.text)
-    return Decision("UPDATE", text, memory, verdict.why) if len(text) <= max(LONGEST, len(known)) else added
+    return Decision("UPDATE", text, memory, verdict.why) if len(text) <= max(LONGEST, len(known)) else beside
 
 
 def _changed(fact: str, memory: str, exchange: tuple[str, str] | None, *, alone: bool) -> str:
@@ -168,26 +180,3 @@ def _changed(fact: str, memory: str, exchange: tuple[str, str] | None, *, alone:
     if text is None or len(unsaid(memory, text)) > MOST_GIVEN_WAY:
         return joined(memory, fact)
     return text
-
-
-def _equal(fact: NewFact) -> Neighbour | None:
-    """A memory of the same text that nobody else told."""
-    text = normal(fact.text)
-    equal = (one for one in fact.neighbours if normal(one.memory.text) == text and not _of_others(fact, one))
-    return next(equal, None)
-
-
-def _repeated(facts: Sequence[NewFact], i: int) -> int | None:
-    """The first fact of the same text, by the same people as far as they are known, before this one."""
-    text = normal(facts[i].text)
-    earlier = (j for j in range(i) if normal(facts[j].text) == text)
-    return next((j for j in earlier if not _disjoint(facts[i].speakers, facts[j].speakers)), None)
-
-
-def _of_others(fact: NewFact, neighbour: Neighbour) -> bool:
-    """Whether another named speaker told the memory: what one says leaves another's word as it is."""
-    return _disjoint(fact.speakers, neighbour.memory.speakers)
-
-
-def _disjoint(some: Sequence[str], others: Sequence[str]) -> bool:
-    return bool(some and others) and set(some).isdisjoint(others)

@@ -14,11 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
-from typing import Literal
+from typing import Literal, get_args
 
 from ..lexical import content_terms, terms
-from ..merging.data import RELATIONS, Relation
 from .texts import numbers
+
+Relation = Literal["same", "adds", "changes", "different"]
+RELATIONS: tuple[Relation, ...] = get_args(Relation)
 
 Answer = Mapping[str, float]
 """Relation -> how likely the model found it; 1 for what it said, of a model that only answers."""

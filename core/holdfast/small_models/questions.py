@@ -10,10 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .._dialogue import Question, Unreadable
-from ..merging.data import RELATIONS
 from ..ports import Prompt, Schema
-from .odds import Answer
+from ..question import Question, Unreadable
+from .odds import RELATIONS, Answer
 
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 LONGEST = 64  # tokens of an answer that is one word, with room for white space

@@ -1,4 +1,4 @@
-"""Texts, by what is language-neutral and certain: whether two are equal, and one that says what two say.
+"""Texts, by what is language-neutral and certain: what one says that another does not, and one that says both.
 
 What is written is made of the words of a memory and of a fact as they stand there; nothing is reworded.
 """
@@ -7,26 +7,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 from difflib import SequenceMatcher
 
+from ..equal import normalised
 from ..lexical import content_terms, terms
 
-_TELLING = frozenset("#%&*@")  # punctuation by Unicode, and more than that in "C#" and "50%"
-_SIGN = re.compile(r"(?<!\w)-(?=\d)")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 LEAST_OF_ONE_FORM = 2  # terms that two texts of one form share
 _EDGES = " \t\n.,:;。，；：、"
-
-
-def normal(text: str) -> str:
-    """A text without case, width, punctuation and white space: equal for texts that differ in nothing else.
-
-    Words that are written with spaces stay apart ("3.5" is not "35"), and a minus stays before its number.
-    """
-    folded = _SIGN.sub("\N{MINUS SIGN}", unicodedata.normalize("NFKC", text).casefold())
-    words = "".join(c if _tells(c) else " " for c in folded).split()
-    return "".join(_closed_up(words)) or text.strip()
 
 
 def numbers(text: str) -> frozenset[str]:
@@ -51,7 +39,7 @@ def tells_apart(one: str, other: str) -> bool:
 
 def joined(memory: str, fact: str) -> str:
     """One text that says both, the newer last; the fact alone where it begins with the whole memory."""
-    if f"{normal(fact)} ".startswith(f"{normal(memory)} "):
+    if f"{normalised(fact)} ".startswith(f"{normalised(memory)} "):
         return fact
     known = memory.rstrip(_EDGES)
     return f"{known}；{fact}" if _wide(known[-1:]) else f"{known}; {fact}"
@@ -68,9 +56,9 @@ def exchanged(memory: str, fact: str, old: str, new: str) -> str | None:
     if len(places) != 1 or (new and not _places(new, fact)):
         return None
     before, after = memory[: places[0]], memory[places[0] + len(old) :]
-    if not normal(before + after):
+    if not normalised(before + after):
         return fact
-    if new and (normal(new) == normal(fact) or normal(new) in normal(old)):
+    if new and (normalised(new) == normalised(fact) or normalised(new) in normalised(old)):
         return None
     text = before + new + after if new else _closed(before, after)
     return joined(text, fact) if not new or unsaid(fact, text) else text
@@ -95,17 +83,6 @@ def _within(text: str, at: int) -> bool:
     """Whether a position is within a word."""
     around = text[at - 1 : at + 1] if at else ""
     return len(around) == 2 and around.isalnum() and not any(map(_wide, around))
-
-
-def _closed_up(words: list[str]) -> Iterator[str]:
-    for i, word in enumerate(words):
-        if i and not (_wide(words[i - 1][-1]) or _wide(word[0])):
-            yield " "
-        yield word
-
-
-def _tells(character: str) -> bool:
-    return character in _TELLING or unicodedata.category(character)[0] not in "CPZ"
 
 
 def _wide(character: str) -> bool:
