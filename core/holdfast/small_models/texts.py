@@ -27,14 +27,16 @@ def unsaid(text: str, by: str) -> set[str]:
 
 
 def tells_apart(one: str, other: str) -> bool:
-    """Whether a text has a number of its own, the other's terms in another order, or, in one place, other terms."""
+    """Whether a text says what another cannot, whatever a model finds: it has a number of its own, all of the other's
+    terms and more, the same in another order, or other terms in one place alone."""
     new, old = terms(one), terms(other)
+    shared = set(new) & set(old)
+    if set(old) < set(new) or numbers(one) - numbers(other):
+        return True
+    if new != old and sorted(new) == sorted(old):
+        return True
     places = [p for p in SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if p[0] != "equal"]
-    one_place = (
-        len(places) == 1 and places[0][0] == "replace" and len(set(new) & set(old)) >= LEAST_OF_ONE_FORM
-    )
-    reordered = new != old and sorted(new) == sorted(old)
-    return bool(numbers(one) - numbers(other)) or reordered or one_place
+    return len(places) == 1 and places[0][0] == "replace" and len(shared) >= LEAST_OF_ONE_FORM
 
 
 def joined(memory: str, fact: str) -> str:
@@ -49,7 +51,7 @@ def exchanged(memory: str, fact: str, old: str, new: str) -> str | None:
     """A memory with words of a fact in the place of some of its own, and the fact after it, unless that says no more.
 
     None where `old` is not in the memory, once, or `new` not in the fact: nobody is to put other words there. And
-    where the whole fact is to stand amid the memory, or words that it exchanges for themselves.
+    where the whole fact is to stand amid the memory, words that it exchanges for themselves, or fewer numbers.
     """
     old, new = old.strip(_EDGES), new.strip(_EDGES)
     places = _places(old, memory)
@@ -61,6 +63,8 @@ def exchanged(memory: str, fact: str, old: str, new: str) -> str | None:
     if new and (normalised(new) == normalised(fact) or normalised(new) in normalised(old)):
         return None
     text = before + new + after if new else _closed(before, after)
+    if len(numbers(memory) - numbers(text)) > len(numbers(text) - numbers(memory)):
+        return None
     return joined(text, fact) if not new or unsaid(fact, text) else text
 
 
