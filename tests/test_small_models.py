@@ -19,6 +19,8 @@ from holdfast.small_models.careful import LONGEST
 from holdfast.small_models.odds import RELATIONS, WEIGHTS, odds
 from holdfast.small_models.texts import exchanged, joined, numbers, unsaid
 from holdfast.types import MemoryItem
+from tests.conftest import Opener
+from tests.fakes import ScriptedModel
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -240,6 +242,29 @@ def test_who_tells_two_facts_is_nothing_that_they_have_in_common() -> None:
 def test_a_memory_does_not_grow_without_end() -> None:
     known = "Has a boat, " + "a pier, " * (LONGEST // 8)
     assert decide(fact("The boat is called Marlin and lies in Kiel", known), sure("adds"))[0] == "ADD"
+
+
+# Through a memory
+
+
+def test_a_small_model_brings_a_memory_up_to_date_in_two_short_questions(open_memory: Opener) -> None:
+    model = ScriptedModel([{"relation": "changes"}, {"old": "2 May", "new": "9 May"}])
+    memory = open_memory(llm=model, model_size="small")
+    memory.add("The rehearsal is on 2 May in the town hall, with Petra", user_id="alice", infer="merge")
+    memory.add("The rehearsal is on 9 May", user_id="alice", infer="merge")
+    (item,) = memory.get_all(user_id="alice")
+    assert item.text == "The rehearsal is on 9 May in the town hall, with Petra"
+    assert not model.replies
+
+
+def test_what_a_small_model_cannot_say_is_kept_beside_what_is_known(open_memory: Opener) -> None:
+    memory = open_memory(llm=ScriptedModel([{"relation": "?"}, {"relation": "?"}]), model_size="small")
+    memory.add("The rehearsal is on 2 May", user_id="alice", infer="merge")
+    memory.add("The rehearsal is on 9 May", user_id="alice", infer="merge")
+    assert {item.text for item in memory.get_all(user_id="alice")} == {
+        "The rehearsal is on 2 May",
+        "The rehearsal is on 9 May",
+    }
 
 
 # Several facts at once

@@ -22,9 +22,7 @@ from .texts import exchanged, joined, tells_apart, unsaid
 
 Action = Literal["keep", "join", "change", "add"]
 
-# Below it a fact and a memory have nothing in common: see `related`.
-LEAST_RELATED = 0.05
-SHARED = 0.5  # what shared terms count for beside the cosine
+SHARED = 0.5  # what shared terms count for beside the cosine: from .25 to 2 it is all one
 
 # What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside
 # it, where the fact says the same, adds, changes, or is of something else. Dear is what loses a fact; a duplicate and
@@ -100,7 +98,7 @@ def nearest(fact: NewFact) -> Neighbour | None:
     """The memory that a fact most likely speaks of; None where none that it may touch has anything in common."""
     own = [one for one in fact.neighbours if not said_by_others(fact, one.memory)]
     best = max(own, key=lambda one: related(fact, one), default=None)
-    return best if best and related(fact, best) >= LEAST_RELATED else None
+    return best if best and related(fact, best) > 0 else None
 
 
 def related(fact: NewFact, neighbour: Neighbour) -> float:
