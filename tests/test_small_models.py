@@ -17,7 +17,7 @@ from holdfast.question import Question, Unreadable
 from holdfast.small_models import Careful
 from holdfast.small_models.careful import LONGEST
 from holdfast.small_models.odds import RELATIONS, WEIGHTS, odds
-from holdfast.small_models.texts import exchanged, joined, numbers, unsaid
+from holdfast.small_models.texts import exchanged, joined, numbers, tells_apart, unsaid
 from holdfast.types import MemoryItem
 from tests.conftest import Opener
 from tests.fakes import ScriptedModel
@@ -201,6 +201,11 @@ def test_a_fact_that_tells_its_own_is_never_dropped_as_known(known: str, new: st
     (operation, text, _) = decide(fact(new, known), certain)
     assert operation != "NOOP"
     assert new in text
+
+
+def test_a_text_that_says_all_of_another_and_more_tells_them_apart() -> None:
+    assert tells_apart("Has a dog named Rex, three years old", "Has a dog")
+    assert not tells_apart("Has a dog", "Has a dog named Rex, three years old")
 
 
 def test_words_that_stand_in_a_memory_twice_are_not_exchanged() -> None:
