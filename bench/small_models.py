@@ -246,7 +246,7 @@ def fitted(x: Matrix, y: npt.NDArray[np.int_]) -> Matrix:
         if np.abs(step).max() < CLOSE:
             break
     plain = weights[:-1] / spread[:, None]
-    return np.r_[plain, weights[-1:] - middle @ plain]
+    return np.asarray(np.r_[plain, weights[-1:] - middle @ plain])
 
 
 def _curvature(z: Matrix, odds: Matrix, penalty: Matrix) -> Matrix:
@@ -258,7 +258,7 @@ def _curvature(z: Matrix, odds: Matrix, penalty: Matrix) -> Matrix:
             weight = odds[:, a] * ((a == b) - odds[:, b])
             block = (z * weight[:, None]).T @ z / len(z) + (a == b) * np.diag(penalty[:, 0])
             found[a, :, b, :] = found[b, :, a, :] = block
-    return found.reshape(relations * count, relations * count)
+    return np.asarray(found.reshape(relations * count, relations * count))
 
 
 class Fit:
