@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from ..errors import InputError, StorageError
+from ..places import ROOM_TO_STORE, expect_room
 from ..types import Scope
 from . import migrations
 from .schema import scopes
@@ -36,6 +37,7 @@ class Database:
 
     def __init__(self, place: str | Path) -> None:
         url = _url(place)
+        self._folder = None if not isinstance(place, Path) else place.parent
         self.sqlite = url.get_backend_name() == "sqlite"
         self._shared = self.sqlite and url.database in (None, "", ":memory:")
         self._engine = _sqlite(url, self._shared) if self.sqlite else _server(url)
@@ -58,7 +60,10 @@ class Database:
                 yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, growing: bool = False) -> Iterator[Connection]:
+        """growing: it stores something new, for which the disk has to have room."""
+        if growing and self._folder is not None:
+            expect_room(self._folder, ROOM_TO_STORE, "storing")
         with self._translated(), self._writer, self._engine.connect() as connection:
             if self.sqlite:
                 connection = connection.execution_options(holdfast_begin="BEGIN IMMEDIATE")

@@ -54,7 +54,7 @@ class Journal:
         A known id with another text edits the message. What a caller who waits tells again, after an error, is known:
         the job that he saw fail is still there. With `keep`, the log is cleared of all but those ids before.
         """
-        with self._database.writing() as db:
+        with self._database.writing(growing=True) as db:
             counters = lock_scope(db, scope)
             if keep is not None:
                 _clear(db, scope, session_id, keep, self._clock())
