@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -147,12 +148,33 @@ def _sqlite(url: URL, shared: bool) -> Engine:
 
 
 def _server(url: URL) -> Engine:
+    arguments: dict[str, Any] = {}
+    if url.get_driver_name() == "psycopg":
+        arguments["prepare_threshold"] = _threshold(url.query.get("prepare_threshold", "none"))
+        url = url.difference_update_query(["prepare_threshold"])
     try:
-        return create_engine(url, json_serializer=_dumps, pool_size=16, max_overflow=64, pool_pre_ping=True)
+        return create_engine(
+            url,
+            json_serializer=_dumps,
+            connect_args=arguments,
+            pool_size=16,
+            max_overflow=64,
+            pool_pre_ping=True,
+        )
     except ModuleNotFoundError as error:
         raise StorageError(
             f"the ledger's driver is not installed ({error}); pip install 'holdfast[postgres]'"
         ) from error
+
+
+def _threshold(value: str | tuple[str, ...]) -> int | None:
+    """After how many uses psycopg prepares a statement; by default never. A prepared statement belongs to a
+    connection, and PgBouncer in transaction mode gives every transaction any of them."""
+    if value == "none":
+        return None
+    if not isinstance(value, str) or not re.fullmatch("[0-9]{1,9}", value):
+        raise InputError(f"ledger=...?prepare_threshold={value!r}: pass a whole number, or none for never")
+    return int(value)
 
 
 def lock_scope(db: Connection, scope: Scope) -> Any:

@@ -163,7 +163,10 @@ def _told_again(
     place = {**scope_key(scope), "session_id": session_id or ""}
     # Of the whole store: the unfinished have an index, and are few.
     unfinished = select(jobs.c.seq, *(jobs.c[name] for name in place)).where(
-        text("state <> 'done'"), jobs.c.retry_at.is_not(None), jobs.c.created_at > now - TOLD_AGAIN
+        text("state <> 'done'"),
+        jobs.c.retry_at.is_not(None),
+        ~put_off(jobs, now),
+        jobs.c.created_at > now - TOLD_AGAIN,
     )
     here = [row.seq for row in db.execute(unfinished) if tuple(row[1:]) == tuple(place.values())]
     query = select(jobs).where(
