@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -141,6 +142,65 @@ def postgres() -> Iterator[Cluster]:
         finally:
             cluster.stop()
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Bouncer:
+    """PgBouncer in transaction mode before a cluster: each transaction gets any of a few connections."""
+
+    def __init__(self, folder: Path, program: str, cluster: Cluster) -> None:
+        account = _account()
+        self.port = _free_port()
+        settings = folder / "pgbouncer.ini"
+        settings.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={cluster.port} user=holdfast\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 4\nmax_client_conn = 200\n"
+            f"logfile = {folder / 'bouncer.log'}\n"
+        )
+        if account:
+            os.chown(folder, account["user"], account["group"])
+        # In the foreground it keeps to the account that it is started as.
+        self._process = subprocess.Popen(
+            [program, settings], cwd=folder, stderr=subprocess.DEVNULL, **account
+        )
+        self._wait(folder / "bouncer.log")
+
+    def _wait(self, log: Path) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(
+                    f"PgBouncer did not start: {log.read_text() if log.exists() else 'no log'}"
+                )
+            time.sleep(0.05)
+
+    def through(self, url: str) -> str:
+        """The URL of the same database, by way of this."""
+        return re.sub(r":\d+/", f":{self.port}/", url)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def bouncer(postgres: Cluster) -> Iterator[Bouncer]:
+    """PgBouncer in transaction mode before the session's cluster."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        pytest.skip("no PgBouncer on this machine: install Debian's `pgbouncer` to run this test")
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-pgbouncer-"))
+    folder.chmod(0o755)
+    bouncer = Bouncer(folder, program, postgres)
+    try:
+        yield bouncer
+    finally:
+        bouncer.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

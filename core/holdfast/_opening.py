@@ -15,13 +15,14 @@ from ._store import OPEN_STORES, Indexes, Store
 from .errors import InputError, StorageError
 from .index import Index
 from .index.lock import FolderLock
-from .places import IN_MEMORY, folder_of, private
+from .places import IN_MEMORY, ROOM_TO_LOAD, expect_room, folder_of, free_at, private
 from .ports import Embedder
 
 _log = logging.getLogger("holdfast")
 
 LEDGER = "ledger.db"
 _PREFIXES = ("index-", "local-index-")
+LEAST_ROOM = 2**20  # a shard that has loaded once loads again in a few pages
 ROOM = 64 * 2**20  # with less, the engine may have closed files whose last pages found no place
 
 
@@ -128,7 +129,10 @@ class _InFolder:
             from .index.edge import EdgeIndex
 
             self._try(self._path(generation), dimensions)
-            self._mark(generation).touch(0o600)
+            try:
+                self._mark(generation).touch(0o600)
+            except OSError as error:
+                raise StorageError(f"the folder {self._folder} cannot be written: {error}") from error
             return EdgeIndex.open(self._path(generation), dimensions)
         from .index.client import ClientIndex
 
@@ -136,23 +140,28 @@ class _InFolder:
         return ClientIndex.open(str(self._path(generation)), dimensions)
 
     def closed(self, generation: str) -> None:
-        try:
-            if shutil.disk_usage(self._folder).free > ROOM:
-                self._mark(generation).unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageError(f"the folder {self._folder} was removed or cannot be used: {error}") from error
+        if free_at(self._folder) > ROOM:
+            self._mark(generation).unlink(missing_ok=True)
 
     def _mark(self, generation: str) -> Path:
         """A file that is there while the index is open, and afterwards if it was never closed."""
         return self._path(f"{generation}.open")
 
     def _try(self, shard: Path, dimensions: int) -> None:
-        """Put a shard aside that is not a folder, or that was left open and does not load."""
+        """Put a shard aside that is not a folder, or that was left open and does not load.
+
+        With little room it is tried as well: where it loads elsewhere, it has what it needs to load here.
+        """
         from .index._probe import loads
 
         damaged = shard.exists() and not shard.is_dir()
-        if shard.with_name(f"{shard.name}.open").exists() and shard.is_dir():
+        short = free_at(shard.parent) < ROOM_TO_LOAD
+        if shard.is_dir() and (short or shard.with_name(f"{shard.name}.open").exists()):
             damaged = not loads(shard, dimensions)
+            if short:
+                expect_room(
+                    shard.parent, ROOM_TO_LOAD if damaged else LEAST_ROOM, f"opening the index in {shard}"
+                )
         if damaged:
             _log.warning("the index in %s is damaged: it is rebuilt from the ledger", shard)
             shutil.rmtree(shard) if shard.is_dir() else shard.unlink()

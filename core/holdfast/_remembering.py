@@ -275,7 +275,7 @@ class Remembering:
             job.id,
             self.owner,
             f"{type(error).__name__}: {error}" if failed else None,
-            retry_at=self._store.ledger.clock() + wait * 1_000_000 if failed else None,
+            retry_at=self._store.ledger.clock() + (wait * 1_000_000 if failed else 0),
             failed=failed and patient and tried >= len(RETRY_SECONDS),
         )
 

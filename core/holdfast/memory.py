@@ -139,7 +139,7 @@ class Memory:
         inputs.share_of("threshold", threshold)
         inputs.metadata_of(metadata)
         if instructions is not None:
-            inputs.text_of("instructions", instructions)
+            inputs.text_of("instructions", instructions, inputs.INSTRUCTIONS_BYTES)
         inputs.delay_of(after_seconds, background)
 
     @property
@@ -239,7 +239,8 @@ class Memory:
         user_id, agent_id, run_id: whose memory it is; at least one.
         session_id: the conversation that the messages belong to. It labels them and does not divide memory.
         metadata: a JSON object that every memory of this call carries.
-        happened_at: when it was said, for imported conversations: "yesterday" is the day before that.
+        happened_at: when it was said, for imported conversations: "yesterday" is the day before that. Not more than
+            ten minutes ahead of the clock.
         infer: False keeps every text as it is; "merge" takes every text for a fact that needs no extraction,
             and merges it with what is known.
         instructions: what to remember or leave out, in words, for the model.
@@ -249,7 +250,8 @@ class Memory:
             under its own id; one in another session of the same ids, `flush` and `resume` begin the work at once.
             Only calls that extract do so.
 
-        Returns what was committed, one change per fact. Messages whose `id` is known are not remembered twice.
+        Returns what was committed, one change per fact. Messages whose `id` is known are not remembered twice, nor
+        are the same messages that are told again after an error that carried an `add_id`.
 
         Raises InputError (nothing is stored), ModelError (the messages are journaled, `resume` finishes the
         work), StorageError, ClosedError.

@@ -69,6 +69,47 @@ def fills(folder: str, room: str) -> None:
         assert memory.search("fact of old", user_id="alice")  # reading goes on
 
 
+def fills_with_short_facts(folder: str, room: str) -> None:
+    """As `fills`, in both faces by turns, with facts that fill the index before the ledger."""
+    import asyncio
+
+    from holdfast import StorageError
+
+    with Memory(folder, llm=None, embedder=HashEmbedder()) as memory:
+        memory.add("fact of old", user_id="alice", infer=False)
+        free = shutil.disk_usage(folder).free
+        Path(folder, "..", "ballast").write_bytes(bytes(max(0, free - int(room))))
+        for at in range(0, 100_000, 200):
+            texts = [f"f{number}" for number in range(at, at + 200)]
+            try:
+                memory.add(texts[:100], user_id="alice", infer=False)
+                asyncio.run(memory.aadd(texts[100:], user_id="alice", infer=False))
+            except StorageError as error:
+                print("full:", error, flush=True)
+                break
+            print("\n".join(texts), flush=True)
+        assert memory.search("fact of old", user_id="alice")
+        for change in (lambda: memory.optimize(), lambda: memory.reindex(), lambda: memory.repair()):
+            try:
+                change()
+            except StorageError as error:
+                print("full:", error, flush=True)
+
+
+def is_opened(folder: str, room: str) -> None:
+    """Open a store on a disk with so many bytes free: it opens, or says why not."""
+    from holdfast import StorageError
+
+    (Path(folder).parent / "ballast").write_bytes(
+        bytes(max(0, shutil.disk_usage(Path(folder).parent).free - int(room)))
+    )
+    try:
+        with Memory(folder, llm=None, embedder=HashEmbedder()) as memory:
+            print(f"opened {memory.count()}")
+    except StorageError as error:
+        print(f"refused: {error}")
+
+
 def optimizes(folder: str, dimensions: str) -> None:
     """Optimize a store that is open and ready."""
     with Memory(folder, llm=None, embedder=HashEmbedder(int(dimensions))) as memory:

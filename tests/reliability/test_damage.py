@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -139,6 +141,65 @@ def test_a_full_disk_gives_a_clear_error_and_loses_nothing(small_disk: Path, roo
         assert set(answered[:-1]) <= set(found)
         assert len(set(found)) == len(found)
         assert memory.verify()
+
+
+@pytest.mark.parametrize("room", [44_000_000, 38_000_000, 6_000_000, 0])
+def test_short_facts_on_a_full_disk_give_a_clear_error_and_lose_nothing(small_disk: Path, room: int) -> None:
+    """The engine maps its files: a page without a place on the disk would end the process."""
+    subprocess.run(["mount", "-o", "remount,size=160M", str(small_disk)], check=True)
+    store = small_disk / "store"
+    child = children.start("fills_with_short_facts", store, room, stdout=subprocess.PIPE)
+    answered = child.communicate(timeout=240)[0].decode().splitlines()
+    assert child.returncode == 0
+    assert any("disk is full" in line for line in answered)
+    (small_disk / "ballast").unlink()
+    with opened(store) as memory:
+        assert memory.flush(30)
+        found = [item.text for item in memory.get_all(user_id="alice")]
+        assert {line for line in answered if not line.startswith("full")} <= set(found)
+        assert len(set(found)) == len(found)
+        assert memory.verify()
+
+
+@pytest.mark.parametrize("room", [0, 300_000, 8_000_000, 20_000_000, 41_000_000, 43_000_000])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_store_on_a_small_disk_opens_or_says_why_not(small_disk: Path, room: int, known: bool) -> None:
+    subprocess.run(["mount", "-o", "remount,size=160M", str(small_disk)], check=True)
+    if known:
+        with opened(small_disk / "store") as memory:
+            memory.add("I like tea", user_id="alice")
+    child = children.start("is_opened", small_disk / "store", room, stdout=subprocess.PIPE)
+    said = child.communicate(timeout=120)[0].decode()
+    assert child.returncode == 0
+    assert said.startswith((f"opened {int(known)}", "refused: "))
+    assert said.startswith("opened") or room < 43_000_000
+    (small_disk / "ballast").unlink()
+    with opened(small_disk / "store") as memory:
+        assert memory.count() == int(known)
+        assert memory.verify()
+
+
+@pytest.mark.parametrize("face", ["sync", "async"])
+def test_what_has_no_room_is_refused_before_it_is_begun(
+    folder: Path, face: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(folder)
+    with opened(folder) as memory:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2**20))
+        if face == "sync":
+            add = partial(memory.add, user_id="bob", infer=False)
+        else:
+            add = lambda text: asyncio.run(memory.aadd(text, user_id="bob", infer=False))  # noqa: E731
+        with pytest.raises(StorageError, match=r"disk is full: 1,048,576 bytes"):
+            add("I like tea")
+        assert memory.messages(user_id="bob") == ()
+        assert memory.search("fact 33", user_id="alice")[0].text == FACTS[33]
+        with pytest.raises(StorageError, match="disk is full"):
+            memory.optimize()
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+        memory.add("I like tea", user_id="bob", infer=False)
+        assert memory.count(user_id="bob") == 1
+    expect_everything(folder)
 
 
 def test_a_store_on_a_read_only_file_system_gives_a_clear_error(small_disk: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -199,3 +200,27 @@ def test_every_error_can_carry_an_add() -> None:
     assert str(error) == "it failed"
     error.add_id = "7"
     assert "resume()" in str(error)
+
+
+def test_what_was_cancelled_and_is_told_again_is_remembered_once(tmp_path: Path) -> None:
+    class Hanging(HashEmbedder):
+        hangs = True
+
+        async def aembed_documents(self, texts: Any) -> Any:
+            if self.hangs:
+                await asyncio.sleep(60)
+            return self.embed_documents(texts)
+
+    embedder = Hanging()
+
+    async def twice(memory: Memory) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(memory.aadd("I like tea", user_id="alice", infer=False), 0.2)
+        embedder.hangs = False
+        assert (await memory.aadd("I like tea", user_id="alice", infer=False)).state == "done"
+
+    with Memory(tmp_path, llm=None, embedder=embedder) as memory:
+        asyncio.run(twice(memory))
+        assert [item.text for item in memory.get_all(user_id="alice")] == ["I like tea"]
+        assert len(memory.messages(user_id="alice")) == 1
+        assert memory.pending() == []

@@ -12,6 +12,7 @@ from typing import Any
 import qdrant_edge as q
 
 from ..errors import StorageError
+from ..places import ROOM_TO_MAKE, expect_room
 from ._qdrant_filters import CURRENT, END
 
 _log = logging.getLogger("holdfast")
@@ -45,6 +46,7 @@ def load(folder: Path, dimensions: int) -> q.EdgeShard | None:
 
 def create(folder: Path, dimensions: int) -> q.EdgeShard:
     """A new, empty one. Raises StorageError."""
+    expect_room(folder.parent, ROOM_TO_MAKE, f"creating the index in {folder}")
     with translated(f"creating the index in {folder}"):
         folder.mkdir(0o700, exist_ok=True)  # nobody else can reach the files in it, which the engine makes
         shard = q.EdgeShard.create(str(folder), _config(dimensions))

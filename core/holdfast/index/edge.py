@@ -21,6 +21,7 @@ import qdrant_edge as q
 
 from ..errors import ClosedError, StorageError, StoreLockedError
 from ..faces import IO
+from ..places import ROOM_TO_INDEX, ROOM_TO_LOAD, expect_room
 from ._edge_requests import NAME, fill_requests, first_requests, number_of, retrieve, sparse
 from ._edge_shard import beside, create, damaged, fields, load, set_aside, translated
 from ._qdrant_filters import stored_payload
@@ -161,7 +162,8 @@ class EdgeIndex:
     # -- the blocking halves
 
     @contextmanager
-    def _using(self, doing: str) -> Iterator[q.EdgeShard]:
+    def _using(self, doing: str, room: int = 0) -> Iterator[q.EdgeShard]:
+        """room: how many bytes the disk has to have free for it."""
         if os.getpid() != self._process:
             raise StoreLockedError(
                 f"the index in {self._path} belongs to process {self._process}; this one is a fork of it: "
@@ -170,6 +172,8 @@ class EdgeIndex:
         with self._lock:
             if self._shard is None:
                 raise ClosedError("the index was closed")
+            if room:
+                expect_room(self._path, room, doing)
             with translated(doing):
                 yield self._shard
 
@@ -182,13 +186,13 @@ class EdgeIndex:
             )
             for point in points
         ]
-        with self._using("writing to the index") as shard:
+        with self._using("writing to the index", ROOM_TO_INDEX) as shard:
             self._changing(number_of(point.id) for point in points)
             shard.update(q.UpdateOperation.upsert_points(made))
 
     def _delete(self, ids: Sequence[str]) -> None:
         numbers = [number_of(name) for name in ids]
-        with self._using("deleting from the index") as shard:
+        with self._using("deleting from the index", ROOM_TO_INDEX) as shard:
             self._changing(numbers)
             shard.update(q.UpdateOperation.delete_points(list(numbers)))
 
@@ -248,7 +252,7 @@ class EdgeIndex:
 
     def _begin_copy(self) -> q.EdgeShard:
         fresh = beside(self._path, "compacting")
-        with self._using("compacting the index"):
+        with self._using("compacting the index", ROOM_TO_LOAD + self._size()):
             shutil.rmtree(fresh, ignore_errors=True)
             copy = create(fresh, self._dimensions)
             self._written = set()
@@ -298,8 +302,12 @@ class EdgeIndex:
                 shutil.rmtree(beside(self._path, "compacting"), ignore_errors=True)
 
     def _optimize(self) -> bool:
-        with self._using("optimizing the index") as shard:
+        with self._using("optimizing the index", ROOM_TO_INDEX + self._size()) as shard:
             return shard.optimize()
+
+    def _size(self) -> int:
+        """Bytes that the shard takes on the disk: what a copy of it may take."""
+        return sum(file.stat().st_size for file in self._path.rglob("*") if file.is_file())
 
     def _flush(self) -> None:
         with self._using("flushing the index") as shard:

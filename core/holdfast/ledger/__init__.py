@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import select
 
+from ..errors import StorageError
 from .database import Database
 from .documents import DocumentTables
 from .erasure import ERASING
@@ -17,6 +19,8 @@ from .memories import Memories
 from .outbox import Outbox, PointOf
 from .schema import changes, meta
 from .times import Clock, now_utc
+
+_log = logging.getLogger("holdfast")
 
 
 class Ledger:
@@ -62,5 +66,8 @@ class Ledger:
     def close(self) -> None:
         try:
             self.outbox.tidy()
+        except StorageError as error:
+            # Nothing is lost: the index has these rows, and is told them again by whoever opens the store next.
+            _log.warning("the ledger was closed with rows that its index has already: %s", error)
         finally:
             self.database.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from ..errors import InputError, StorageError
+from ..places import ROOM_TO_STORE, expect_room
 from ..types import Scope
 from . import migrations
 from .schema import scopes
@@ -36,6 +38,7 @@ class Database:
 
     def __init__(self, place: str | Path) -> None:
         url = _url(place)
+        self._folder = None if not isinstance(place, Path) else place.parent
         self.sqlite = url.get_backend_name() == "sqlite"
         self._shared = self.sqlite and url.database in (None, "", ":memory:")
         self._engine = _sqlite(url, self._shared) if self.sqlite else _server(url)
@@ -58,7 +61,10 @@ class Database:
                 yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *, growing: bool = False) -> Iterator[Connection]:
+        """growing: it stores something new, for which the disk has to have room."""
+        if growing and self._folder is not None:
+            expect_room(self._folder, ROOM_TO_STORE, "storing")
         with self._translated(), self._writer, self._engine.connect() as connection:
             if self.sqlite:
                 connection = connection.execution_options(holdfast_begin="BEGIN IMMEDIATE")
@@ -142,12 +148,33 @@ def _sqlite(url: URL, shared: bool) -> Engine:
 
 
 def _server(url: URL) -> Engine:
+    arguments: dict[str, Any] = {}
+    if url.get_driver_name() == "psycopg":
+        arguments["prepare_threshold"] = _threshold(url.query.get("prepare_threshold", "none"))
+        url = url.difference_update_query(["prepare_threshold"])
     try:
-        return create_engine(url, json_serializer=_dumps, pool_size=16, max_overflow=64, pool_pre_ping=True)
+        return create_engine(
+            url,
+            json_serializer=_dumps,
+            connect_args=arguments,
+            pool_size=16,
+            max_overflow=64,
+            pool_pre_ping=True,
+        )
     except ModuleNotFoundError as error:
         raise StorageError(
             f"the ledger's driver is not installed ({error}); pip install 'holdfast[postgres]'"
         ) from error
+
+
+def _threshold(value: str | tuple[str, ...]) -> int | None:
+    """After how many uses psycopg prepares a statement; by default never. A prepared statement belongs to a
+    connection, and PgBouncer in transaction mode gives every transaction any of them."""
+    if value == "none":
+        return None
+    if not isinstance(value, str) or not re.fullmatch("[0-9]{1,9}", value):
+        raise InputError(f"ledger=...?prepare_threshold={value!r}: pass a whole number, or none for never")
+    return int(value)
 
 
 def lock_scope(db: Connection, scope: Scope) -> Any:

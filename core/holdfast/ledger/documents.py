@@ -45,7 +45,7 @@ class DocumentTables:
         puts = {(op.namespace, op.key): op for op in operations if isinstance(op, Put)}
         written = [(op, None if op.value is None else dump_value(op.value)) for op in puts.values()]
         if written:
-            with self._database.writing() as db:
+            with self._database.writing(growing=True) as db:
                 now = self._clock()
                 results, touched = _read(db, operations, vectors, now)
                 _refresh(db, touched, now)

@@ -123,7 +123,7 @@ class Intake:
 
     def take(self, rows: Iterable[tuple[int, str, Plain]], seen: Iterable[Scope]) -> None:
         """rows: line number, kind, object, in the order of an export. Raises InputError, `Conflict`."""
-        with self._database.writing() as db:
+        with self._database.writing(growing=True) as db:
             expect_embedder(db, self._embedder)
             self._places = _Places(db)
             for scope in sorted(set(seen), key=lambda scope: tuple(scope_key(scope).values())):

@@ -54,12 +54,12 @@ class Journal:
         A known id with another text edits the message. What a caller who waits tells again, after an error, is known:
         the job that he saw fail is still there. With `keep`, the log is cleared of all but those ids before.
         """
-        with self._database.writing() as db:
-            counters = lock_scope(db, scope)
+        with self._database.writing(growing=True) as db:
+            counters, now = lock_scope(db, scope), self._clock()
             if keep is not None:
-                _clear(db, scope, session_id, keep, self._clock())
+                _clear(db, scope, session_id, keep, now)
             if job is not None and job.owner is not None:
-                again = _told_again(db, scope, session_id, said, job, self._clock())
+                again = _told_again(db, scope, session_id, said, job, now)
                 if again:
                     return Journaled((), again)
             known = _known(db, scope, session_id, said)
@@ -67,10 +67,10 @@ class Journal:
                 known = _recorded(db, known, said)
             told = edited(known, said)
             fresh = _unseen(said, known)
-            revised = [_journaled(row) for row in revise(db, told, job.id if job else "", self._clock())]
+            revised = [_journaled(row) for row in revise(db, told, job.id if job else "", now)]
             known = {name: message for name, message in known.items() if message.id not in told}
-            adopted = _adopted(db, scope, session_id, job, known, self._clock()) if job is not None else {}
-            rows = _rows(scope, fresh, session_id, job.id if job else "", counters, self._clock())
+            adopted = _adopted(db, scope, session_id, job, known, now) if job is not None else {}
+            rows = _rows(scope, fresh, session_id, job.id if job else "", counters, now)
             if rows:
                 db.execute(insert(messages), rows)
                 last = rows[-1]
@@ -85,7 +85,7 @@ class Journal:
                     )
                 )
             if job is not None and (rows or adopted or revised):
-                insert_job(db, scope, session_id, job, self._clock())
+                insert_job(db, scope, session_id, job, now)
         written = (*revised, *adopted.values(), *(_journaled_from(row) for row in rows))
         return Journaled(written, tuple(message for message in known.values() if message.id not in adopted))
 
@@ -163,7 +163,10 @@ def _told_again(
     place = {**scope_key(scope), "session_id": session_id or ""}
     # Of the whole store: the unfinished have an index, and are few.
     unfinished = select(jobs.c.seq, *(jobs.c[name] for name in place)).where(
-        text("state <> 'done'"), jobs.c.retry_at.is_not(None), jobs.c.created_at > now - TOLD_AGAIN
+        text("state <> 'done'"),
+        jobs.c.retry_at.is_not(None),
+        ~put_off(jobs, now),
+        jobs.c.created_at > now - TOLD_AGAIN,
     )
     here = [row.seq for row in db.execute(unfinished) if tuple(row[1:]) == tuple(place.values())]
     query = select(jobs).where(

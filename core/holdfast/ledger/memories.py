@@ -95,7 +95,7 @@ class Memories:
         Raises `Conflict` where `revision` is given and no longer the scope's, or the embedder is no longer the
         store's; `LeaseLost` where `step` is not ours.
         """
-        with self._database.writing() as db:
+        with self._database.writing(growing=True) as db:
             now = self._clock()
             expect_embedder(db, embedder)
             if step is not None:
