@@ -20,7 +20,7 @@ from tests.fakes import HashEmbedder, Matrix
 ROOT = Path(__file__).parent.parent
 
 # 100,000 characters each: of one kind, of beginnings without an end, of what patterns look for.
-WORST = """
+WORST = r"""
 from datetime import datetime, UTC
 import sys
 from holdfast import lexical, ranking, recall, recalled
