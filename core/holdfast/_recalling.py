@@ -16,7 +16,7 @@ from .errors import HoldfastError, ModelError
 from .events import Listeners
 from .faces import IO
 from .filters import Filter
-from .index.base import IndexQuery
+from .index.base import Candidate, IndexQuery
 from .ledger.times import from_micros, to_micros
 from .lexical import query_vector
 from .ports import Reranker
@@ -103,14 +103,13 @@ class Recalling:
             query = IndexQuery(
                 asked.scope,
                 await embed_query(io, basis.embedder, asked.query),
-                query_vector(asked.query),
+                await io.run(query_vector, asked.query),
                 max(CANDIDATES, 2 * wanted),
                 as_of=asked.as_of,
                 filters=asked.filters,
             )
             [candidates] = await basis.index.query(io, [query])
-        understood = understand(asked.query, known_speakers(candidates), now)
-        return rank(understood, candidates, limit=wanted, now=now, threshold=asked.threshold)
+        return await io.run(_best, asked, candidates, wanted, now)
 
     async def _with_texts(self, io: IO, asked: Asked, ranked: Sequence[Ranked]) -> list[SearchHit]:
         """The memories behind the points, as the ledger has them: the index proposes, the ledger decides."""
@@ -155,6 +154,12 @@ class Recalling:
         forgotten = await io.run(self._store.ledger.memories.forgotten, sorted(ids))
         said = await io.run(self._store.ledger.journal.by_ids, sorted(ids - forgotten))
         return {hit.memory.id: _still_behind(hit.memory, said) for hit in hits}
+
+
+def _best(asked: Asked, candidates: Sequence[Candidate], wanted: int, now: datetime) -> list[Ranked]:
+    """Not on an event loop: a query may be a page that somebody pasted."""
+    understood = understand(asked.query, known_speakers(candidates), now)
+    return rank(understood, candidates, limit=wanted, now=now, threshold=asked.threshold)
 
 
 def _still_behind(memory: MemoryItem, said: Mapping[str, JournaledMessage]) -> list[JournaledMessage]:

@@ -366,7 +366,8 @@ class Remembering:
         earlier = await io.run(
             self._store.ledger.journal.before, job.scope, job.session_id, shown[0].position, CONTEXT_MESSAGES
         )
-        return windows(
+        return await io.run(
+            windows,
             [message.message for message in shown],
             earlier=[message.message for message in earlier if message.message.content.strip()],
             max_tokens=job.window_tokens,
@@ -381,7 +382,7 @@ class Remembering:
         if not job.extract:
             return [verbatim(message) for message in behind], Usage()
         if self._llm is None:
-            return without_model(behind), Usage()
+            return await io.run(without_model, behind), Usage()
         await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
         pieces = parts(window, path.messages) if path.messages else [window]
         asked = [(piece, question(piece, job.instructions)) for piece in pieces]

@@ -65,6 +65,7 @@ _COMPARED = re.compile(
     r"(?:\b(?:like|as if)(?: it (?:was|were|is))?(?: only| just)?\s+|(?:就像|好像|仿佛|宛如)(?:就)?是?)\Z",
     re.I,
 )
+_COMPARISON = 40  # characters before a date in which it may stand
 
 
 def _mentions(text: str, today: date) -> list[_Mention]:
@@ -74,7 +75,9 @@ def _mentions(text: str, today: date) -> list[_Mention]:
     for rules, chinese in ((ENGLISH, False), (CHINESE, True)):
         for pattern, read in rules:
             for match in pattern.finditer(text):
-                if any(taken[match.start() : match.end()]) or _COMPARED.search(text, 0, match.start()):
+                if any(taken[match.start() : match.end()]) or _COMPARED.search(
+                    text, max(0, match.start() - _COMPARISON), match.start()
+                ):
                     continue
                 try:
                     span = read(match, today)

@@ -110,7 +110,7 @@ _TIME = re.compile(
     r"|mornings?|evenings?|weekends?|weeks?|months?|years?|(?:mon|tues|wednes|thurs|fri|satur|sun)days?"
     rf"|{_MONTHS}|in may|(?:19|20)\d\d)\b"
     r"|[昨今明前后]天|[昨今明]晚|[上下这本][个]?(?:周|星期|礼拜|月|年|季度)|[去今明前后]年|刚刚|刚才|最近|以前|之前|以后|之后"
-    r"|(?:周|星期|礼拜)[一二三四五六日天末]|\d+月|\d+[日号]|[一二三四五六七八九十]+月|\d{4}年|早上|上午|下午|晚上",
+    r"|(?:周|星期|礼拜)[一二三四五六日天末]|[\d一二三四五六七八九十]月|\d[日号]|\d{4}年|早上|上午|下午|晚上",
 )
 
 _ONESELF = re.compile(r"\b(?:I|[Mm]y|[Mm]e|[Mm]yself|[Ww]e|[Oo]ur|[Uu]s)\b|[我咱俺]")
@@ -180,10 +180,11 @@ def _periods(query: str, now: datetime) -> tuple[tuple[int, int], ...]:
     """The spans of time that a query names. Beside a full date, those that are relative or lack a year are
     reckoned from it ("between 11 August and 15 August 2023", "the Friday before 23 January 2022")."""
     spans = mentioned(query, now)
-    full = [span for span in mentioned(query, now - _ANOTHER_TIME) if span in spans]
+    known = set(spans)
+    full = [span for span in mentioned(query, now - _ANOTHER_TIME) if span in known]
     if full and len(full) < len(spans):
         spans = mentioned(query, full[-1][0])
-    return tuple((_microseconds(start), _microseconds(end)) for start, end in spans)
+    return tuple((_microseconds(start), _microseconds(end)) for start, end in dict.fromkeys(spans))
 
 
 def _microseconds(at: datetime) -> int:

@@ -196,12 +196,13 @@ _INVISIBLE = re.compile(
 _SPACE = re.compile(r"\s+")
 # An opening bracket of a tag or of a chat template's marker; "<3", "< 5", "<=" and "<-" are none.
 _TAG = re.compile(r"[<＜﹤‹](?![0-9０-９=-]|\s+[0-9０-９])")
+# Whether it is closed or not, and as far as the next bracket: looking for the last one takes long in a text of many.
 _MARKER = re.compile(
-    r"\[(/?\s*(?:INST|SYS(?:TEM)?|USER|ASSISTANT|TOOL|AVAILABLE_TOOLS)\b[^\]]*)\]", re.IGNORECASE
+    r"\[(?=/?\s*(?:INST|SYS(?:TEM)?|USER|ASSISTANT|TOOL|AVAILABLE_TOOLS)\b)([^\[\]]*)(\]?)", re.IGNORECASE
 )
 
 
 def as_data(text: str) -> str:
     """One line that says what `text` says and cannot be taken for markup, a role or the end of a frame."""
     line = _SPACE.sub(" ", _INVISIBLE.sub("", text)).strip()
-    return _MARKER.sub(r"(\1)", _TAG.sub("‹", line))
+    return _MARKER.sub(lambda found: f"({found[1]}{')' if found[2] else ''}", _TAG.sub("‹", line))

@@ -7,11 +7,13 @@ import json
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from llama_index.core import Settings
+from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.core.llms import MockLLM
 
 from holdfast import InputError, Memory, StorageError
@@ -450,3 +452,21 @@ def test_an_engine_and_the_way_to_open_one_exclude_each_other(engine: Counted) -
         HoldfastMemory.from_defaults("alice", memory=engine.memory, path="somewhere")
     with pytest.raises(InputError, match="neither a LlamaIndex LLM"):
         HoldfastMemory.from_defaults("alice", path=":memory:", llm="gpt-4o")
+
+
+def test_a_model_that_cannot_extract_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """The first lines that a newcomer tries, with LlamaIndex's model for tests."""
+    try:
+        memory = HoldfastMemory.from_defaults(user_id="alice", path=str(tmp_path), llm=MockLLM())
+        engine = SimpleChatEngine.from_defaults(llm=MockLLM(), memory=memory)
+        start = time.monotonic()
+        engine.chat("I'm allergic to peanuts.")
+        tomorrow = HoldfastMemory.from_defaults(user_id="alice", path=str(tmp_path), llm=MockLLM())
+        engine = SimpleChatEngine.from_defaults(llm=MockLLM(), memory=tomorrow)
+        engine.chat("Suggest a snack. No peanuts?")
+        left = tomorrow.flush()
+        assert time.monotonic() - start < 120
+        assert not left
+        assert left.pending[0].error
+    finally:
+        close_engines()

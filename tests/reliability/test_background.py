@@ -30,7 +30,7 @@ class Now:
 
 
 def opened(path: Any = ":memory:", **options: Any) -> Memory:
-    return Memory(path, **{"llm": None, "embedder": HashEmbedder(), **options})
+    return Memory(path, **{"llm": None, "embedder": HashEmbedder(), "model_size": "large", **options})
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
