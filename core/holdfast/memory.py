@@ -131,11 +131,11 @@ class Memory:
         """Raise the InputError that `add`, `search` or `recall` would raise for these arguments later."""
         inputs.limit_of(max_tokens, "max_tokens")
         inputs.limit_of(limit)
-        parse(filters)
+        self._do.parsed(filters)
         inputs.share_of("threshold", threshold)
         inputs.metadata_of(metadata)
         if instructions is not None:
-            inputs.text_of("instructions", instructions)
+            inputs.text_of("instructions", instructions, inputs.INSTRUCTIONS_BYTES)
         inputs.delay_of(after_seconds, background)
 
     @property

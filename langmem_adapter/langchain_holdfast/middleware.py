@@ -164,7 +164,8 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
 
     async def _recall(self, io: IO, state: Any, runtime: Any) -> str:
         """Empty where there is nothing to recall for."""
-        scope = self._scoping.scope(runtime, running_config())
+        config = running_config()
+        scope = self._scoping.scope(runtime, config)
         if scope is None or not self._recalls:
             return ""
         messages = state["messages"]
@@ -178,6 +179,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
                 self._memory.arecall,
                 query=query,
                 **ids_of(scope),
+                session_id=session_of(runtime, config),
                 max_tokens=self._max_tokens,
                 filters=filters,
                 threshold=self._threshold,

@@ -150,7 +150,9 @@ class Jobs:
         waits for no other job."""
         with self._database.reading() as db:
             query = select(func.min(func.coalesce(jobs.c.retry_at, jobs.c.created_at)))
-            pending = query.where(_open(jobs), jobs.c.state == "pending", ~_blocked(self._clock()), *_beside(beside))
+            pending = query.where(
+                _open(jobs), jobs.c.state == "pending", ~_blocked(self._clock()), *_beside(beside)
+            )
             micros = db.execute(pending).scalar()
         return None if micros is None else from_micros(micros)
 
