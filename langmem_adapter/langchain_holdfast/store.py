@@ -1,11 +1,10 @@
 """`HoldfastStore`: LangGraph's `BaseStore` over the memory's own database, on SQLite and PostgreSQL.
 
 It behaves as LangGraph's SqliteStore does, where that and InMemoryStore differ, with these exceptions, each for the
-better: an update keeps `created_at`; namespaces and keys may hold any character that LangGraph accepts; paging
-through a semantic search has no end before the items do; comparisons never hold between values of different kinds;
-expired items can be omitted; a filter may name any key, where SqliteStore takes letters, digits, "_", "-" and ".";
-the sync methods may be called on the event loop's thread, which they block. Where InMemoryStore fills a page of a
-semantic search up with items that are not indexed, it does not, as SqliteStore.
+better: an update keeps `created_at`; namespaces and keys may hold any character that LangGraph accepts, and filters
+may name any key; paging through a semantic search has no end before the items do; comparisons never hold between
+values of different kinds; expired items can be omitted; the sync methods may be called on an event loop's thread,
+which they block.
 """
 
 from __future__ import annotations
