@@ -88,9 +88,8 @@ def remember(memory: Memory, clock: StoryClock, session: Session) -> AddResult:
     for change in result:
         show_change(change)
     if (spent := result.usage).calls:
-        print(
-            f"      [calls of the model: {spent.calls}; tokens: {spent.input_tokens} in, {spent.output_tokens} out]"
-        )
+        tokens = f"{spent.input_tokens} tokens in, {spent.output_tokens} out"
+        print(f"      [calls of the model: {spent.calls}; {tokens}]")
     return result
 
 
