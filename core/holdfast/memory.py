@@ -21,6 +21,7 @@ from .errors import InputError
 from .events import Event
 from .extraction import WINDOW_TOKENS
 from .faces import IO, Asyncio, Inline, run_inline
+from .filters import parse
 from .index import Index
 from .ledger.times import now_utc
 from .merging import Examination, MergeStrategy
