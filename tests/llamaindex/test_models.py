@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from holdfast.extraction.prompts import schema as extraction_schema
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.llms import MockLLM
@@ -15,6 +14,7 @@ from llama_index.llms.openai_like import OpenAILike
 from openai import AuthenticationError
 
 from holdfast import Embedder, InputError, LanguageModel, Memory, ModelError, Prompt, Schema, Usage
+from holdfast.extraction.prompts import schema as extraction_schema
 from llama_index.memory.holdfast import (
     HoldfastMemory,
     LlamaIndexEmbedder,
