@@ -1,35 +1,52 @@
-"""The README's snippets of the engine run as they stand, in both languages."""
+"""The README's snippets run as they stand, in both languages; only what needs a server is left out."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from llama_index.core import Document, MockEmbedding, Settings, VectorStoreIndex
+from llama_index.core.llms import MockLLM
 
 from holdfast import Memory
+from tests.langchain.fakes import ScriptedChat, User
 
 ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "README.zh.md"]
 SNIPPET = re.compile(r"```python\n(.*?)```", re.S)
-ELSEWHERE = (
-    "langchain",
-    "llama_index",
-    "postgresql://",
-    "OpenAIModel",
-)  # need a model, a server or an adapter
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HERE = "https://github.com/holdfast-memory/holdfast/blob/main/"
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def snippets(name: str) -> list[str]:
+    return SNIPPET.findall((ROOT / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_the_snippets_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "home"))
-    snippets = SNIPPET.findall((ROOT / name).read_text(encoding="utf-8"))
-    names: dict[str, object] = {}
-    ran = 0
-    for snippet in snippets:
-        if not any(word in snippet for word in ELSEWHERE):
-            exec(compile(snippet, name, "exec"), names)
-            ran += 1
-    assert ran >= 2
-    assert isinstance(names["m"], Memory)
-    names["m"].close()
+    monkeypatch.setattr(Settings, "_llm", MockLLM())
+    index = VectorStoreIndex.from_documents([Document(text="Hi")], embed_model=MockEmbedding(embed_dim=8))
+    given: dict[str, Any] = {"model": ScriptedChat("All right."), "User": User, "index": index}
+    given["memory"] = Memory(tmp_path / "given", llm=None)
+    opened = [given["memory"]]
+    for snippet in snippets(name):
+        exec(compile(snippet, name, "exec", dont_inherit=True), given)
+        opened += [given["m"], getattr(given["memory"], "engine", given["memory"])]
+    assert [memory for memory in opened if not isinstance(memory, Memory)] == []
+    for memory in opened:
+        memory.close()
+
+
+@pytest.mark.parametrize("name", [*PAGES, "langmem_adapter/README.md", "llamaindex_adapter/README.md"])
+def test_links_are_absolute_and_lead_to_files_that_are_there(name: str) -> None:
+    """The pages are shown on the package index, too, where no file lies beside them."""
+    page = (ROOT / name).read_text(encoding="utf-8")
+    targets = [link for link in LINK.findall(page) if not link.startswith("#")]
+    assert [link for link in targets if not link.startswith("https://")] == []
+    ours = [link.removeprefix(HERE) for link in targets if link.startswith(HERE)]
+    assert ours
+    assert [path for path in ours if not (ROOT / path).exists()] == []

@@ -186,6 +186,18 @@ def test_a_decision_about_a_version_that_is_not_there_fails_once_and_loses_nothi
     assert [job.state for job in memory.pending()] == ["pending"]
 
 
+def test_a_model_is_shown_the_memories_of_one_add_in_the_order_in_which_they_were_told(
+    open_memory: Opener,
+) -> None:
+    told = [f"Owns {number} bicycles" for number in range(12)]
+    model = ScriptedModel([facts(*told), facts("Owns a car"), {"decisions": []}])
+    memory = open_memory(llm=model)
+    memory.add("I own bicycles, and more and more of them", user_id="alice")
+    memory.add("I own a car", user_id="alice")
+    asked = model.prompts[-1][-1].content
+    assert [line[-len(text) :] for line, text in zip(asked.splitlines()[1:], told, strict=False)] == told
+
+
 def test_memories_of_another_scope_are_no_neighbours(open_memory: Opener) -> None:
     memory = open_memory(
         llm=ScriptedModel([facts("Lives in Berlin"), facts("Lives in Lisbon"), facts("Lives in Rome")]),

@@ -179,7 +179,6 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
                 self._memory.arecall,
                 query=query,
                 **ids_of(scope),
-                session_id=session_of(runtime, config),
                 max_tokens=self._max_tokens,
                 filters=filters,
                 threshold=self._threshold,

@@ -76,7 +76,7 @@ class Structured(ScriptedChat):
 @pytest.fixture
 def chatty() -> Iterator[Memory]:
     model = as_language_model(ScriptedChat(*[AIMessage(FACT)] * 5), structured="text")
-    with Memory(":memory:", llm=model, embedder=HashEmbedder()) as memory:
+    with Memory(":memory:", llm=model, model_size="large", embedder=HashEmbedder()) as memory:
         yield memory
 
 
@@ -181,7 +181,7 @@ def test_its_name_is_the_model_s() -> None:
 
 def test_the_engine_extracts_with_it_and_counts_what_it_cost(run: Runner) -> None:
     model = as_language_model(ScriptedChat(AIMessage(FACT, usage_metadata=USAGE)), structured="text")
-    with Memory(":memory:", llm=model, embedder=HashEmbedder()) as memory:
+    with Memory(":memory:", llm=model, model_size="large", embedder=HashEmbedder()) as memory:
         result = run.call(memory, "add", "I live in Lisbon.", user_id="alice")
         assert [change.text for change in result] == ["Lives in Lisbon"]
         assert result.usage.input_tokens == 7
@@ -189,7 +189,7 @@ def test_the_engine_extracts_with_it_and_counts_what_it_cost(run: Runner) -> Non
 
 def test_its_failures_are_the_engine_s_model_errors(run: Runner) -> None:
     model = as_language_model(ScriptedChat(ConnectionError("connection lost")), structured="text")
-    with Memory(":memory:", llm=model, embedder=HashEmbedder()) as memory:
+    with Memory(":memory:", llm=model, model_size="large", embedder=HashEmbedder()) as memory:
         with pytest.raises(ModelError, match="connection lost"):
             run.call(memory, "add", "I live in Lisbon.", user_id="alice")
         assert len(memory.pending()) == 1

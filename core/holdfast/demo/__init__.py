@@ -1,6 +1,6 @@
 """A memory at work: two people, several days, two languages. `python -m holdfast.demo` tells it.
 
-The conversation is data of this package; the notebooks use it too.
+The conversation and a model's replies to it are data of this package; the notebooks use them too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
 
-__all__ = ["Person", "Session", "Story", "StoryClock", "story"]
+from .recorded import RecordedModel
+
+__all__ = ["Person", "RecordedModel", "Session", "Story", "StoryClock", "story"]
 
 
 @dataclass(frozen=True, slots=True)
