@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cases import Outcome, case_of, judged
+
 from holdfast import Message
 from holdfast.ports import Completion, Prompt, Schema
 from holdfast.types import Usage
@@ -87,7 +88,9 @@ def windows(folder: Path = DATA) -> list[Told]:
 def merge(memory: Any, model: StrongModel, told: Told) -> Merged:
     """Add a case's fact as a message, to a user of its own who has the case's memories."""
     case, decision, user = case_of(told), told["decision"], told["id"]
-    known = [Message(text, name=name or None) for text, name in zip(case.memories, case.speakers, strict=True)]
+    known = [
+        Message(text, name=name or None) for text, name in zip(case.memories, case.speakers, strict=True)
+    ]
     ids = [change.memory_id for change in memory.add(known, user_id=user, infer=False)]
     target = decision["memory"]
     model.facts = [{"message": 1, "speaker": case.fact_speaker or "user", "fact": case.fact, "when": ""}]
@@ -104,9 +107,7 @@ def merge(memory: Any, model: StrongModel, told: Told) -> Merged:
         case "DELETE":
             del wanted[ids[target]]
     exact = [change.operation for change in changes] == [decision["operation"]] and about == target
-    return Merged(
-        judged(case, changes[0].operation, about, list(store.values())), exact and store == wanted
-    )
+    return Merged(judged(case, changes[0].operation, about, list(store.values())), exact and store == wanted)
 
 
 def extract(memory: Any, model: StrongModel, window: Told) -> tuple[list[Told], list[str]]:

@@ -37,7 +37,9 @@ def test_every_fact_of_the_model_is_stored_word_for_word_under_its_message(open_
 
 
 @faces
-@pytest.mark.skipif(OTHERS is None, reason="HOLDFAST_STRONG names no folder with the windows of others' chats")
+@pytest.mark.skipif(
+    OTHERS is None, reason="HOLDFAST_STRONG names no folder with the windows of others' chats"
+)
 def test_facts_of_long_chats_are_stored_word_for_word_too(open_memory: Opener) -> None:
     assert OTHERS is not None
     _replayed(open_memory, strong.windows(Path(OTHERS)))
