@@ -12,8 +12,8 @@ same model, at temperature 0 and within the same token budget of context:
 
 Scored by token-overlap F1 (SQuAD's normalisation) against the reference answer, by category; for adversarial
 questions, whose answer lies nowhere, by whether the model says that it does not know. The model is the one of
-OPENAI_BASE_URL, OPENAI_API_KEY and OPENAI_MODEL. Resumable: the store and every answer are kept in --work,
-every reply in bench/results/raw.
+OPENAI_BASE_URL, OPENAI_API_KEY and OPENAI_MODEL. Resumable: the store, every answer and every reply are kept in
+--work.
 """
 
 from __future__ import annotations
@@ -32,14 +32,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from extraction import RESULTS, Remembered
 from locomo import ADVERSARIAL, CATEGORIES, Asked, Conversation, Entry, load
+from replies import KEPT, Remembered, of_environment
 
 from holdfast import Memory, Message, Prompt
-from holdfast._dialogue import Dialogue
-from holdfast.merging import Decisions, NewFact, PairByPair
-from holdfast.models import BundledEmbedder, default_model
-from holdfast.ports import Completion, LanguageModel, Schema
+from holdfast._paths import SIZES
+from holdfast.models import BundledEmbedder
+from holdfast.ports import LanguageModel
 from holdfast.tokens import count_tokens
 
 WAYS = ("nothing", "last turns", "cosine", "holdfast")
@@ -64,19 +63,18 @@ def main() -> None:
         "--questions", type=int, help="a random sample, the same in every run; by default all"
     )
     parser.add_argument("--budget", type=int, default=1000, help="tokens of context")
-    parser.add_argument("--work", type=Path, default=Path("bench/results/raw/end_to_end"))
-    parser.add_argument("--json", type=Path, default=Path("bench/results/end_to_end.json"))
+    parser.add_argument(
+        "--size", default="large", choices=SIZES, help="the path, as `Memory(model_size=...)`"
+    )
+    parser.add_argument("--work", type=Path, default=KEPT / "end_to_end")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
     options = parser.parse_args()
-    asked = default_model()
-    if asked is None:
-        sys.exit("set OPENAI_API_KEY and OPENAI_BASE_URL, and install the extra `openai`")
-    model = Remembered(asked, RESULTS / "raw", offline=False)
+    model = of_environment(options.work / "replies")
     [conversation] = [c for c in load(options.data) if c.name == options.conversation]
     conversation = beginning(conversation, options.sessions)
     folder = options.work / conversation.name
-    tally = Tally(model)
-    with Memory(folder / "store", llm=tally, merger=Counted(tally)) as memory:
-        built = build(memory, conversation, folder / "built.json", tally)
+    with Memory(folder / "store", llm=model, model_size=options.size) as memory:
+        built = build(memory, conversation, folder / "built.json", model)
         contexts = Contexts(memory, conversation, options.budget)
         answers = Answers(folder / "answers.json", model, contexts)
         covered = evidence(contexts, conversation.questions)
@@ -90,8 +88,8 @@ def main() -> None:
         "evidence": covered,
         "f1": table(rows),
     }
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(results, indent=1) + "\n")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
     show(results)
 
 
@@ -108,59 +106,7 @@ def beginning(conversation: Conversation, sessions: int | None) -> Conversation:
 # --- memories -----------------------------------------------------------------------------------------------
 
 
-class Tally:
-    """A model, and what was spent on it for each form of reply: calls, tokens, and how many of the input tokens
-    never change, instructions and examples, so that a provider can cache them."""
-
-    def __init__(self, model: LanguageModel) -> None:
-        self._model = model
-        self.spent: Counter[str] = Counter()
-
-    @property
-    def name(self) -> str:
-        return self._model.name
-
-    def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
-        reply = self._model.complete(messages, schema=schema)
-        form = schema.name if schema else "text"
-        fixed = sum(count_tokens(prompt.content) for prompt in messages[:-1])
-        self.spent += Counter(
-            {
-                f"{form} calls": 1,
-                f"{form} input tokens": reply.usage.input_tokens,
-                f"{form} fixed tokens": fixed,
-                f"{form} output tokens": reply.usage.output_tokens,
-            }
-        )
-        return reply
-
-    async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
-        return self.complete(messages, schema=schema)
-
-
-class Counted(PairByPair):
-    """The usual merging, which also counts its facts, those with memories near enough to be asked about by an
-    engine that always asks, and its questions."""
-
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
-
-    def merge(self, facts: Sequence[NewFact]) -> Dialogue[Decisions]:
-        near = sum(bool(fact.neighbours) for fact in facts)
-        self._tally.spent += Counter({"facts merged": len(facts), "facts with neighbours": near})
-        dialogue = super().merge(facts)
-        answers = None
-        while True:
-            try:
-                questions = dialogue.send(answers)
-            except StopIteration as done:
-                decided: Decisions = done.value
-                return decided
-            self._tally.spent["merging questions"] += len(questions)
-            answers = yield questions
-
-
-def build(memory: Memory, conversation: Conversation, file: Path, tally: Tally) -> dict[str, Any]:
+def build(memory: Memory, conversation: Conversation, file: Path, model: Remembered) -> dict[str, Any]:
     """Add every session that was not added yet. Returns what it cost in all."""
     kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"sessions": {}}
     for number in sorted({turn.session for turn in conversation.turns}):
@@ -170,14 +116,14 @@ def build(memory: Memory, conversation: Conversation, file: Path, tally: Tally) 
         said = [
             Message(turn.text, name=turn.speaker, id=turn.ids[0], happened_at=turn.said_at) for turn in turns
         ]
-        start, before = time.perf_counter(), Counter(tally.spent)
+        start, before = time.perf_counter(), Counter(model.spent)
         result = memory.add(said, user_id=conversation.name)
         kept["sessions"][str(number)] = {
             "turns": len(turns),
             "changes": dict(Counter(change.operation for change in result)),
             "seconds": round(time.perf_counter() - start, 1),
             **result.usage.to_dict(),
-            "spent": dict(tally.spent - before),
+            "spent": dict(model.spent - before),
         }
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(kept, indent=1))

@@ -7,9 +7,9 @@ LoCoMo's data (which may not be shipped) is not in it: those figures are in docs
 today's figures.
 
     retrieval   recall@1, @5, @10 of the Chinese set and of its English twin, bundled embedder
-    merging     the share of right decisions over all cases, by code alone and with the answers of a small model that
-                are on record; and lost details (as negative numbers), of which there may be none
-    extraction  what is found of 20 short conversations, from a small model's replies that are on record
+    replay      what a strong model told and decided (tests/data/strong), through `Memory.add`: the share of its
+                decisions that are carried out as they are, and that are right; the share of its facts that are stored
+                word for word under their message
     prompts     tokens of instructions and schema per request
 """
 
@@ -21,12 +21,13 @@ import sys
 from pathlib import Path
 
 import chinese
-import extraction_slice
-import merging as merging_bench
 
-from holdfast import merging
-from holdfast.prompts import extraction
+from holdfast import Memory
+from holdfast.extraction import prompts as extraction
 from holdfast.tokens import count_tokens
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from tests import strong
 
 RECORD = Path(__file__).with_name("results") / "guard.json"
 MARGIN = 0.02  # four questions of the 131 may go the other way before it is called a loss
@@ -44,28 +45,18 @@ def retrieval() -> dict[str, float]:
     return figures
 
 
-def decisions() -> dict[str, float]:
-    """Right decisions and details kept: by code alone, and with what the 1.5B model answered when it was asked."""
-    embed = merging_bench.embedder()
-    stored = json.loads(Path(__file__).with_name("merging_cases.json").read_text(encoding="utf-8"))
-    cases = [merging_bench.Case(**case) for case in stored]
-    found = {}
-    for name, strategy, model in (
-        ("by code alone", merging.WithoutModel(), merging_bench.Model(None)),
-        ("with recorded answers", merging.PairByPair(), merging_bench.Recorded()),
-    ):
-        outcomes = []
-        for case in cases:
-            (decided,) = merging_bench.decide(strategy, [merging_bench.fact_of(case, embed)], model)
-            outcomes.append(merging_bench.outcome(case, decided))
-        figures = merging_bench.summary(outcomes)
-        found[f"merging {name}, right"] = figures["right"]
-        found[f"merging {name}, lost"] = -figures["lost a detail"]
-    return found
-
-
-def extracted() -> dict[str, float]:
-    return extraction_slice.measured(extraction_slice.Recorded())
+def replay() -> dict[str, float]:
+    model = strong.StrongModel()
+    with Memory(":memory:", llm=model, model_size="large") as memory:
+        merged = [strong.merge(memory, model, told) for told in strong.merging()]
+        windows = strong.windows()
+        lost = sum(len(strong.extract(memory, model, window)[0]) for window in windows)
+    facts = sum(len(window["facts"]) for window in windows)
+    return {
+        "replay, decisions carried out": sum(one.exact for one in merged) / len(merged),
+        "replay, decisions right": sum(one.outcome.right for one in merged) / len(merged),
+        "replay, facts stored": 1 - lost / facts,
+    }
 
 
 def prompts() -> dict[str, float]:
@@ -83,7 +74,7 @@ def main() -> int:
     )
     parser.add_argument("--accept", action="store_true", help="record today's figures")
     options = parser.parse_args()
-    figures = retrieval() | decisions() | extracted() | prompts()
+    figures = retrieval() | replay() | prompts()
     if options.accept:
         RECORD.write_text(
             json.dumps({name: round(value, 4) for name, value in figures.items()}, indent=1) + "\n"

@@ -1,6 +1,6 @@
 """Merging as users meet it: from the message that tells a fact, through extraction and merging, to the memories.
 
-    OPENAI_BASE_URL=… OPENAI_MODEL=… python bench/merging_messages.py [--cache DIR] [--offline] [--wrong]
+    OPENAI_BASE_URL=… OPENAI_MODEL=… python bench/merging_messages.py [--record DIR] [--wrong]
 
 `merging_messages.json` holds, for 132 of the cases in `merging_cases.json`, what somebody would have typed for the
 fact of the case: written by another author than the cases', who saw the cases, not the code; one third with a
@@ -14,24 +14,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from extraction import Remembered
-from merging import Case, asked_for
+from cases import Case, asked_for, load
+from replies import KEPT, Remembered, of_environment
 
 from holdfast import Memory
-from holdfast.models import default_model
+from holdfast._paths import SIZES, ModelSize
 
-HERE = Path(__file__).parent
+MESSAGES = Path(__file__).with_name("merging_messages.json")
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of a message. lost / stale: as in `merging.Outcome`. more: further memories than before."""
+    """What became of a message. lost / stale: as in `cases.Outcome`. more: further memories than before."""
 
     case: Case
     memories: Sequence[str]
@@ -45,8 +44,8 @@ class Stored:
         return wanted and not self.lost and not self.stale
 
 
-def added(case: Case, message: str, model: Remembered) -> Stored:
-    with Memory(":memory:", llm=model) as memory:
+def added(case: Case, message: str, model: Remembered, size: ModelSize) -> Stored:
+    with Memory(":memory:", llm=model, model_size=size) as memory:
         for text in case.memories:
             memory.add(text, user_id="user", infer=False)
         memory.add([{"role": "user", "content": message}], user_id="user")
@@ -57,23 +56,19 @@ def added(case: Case, message: str, model: Remembered) -> Stored:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--cache", type=Path, default=HERE / "results" / "raw", help="folder for raw replies")
-    parser.add_argument("--offline", action="store_true", help="only what is cached")
+    parser.add_argument(
+        "--size", default="large", choices=SIZES, help="the path, as `Memory(model_size=...)`"
+    )
+    parser.add_argument("--record", type=Path, default=KEPT, help="folder of the replies that were given")
     parser.add_argument("--only", default="", help="ids that contain this")
     parser.add_argument("--wrong", action="store_true", help="print the cases that went wrong")
     arguments = parser.parse_args()
-    llm = default_model()
-    if llm is None:
-        raise SystemExit(
-            "set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL, and install the extra `openai`"
-        )
-    model = Remembered(llm, arguments.cache, offline=arguments.offline)
-    messages = json.loads((HERE / "merging_messages.json").read_text(encoding="utf-8"))
-    stored = json.loads((HERE / "merging_cases.json").read_text(encoding="utf-8"))
-    cases = [Case(**case) for case in stored if case["id"] in messages and arguments.only in case["id"]]
+    model = of_environment(arguments.record)
+    messages = json.loads(MESSAGES.read_text(encoding="utf-8"))
+    cases = [case for case in load() if case.id in messages and arguments.only in case.id]
     done: list[Stored] = []
     for case in cases:
-        one = added(case, messages[case.id], model)
+        one = added(case, messages[case.id], model, arguments.size)
         done.append(one)
         print(f"\r{len(done)} of {len(cases)}", end="", flush=True)
         if arguments.wrong and not one.right:
@@ -90,7 +85,7 @@ def main() -> None:
             f"{name:14} cases {len(members)}  right {right:.3f}  lost a detail {sum(bool(o.lost) for o in members)}"
             f"  kept a stale one {sum(bool(o.stale) for o in members)}"
         )
-    print("model:", os.environ.get("OPENAI_MODEL", "the default"))
+    print(f"model: {model.name}; {dict(model.spent)}")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import tempfile
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import cases
 import extraction
 import locomo
 import merging
@@ -16,14 +15,10 @@ import numpy as np
 from locomo import Conversation
 from mem0_peer import FILTER, USER, MiniLMVectors, Recorded, opened
 from minilm import MiniLM
+from replies import KEPT, of_environment
 
-from holdfast.extraction import Fact
-from holdfast.models.openai import OpenAIModel
+from holdfast.extraction import Fact, Window
 from holdfast.types import Usage
-from holdfast.windowing import WINDOW_TOKENS, Window
-
-RAW = extraction.RESULTS / "raw"
-
 
 # --- extraction -------------------------------------------------------------------------------------------
 
@@ -34,12 +29,11 @@ def extract(args: Namespace) -> dict[str, Any]:
     conversation = next(c for c in locomo.load(args.path) if c.name == args.conversation)
     embedder = MiniLM()
     mem0_run, more = _mem0_extracts(conversation, args.messages, embedder)
-    model = extraction.Remembered(OpenAIModel(os.environ["OPENAI_MODEL"], timeout=900), RAW, offline=False)
-    options = Namespace(messages=args.messages, window=WINDOW_TOKENS, show=False)
-    runs = {"mem0": mem0_run, "Holdfast": extraction._extracted(conversation, "sessions", options, model)}
+    made = list(extraction.windows_of(conversation.turns[: args.messages], "sessions"))
+    runs = {"mem0": mem0_run, "Holdfast": extraction.extracted(made, of_environment())}
     figures: dict[str, Any] = {}
     for name, run in runs.items():
-        figures[name] = extraction._measured(conversation, run, embedder) | {
+        figures[name] = extraction.measured(conversation, run, embedder) | {
             "calls": run.usage.calls,
             "input_tokens_per_call": round(run.usage.input_tokens / max(run.usage.calls, 1)),
             "output_tokens_per_call": round(run.usage.output_tokens / max(run.usage.calls, 1)),
@@ -53,7 +47,7 @@ def _mem0_extracts(c: Conversation, count: int, embedder: MiniLM) -> tuple[extra
     run, attributed = extraction.Run(), []
     turns = c.turns[:count]
     roles = {c.speakers[0]: "user", c.speakers[1]: "assistant"}
-    vectors, model = MiniLMVectors(), Recorded(RAW)
+    vectors, model = MiniLMVectors(), Recorded(KEPT)
     with (
         tempfile.TemporaryDirectory() as folder,
         opened("with extras", vectors, vectors.dimensions, Path(folder), model) as memory,
@@ -62,7 +56,7 @@ def _mem0_extracts(c: Conversation, count: int, embedder: MiniLM) -> tuple[extra
             pair = turns[at : at + 2]
             messages = [{"role": roles[turn.speaker], "content": turn.spoken} for turn in pair]
             kept = memory.add(messages, user_id=USER)["results"]
-            window = Window(tuple(extraction._message(turn) for turn in pair), at, ())
+            window = Window(tuple(extraction.message(turn) for turn in pair), at, ())
             for one in kept:
                 fact = _fact(one["memory"], window, embedder)
                 run.facts.append((fact, window))
@@ -93,15 +87,15 @@ def _fact(text: str, window: Window, embedder: MiniLM) -> Fact:
 
 
 def merge(args: Namespace) -> dict[str, Any]:
-    cases = {}
-    for case in json.loads(args.cases.read_text(encoding="utf-8")):
-        if case["language"] == "en":
-            cases.setdefault(case["kind"], merging.Case(**case))
-    chosen = list(cases.values())[: args.count]
-    mine, theirs = merging.Model(RAW), Recorded(RAW)
-    embed, strategy = merging.embedder(), merging.merging.PairByPair()
+    of_kind: dict[str, cases.Case] = {}
+    for case in cases.load(args.cases):
+        if case.language == "en":
+            of_kind.setdefault(case.kind, case)
+    chosen = list(of_kind.values())[: args.count]
+    mine, theirs = merging.Model(of_environment()), Recorded(KEPT)
+    embed, strategy = merging.embedder(), merging.strategy_of("large")
     # One after the other: where a server keeps one prompt at hand, turns would have it read mem0's anew each time.
-    decided = [merging.decide(strategy, [merging.fact_of(case, embed)], mine)[0] for case in chosen]
+    decided = [merging.decide(strategy, merging.fact_of(case, embed), mine) for case in chosen]
     outcomes = {
         "Holdfast": [merging.outcome(case, one) for case, one in zip(chosen, decided, strict=True)],
         "mem0": [_mem0_merges(case, theirs) for case in chosen],
@@ -109,8 +103,11 @@ def merge(args: Namespace) -> dict[str, Any]:
     for name, those in outcomes.items():
         for one in those:
             print(f"  {one.case.kind} {name}: {one.operation} right={one.right} -> {one.store}", flush=True)
-    figures = {name: merging.summary(those) for name, those in outcomes.items()}
-    figures["Holdfast"] |= {"calls": mine.calls, "input tokens": mine.input_tokens}
+    figures = {name: cases.summary(those) for name, those in outcomes.items()}
+    figures["Holdfast"] |= {
+        "calls": mine.usage.calls,
+        "input tokens": mine.usage.input_tokens,
+    }
     figures["mem0"] |= {
         "calls": len(theirs.calls),
         "input tokens": sum(call["input_tokens"] for call in theirs.calls),
@@ -120,7 +117,7 @@ def merge(args: Namespace) -> dict[str, Any]:
     return {"merging": figures | {"file": args.cases.name}}
 
 
-def _mem0_merges(case: merging.Case, model: Recorded) -> merging.Outcome:
+def _mem0_merges(case: cases.Case, model: Recorded) -> cases.Outcome:
     vectors = MiniLMVectors()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -133,7 +130,4 @@ def _mem0_merges(case: merging.Case, model: Recorded) -> merging.Outcome:
     store = [one["memory"] for one in listed]
     operation = events[0] if events else "NOOP"
     target = case.target if operation == "NOOP" else None
-    said = ";\n".join(store).casefold() + ";"
-    lost = [k for k in case.keep if not any(d.casefold() in said for d in ([k] if isinstance(k, str) else k))]
-    stale = [g for g in case.gone if g.casefold() in said]
-    return merging.Outcome(case, operation, target, store, "", lost, stale)
+    return cases.judged(case, operation, target, store)
