@@ -19,7 +19,7 @@ from tests.fakes import HashEmbedder, Matrix
 
 ROOT = Path(__file__).parent.parent
 
-# 100,000 characters each: of one kind, of beginnings without an end, of what patterns look for.
+# 50,000 characters each: of one kind, of beginnings without an end, of what patterns look for.
 WORST = r"""
 from datetime import datetime, UTC
 import sys
@@ -45,15 +45,15 @@ READERS = [
 ]
 for piece in PIECES:
     for read in READERS:
-        read(piece * (100_000 // len(piece)))
+        read(piece * (50_000 // len(piece)))
 """
 
 
-def test_no_text_of_a_hundred_kilobytes_takes_for_ever() -> None:
-    """In a process of its own, for a pattern that backtracks holds every thread. Half a minute of work; hours where a
-    few readers need the square of the length."""
+def test_no_text_of_fifty_thousand_characters_takes_for_ever() -> None:
+    """In a process of its own, for a pattern that backtracks holds every thread. Some ten seconds of work; several
+    minutes where a few readers need the square of the length."""
     command = [sys.executable, "-c", WORST]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
 
 

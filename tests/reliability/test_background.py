@@ -121,10 +121,14 @@ def test_a_job_that_waits_for_its_retry_does_not_keep_other_users_waiting() -> N
 
 def test_an_error_that_is_nobodys_does_not_end_the_background() -> None:
     class Broken:
-        def merge(self, new: Any) -> Any:
+        def ask(self, facts: Any, answers: Any = ()) -> Any:
+            raise KeyError("a bug in somebody's strategy")
+
+        def decide(self, facts: Any, answers: Any) -> Any:
             raise KeyError("a bug in somebody's strategy")
 
     with opened(merger=Broken()) as memory:
+        memory.add("I live in Porto", user_id="alice", infer=False)
         memory.add("I live in Lisbon", user_id="alice", background=True)
         until(lambda: [job.attempts for job in memory.pending()] == [1])
         memory.add("as it is", user_id="bob", infer=False, background=True)

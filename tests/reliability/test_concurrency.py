@@ -17,7 +17,8 @@ import pytest
 from holdfast import Event, Memory, StorageError, StoreLockedError
 from holdfast.faces import THREADS
 from holdfast.index.lock import FolderLock
-from tests.fakes import HashEmbedder, ScriptedModel, facts
+from holdfast.merging import Decision
+from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts
 from tests.reliability import children
 
 WRITERS = 64
@@ -121,7 +122,8 @@ def test_a_sync_call_that_would_block_its_own_loop_for_ever_is_refused() -> None
 
     async def mixed() -> None:
         model = Slow([facts("Lives in Rome"), facts("Likes tea")])
-        async with Memory(":memory:", llm=model, embedder=HashEmbedder()) as memory:
+        adding = ScriptedMerger(lambda fact: (Decision("ADD", fact.text, None, "new"),))
+        async with Memory(":memory:", llm=model, embedder=HashEmbedder(), merger=adding) as memory:
             under_way = asyncio.ensure_future(memory.aadd("I live in Rome.", user_id="alice"))
             await asyncio.sleep(0.1)
             with pytest.raises(StorageError, match="aadd"):
@@ -270,7 +272,7 @@ import os, sys, threading
 from holdfast import Event, Memory, StorageError, StoreLockedError
 from holdfast.faces import THREADS
 from holdfast.index.lock import FolderLock
-from tests.fakes import HashEmbedder, ScriptedModel, facts
+from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts
 
 path = sys.argv[1]
 memory = Memory(path, llm=None, embedder=HashEmbedder())
