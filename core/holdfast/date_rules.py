@@ -8,28 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
-
-from .numerals import integer
-
-Grain = Literal["day", "week", "weekend", "month", "season", "year", "vague"]
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """start, end: the days it covers, the end not included. words: what seasons and vague spans are called.
+class Span(NamedTuple):
+    """The days that are meant, the end not included."""
 
-    relative: whether it was reckoned from the day on which it was said. part: of the day ("evening", 晚).
-    """
-
-    grain: Grain
     start: date
     end: date
-    words: str = ""
-    relative: bool = True
-    part: str = ""
 
 
 Rule = tuple[re.Pattern[str], Callable[[re.Match[str], date], Span | None]]
@@ -42,35 +29,31 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
 _WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NUMBERS = {word: number for number, word in enumerate(_WORDS, 1)} | {"a": 1, "an": 1}
+_HAN_DIGITS = {c: n for n, c in enumerate("一二三四五六七八九", 1)} | {"两": 2}
 _HAN_WEEKDAYS = {c: n for n, c in enumerate("一二三四五六日")} | {"天": 6}
 
 
-def day(start: date, *, relative: bool = True, part: str = "") -> Span:
-    return Span("day", start, start + timedelta(1), relative=relative, part=part)
+def day(start: date) -> Span:
+    return Span(start, start + timedelta(1))
 
 
-def week(monday: date, *, relative: bool = True) -> Span:
-    return Span("week", monday, monday + timedelta(7), relative=relative)
+def week(monday: date) -> Span:
+    return Span(monday, monday + timedelta(7))
 
 
-def weekend(saturday: date, *, relative: bool = True) -> Span:
-    return Span("weekend", saturday, saturday + timedelta(2), relative=relative)
+def weekend(saturday: date) -> Span:
+    return Span(saturday, saturday + timedelta(2))
 
 
-def month(year: int, number: int, *, relative: bool = True) -> Span:
-    """A month; numbers below 1 and above 12 count on into other years."""
-    year, number = year + (number - 1) // 12, (number - 1) % 12 + 1
-    end = date(year + number // 12, number % 12 + 1, 1)
-    return Span("month", date(year, number, 1), end, relative=relative)
+def month(year: int, number: int, months: int = 1) -> Span:
+    """A month, or several; numbers below 1 and above 12 count on into other years."""
+    start = date(year + (number - 1) // 12, (number - 1) % 12 + 1, 1)
+    following = start.month - 1 + months
+    return Span(start, date(start.year + following // 12, following % 12 + 1, 1))
 
 
-def year(number: int, *, relative: bool = True) -> Span:
-    return Span("year", date(number, 1, 1), date(number + 1, 1, 1), relative=relative)
-
-
-def season(name: str, number: int) -> Span:
-    start = month(number, _SEASONS[name]).start
-    return Span("season", start, month(number, _SEASONS[name] + 3).start, f"{name} {number}")
+def year(number: int) -> Span:
+    return month(number, 1, 12)
 
 
 def _monday(today: date) -> date:
@@ -91,16 +74,22 @@ def _shifted(today: date, count: int, unit: str) -> Span:
 def _nearest(today: date, number: int, of_month: int) -> Span:
     """The day of that name, past or coming, that lies nearest."""
     days = [date(y, number, of_month) for y in (today.year - 1, today.year, today.year + 1)]
-    return day(min(days, key=lambda d: abs(d - today)), relative=False)
+    return day(min(days, key=lambda d: abs(d - today)))
 
 
 def _nearest_month(today: date, number: int) -> Span:
-    spans = [month(y, number, relative=False) for y in (today.year - 1, today.year, today.year + 1)]
+    spans = [month(y, number) for y in (today.year - 1, today.year, today.year + 1)]
     return min(spans, key=lambda s: abs(s.start + timedelta(14) - today))
 
 
 def _number(text: str) -> int:
-    return _NUMBERS[text.lower()] if text.lower() in _NUMBERS else integer(text)
+    """A count in digits, in English, or in Chinese up to 99 (二十一)."""
+    if text.isdecimal():
+        return int(text)
+    if text.lower() in _NUMBERS:
+        return _NUMBERS[text.lower()]
+    tens, ten, ones = text.rpartition("十")
+    return 10 * (_HAN_DIGITS[tens or "一"] if ten else 0) + (_HAN_DIGITS[ones] if ones else 0)
 
 
 # --- English ----------------------------------------------------------------------------------------------
@@ -114,13 +103,13 @@ _WEEKDAY = "((?i:" + "|".join(_WEEKDAYS) + "))"
 _COUNT = r"(\d{1,3}|(?i:" + "|".join(_NUMBERS) + "))"
 _UNIT = r"((?i:day|week|month|year))s?"
 _VAGUE = r"(?i:a few|few|a couple of|a couple|several|some)"
-_PART = r"(?: (?P<part>(?i:morning|afternoon|evening|night)))?"
+_PART = r"(?: (?:(?i:morning|afternoon|evening|night)))?"
 _TH = r"(?:st|nd|rd|th)?"
 _BACK = {"day": 10, "week": 56, "month": 300, "year": 3650}  # how many days "a few" of them go back at most
 
 
 def _english(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w-])(?:{pattern})(?P<suffix>'s|’s)?(?![\w-])")
+    return re.compile(rf"(?<![\w-])(?:{pattern})(?:'s|’s)?(?![\w-])")
 
 
 def _month_number(name: str) -> int:
@@ -137,17 +126,14 @@ def _ymd(match: re.Match[str]) -> date:
 
 def _offset(days: int) -> Callable[[re.Match[str], date], Span]:
     def read(match: re.Match[str], today: date) -> Span:
-        return day(today + timedelta(days), part=(match.groupdict().get("part") or "").lower())
+        return day(today + timedelta(days))
 
     return read
 
 
 def _vague(match: re.Match[str], today: date) -> Span:
-    """ "A few weeks ago" stays vague, but no longer depends on when it is read."""
-    unit = match[1].lower()
-    words = re.sub(r"\s+ago$", "", match[0], flags=re.I)
-    told = f"{today.day} {MONTHS[today.month - 1]} {today.year}"
-    return Span("vague", today - timedelta(_BACK[unit]), today, f"{words} before {told}")
+    """ "A few weeks ago": somewhere within as many as that may be."""
+    return Span(today - timedelta(_BACK[match[1].lower()]), today)
 
 
 def _step_unit(match: re.Match[str], today: date) -> Span | None:
@@ -162,7 +148,7 @@ def _step_unit(match: re.Match[str], today: date) -> Span | None:
             step = 0  # in November, "last summer" is this year's
         elif step == 1 and this_year.start > today:
             step = 0  # in March, "next summer" is this year's
-        return season(unit, today.year + step)
+        return month(today.year + step, _SEASONS[unit], 3)
     return _shifted(today, step, unit)
 
 
@@ -173,8 +159,7 @@ def _step_weekday(match: re.Match[str], today: date) -> Span | None:
     coming = today + timedelta((number - today.weekday() - 1) % 7 + 1)
     if step == "next" and _monday(coming) == _monday(today):
         # Said on Monday, "next Friday" may be this week's or the next one's.
-        words = f"the {match[2].capitalize()} after {today.day} {MONTHS[today.month - 1]} {today.year}"
-        return Span("vague", coming, coming + timedelta(8), words)
+        return Span(coming, coming + timedelta(8))
     return day(coming) if step == "next" else day(_monday(today) + timedelta(number))
 
 
@@ -191,30 +176,30 @@ _STEP = r"((?i:last|this|next))"
 ENGLISH: tuple[Rule, ...] = (
     (
         _english(rf"(?:the )?week of (\d{{1,2}}) {_MONTH} (\d{{4}})"),
-        lambda m, _: week(_dmy(m), relative=False),
+        lambda m, _: week(_dmy(m)),
     ),
     (
         _english(rf"(?:the )?weekend of (\d{{1,2}}) {_MONTH} (\d{{4}})"),
-        lambda m, _: weekend(_dmy(m), relative=False),
+        lambda m, _: weekend(_dmy(m)),
     ),
-    (_english(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})"), lambda m, _: day(_ymd(m), relative=False)),
-    (_english(rf"(\d{{1,2}}){_TH}(?: of)? {_MONTH},? (\d{{4}})"), lambda m, _: day(_dmy(m), relative=False)),
+    (_english(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})"), lambda m, _: day(_ymd(m))),
+    (_english(rf"(\d{{1,2}}){_TH}(?: of)? {_MONTH},? (\d{{4}})"), lambda m, _: day(_dmy(m))),
     (
         _english(rf"{_MONTH} (\d{{1,2}}){_TH},? (\d{{4}})"),
-        lambda m, _: day(date(int(m[3]), _month_number(m[1]), int(m[2])), relative=False),
+        lambda m, _: day(date(int(m[3]), _month_number(m[1]), int(m[2]))),
     ),
     (
         _english(rf"{_MONTH},? (?:of )?(\d{{4}})"),
-        lambda m, _: month(int(m[2]), _month_number(m[1]), relative=False),
+        lambda m, _: month(int(m[2]), _month_number(m[1])),
     ),
     (_english(r"(?i:the day before yesterday)"), _offset(-2)),
     (_english(r"(?i:the day after tomorrow)"), _offset(2)),
-    (_english(r"(?i:last) (?P<part>(?i:night))"), _offset(-1)),
+    (_english(r"(?i:last) (?:(?i:night))"), _offset(-1)),
     (_english(r"(?i:yesterday)" + _PART), _offset(-1)),
     (_english(r"(?i:tomorrow)" + _PART), _offset(1)),
-    (_english(r"(?i:this) (?P<part>(?i:morning|afternoon|evening))"), _offset(0)),
+    (_english(r"(?i:this) (?:(?i:morning|afternoon|evening))"), _offset(0)),
     (_english(r"(?<!of )(?<!Of )(?i:earlier today|today)"), _offset(0)),
-    (_english(r"(?i:tonight)"), lambda _, today: day(today, part="evening")),
+    (_english(r"(?i:tonight)"), lambda _, today: day(today)),
     (_english(rf"{_VAGUE} {_UNIT} (?i:ago)"), _vague),
     (_english(rf"{_COUNT} {_UNIT} (?i:ago)"), lambda m, today: _shifted(today, -_number(m[1]), m[2].lower())),
     (
@@ -236,7 +221,7 @@ ENGLISH: tuple[Rule, ...] = (
         _english(rf"(?<=\b[Ii]n ){_MONTH}|(?<=\b[Dd]uring ){_MONTH}|(?<=\b[Ss]ince ){_MONTH}"),
         lambda m, today: _nearest_month(today, _month_number(m[1] or m[2] or m[3])),
     ),
-    (_english(r"((?:19|20)\d{2})"), lambda m, _: year(int(m[1]), relative=False)),
+    (_english(r"((?:19|20)\d{2})"), lambda m, _: year(int(m[1]))),
 )
 
 
@@ -254,12 +239,12 @@ _HAN_YEAR = r"(?<![以之目])(前年|去年|今年|明年|后年)"
 def _han_written(match: re.Match[str], _: date) -> Span:
     start = _ymd(match)
     if not match[4]:
-        return day(start, relative=False)
-    return week(start, relative=False) if match[4] == "那周" else weekend(start, relative=False)
+        return day(start)
+    return week(start) if match[4] == "那周" else weekend(start)
 
 
 def _han_day(match: re.Match[str], today: date) -> Span:
-    return day(today + timedelta(_HAN_DAYS[match[1]]), part=match.groupdict().get("part") or "")
+    return day(today + timedelta(_HAN_DAYS[match[1]]))
 
 
 def _han_week(match: re.Match[str], today: date) -> Span:
@@ -287,8 +272,8 @@ CHINESE: tuple[Rule, ...] = (
         re.compile(r"(\d{4})年(\d{1,2})月(\d{1,2})[日号](那周|那个周末)?"),
         _han_written,
     ),
-    (re.compile(r"(\d{4})年(\d{1,2})月"), lambda m, _: month(int(m[1]), int(m[2]), relative=False)),
-    (re.compile(r"(?<!\d)(\d{4})年"), lambda m, _: year(int(m[1]), relative=False)),
+    (re.compile(r"(\d{4})年(\d{1,2})月"), lambda m, _: month(int(m[1]), int(m[2]))),
+    (re.compile(r"(?<!\d)(\d{4})年"), lambda m, _: year(int(m[1]))),
     (
         re.compile(rf"{_HAN_YEAR}的?{_HAN_MONTH}月(\d{{1,2}})[日号]"),
         lambda m, today: day(date(today.year + _HAN_YEARS[m[1]], _number(m[2]), int(m[3]))),
@@ -312,7 +297,7 @@ CHINESE: tuple[Rule, ...] = (
         re.compile(r"(大前|大后|(?<![目以之天])前|(?<![以然之先最此天])后)天(?!天)"),
         _han_day,
     ),
-    (re.compile(r"([昨今明])[天日]?(?P<part>[晚早夜]|晚上|早上|上午|中午|下午|凌晨)(?!期)"), _han_day),
+    (re.compile(r"([昨今明])[天日]?(?:[晚早夜]|晚上|早上|上午|中午|下午|凌晨)(?!期)"), _han_day),
     (re.compile(r"([昨今明])(?:天|日(?!期))"), _han_day),
     (re.compile(_HAN_STEP + r"个?(?:周|星期|礼拜)([一二三四五六日天末])?"), _han_week),
     (

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
@@ -18,7 +17,6 @@ Operation = Literal["ADD", "UPDATE", "DELETE", "NOOP"]
 JobState = Literal["pending", "running", "done", "failed"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
-EMPTY: Metadata = MappingProxyType({})
 
 
 class _Record:

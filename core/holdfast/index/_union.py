@@ -7,24 +7,10 @@ return lacks a score, unless the other returned everything that it had.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from .base import Candidate, IndexQuery
 from .facets import Facets
-
-
-class Scored(Protocol):
-    """A scored point of either Qdrant library."""
-
-    @property
-    def id(self) -> Any: ...
-
-    @property
-    def score(self) -> float: ...
-
-    @property
-    def payload(self) -> Any: ...
-
 
 Id = TypeVar("Id", int, str)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, not_, select, text, update
+from sqlalchemy import Connection, Row, insert, not_, select, text, update
 
 from ..types import JournaledMessage, Message, Role, Scope
 from .database import Database, in_scope, lock_scope, scope_key
@@ -131,16 +131,6 @@ class Journal:
         """Take messages out of the session's history. They stay in the journal, as evidence of memories."""
         with self._database.writing() as db:
             return _clear(db, scope, session_id, keep, self._clock())
-
-    def count(self, scope: Scope) -> int:
-        with self._database.reading() as db:
-            return db.execute(
-                select(func.count()).select_from(messages).where(*in_scope(messages, scope))
-            ).scalar_one()
-
-
-def delete_messages(db: Connection, scope: Scope) -> int:
-    return db.execute(delete(messages).where(*in_scope(messages, scope))).rowcount
 
 
 def _clear(db: Connection, scope: Scope, session_id: str | None, keep: Sequence[str], now: int) -> int:

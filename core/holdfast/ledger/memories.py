@@ -196,12 +196,6 @@ class Memories:
         with self._database.reading() as db:
             return db.execute(select(func.count()).select_from(versions).where(*conditions)).scalar_one()
 
-    def speakers(self, scope: Scope) -> set[str]:
-        """The names of everybody who said something that is remembered in the scope."""
-        query = select(versions.c.speakers).where(*in_scope(versions, scope)).distinct()
-        with self._database.reading() as db:
-            return {name for (names,) in db.execute(query) for name in names}
-
     def history(self, memory_id: str) -> Changes:
         with self._database.reading() as db:
             found = _read_changes(db, changes.c.memory_id == memory_id)
