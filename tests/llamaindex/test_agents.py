@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -273,23 +274,23 @@ async def test_chinese_turns_are_remembered_and_recalled(
 async def test_what_another_session_committed_while_this_one_looked_is_recalled(
     engine: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last add is done in the ledger, and the index has not heard of it when nobody is adding any more."""
+    """The last add is done in the ledger, and whoever did it has not told the index yet."""
     memory, store = engine.memory, engine.memory._do.store
-    flush, asked = memory.aflush, list[float | None]()
+    project, committed, go_on = store.project_after_commit, threading.Event(), threading.Event()
 
-    async def unheard(*args: Any) -> None:
-        """The index is not told."""
+    async def late(io: Any) -> None:
+        committed.set()
+        assert go_on.wait(60)
+        await project(io)
 
-    async def flushed(timeout: float | None = None) -> bool:
-        asked.append(timeout)
-        return await flush(timeout) if len(asked) > 1 else False
-
-    with monkeypatch.context() as patched:
-        patched.setattr(store, "project_after_commit", unheard)
-        memory.add(FACT, user_id="alice", infer=False)
-    monkeypatch.setattr(memory, "aflush", flushed)
+    monkeypatch.setattr(store, "project_after_commit", late)
+    adding = threading.Thread(target=lambda: memory.add(FACT, user_id="alice", infer=False))
+    adding.start()
+    assert await asyncio.to_thread(committed.wait, 60)
+    threading.Timer(0.3, go_on.set).start()
     llm = Calling("An apple.")
     await function_agent(llm).run(
         "Suggest a snack, peanuts?", memory=HoldfastMemory.from_defaults("alice", memory=memory, patience=60)
     )
+    adding.join()
     assert FACT in text_of(llm.shown[0])
