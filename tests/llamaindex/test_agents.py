@@ -275,19 +275,13 @@ async def test_what_another_session_committed_while_this_one_looked_is_recalled(
 ) -> None:
     """The last add is done in the ledger, and the index has not heard of it when nobody is adding any more."""
     memory, store = engine.memory, engine.memory._do.store
-    flush, asked = memory.aflush, list[float | None]()
 
     async def unheard(*args: Any) -> None:
         """The index is not told."""
 
-    async def flushed(timeout: float | None = None) -> bool:
-        asked.append(timeout)
-        return await flush(timeout) if len(asked) > 1 else False
-
     with monkeypatch.context() as patched:
         patched.setattr(store, "project_after_commit", unheard)
         memory.add(FACT, user_id="alice", infer=False)
-    monkeypatch.setattr(memory, "aflush", flushed)
     llm = Calling("An apple.")
     await function_agent(llm).run(
         "Suggest a snack, peanuts?", memory=HoldfastMemory.from_defaults("alice", memory=memory, patience=60)

@@ -213,7 +213,7 @@ def test_no_turn_is_left_out_of_the_middle(remembers: Remembers) -> None:
 def test_memories_are_shown_in_a_copy() -> None:
     history = [system("Be brief."), user("Hello")]
     for method in ("user", "system"):
-        assert inserted(history, "known", method) != history
+        assert inserted(history, "known", method, history[1]) != history
     assert history == [system("Be brief."), user("Hello")]
 
 
@@ -242,12 +242,12 @@ def test_recalled_memories_and_the_engine_s_prompt_count_against_the_limit(
     engine: Counted, remembers: Remembers
 ) -> None:
     told(engine, FACT)
-    memory = remembers(token_limit=150, recall_tokens=80)
-    memory.put_messages([user(words(60)), assistant("Yes."), user("Peanuts?")])
+    memory = remembers(token_limit=300, recall_tokens=80)
+    memory.put_messages([user(words(150)), assistant("Yes."), user("Peanuts?")])
     shown = memory.get()
     assert FACT in text_of(pairs(shown))
     assert len(shown) == 3
-    assert len(memory.get(initial_token_count=60)) == 1
+    assert len(memory.get(initial_token_count=100)) == 1
 
 
 def test_a_long_history_is_read_from_its_end(remembers: Remembers) -> None:
@@ -368,7 +368,7 @@ def test_a_dump_whose_store_is_gone_says_what_to_do() -> None:
     dump = HoldfastMemory.from_defaults("alice", memory=engine).to_dict()
     engine.close()
     restored = HoldfastMemory.from_dict(dump)
-    with pytest.raises(InputError, match=r"HoldfastMemory.from_dict\(data, memory=...\)"):
+    with pytest.raises(InputError, match=r"HoldfastMemory\(\*\*data, memory=...\)"):
         restored.get_all()
     with Memory(":memory:", llm=None) as other:
         assert HoldfastMemory.from_dict(dump, memory=other).get_all() == []

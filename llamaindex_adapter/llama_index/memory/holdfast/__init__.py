@@ -6,7 +6,8 @@ memory = HoldfastMemory.from_defaults(user_id="alice")
 engine = index.as_chat_engine(memory=memory)
 """
 
-from ._registry import close_engines, open_engine
+from ._convert import from_holdfast_messages, to_holdfast_messages
+from ._registry import close_engines, open_engine, register_engine
 from .base import HoldfastMemory
 from .block import HoldfastMemoryBlock
 from .chat_store import HoldfastChatStore
@@ -25,5 +26,8 @@ __all__ = [
     "as_embedder",
     "as_language_model",
     "close_engines",
+    "from_holdfast_messages",
     "open_engine",
+    "register_engine",
+    "to_holdfast_messages",
 ]
