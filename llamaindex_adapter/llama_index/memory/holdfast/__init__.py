@@ -8,6 +8,7 @@ engine = index.as_chat_engine(memory=memory)
 
 from ._convert import from_holdfast_messages, to_holdfast_messages
 from ._registry import close_engines, open_engine, register_engine
+from .async_chat_store import HoldfastAsyncChatStore
 from .base import HoldfastMemory
 from .block import HoldfastMemoryBlock
 from .chat_store import HoldfastChatStore
@@ -16,6 +17,7 @@ from .retriever import HoldfastRetriever
 from .tools import HoldfastToolSpec
 
 __all__ = [
+    "HoldfastAsyncChatStore",
     "HoldfastChatStore",
     "HoldfastMemory",
     "HoldfastMemoryBlock",

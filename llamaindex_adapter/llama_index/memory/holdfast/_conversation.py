@@ -160,10 +160,10 @@ class Conversation:
             if not is_answer(said):
                 waiting.append(said)
                 continue
-            await self._record(io, waiting)
+            await self.write(io, waiting)
             waiting = []
             await self._answered(io, said, settled)
-        await self._record(io, waiting)
+        await self.write(io, waiting)
 
     async def replace(self, io: IO, messages: Sequence[ChatMessage]) -> None:
         """Make `messages` the history. What was in it already stays as it is and is not remembered again.
@@ -180,11 +180,11 @@ class Conversation:
             given = [*together(new[:-1], given=True), *together(new[-1:])]
         if not new and keep is not None:
             await self.clear(io, keep=keep)
-        await self._record(io, given, keep)
+        await self.write(io, given, keep)
 
     async def record(self, io: IO, messages: Sequence[ChatMessage]) -> None:
         """Add messages to the history, and no more."""
-        await self._record(io, together(messages, given=True))
+        await self.write(io, together(messages, given=True))
 
     async def finish(self, io: IO, settled: Settled) -> None:
         """Remember what users said and nobody answered, however long ago."""
@@ -195,7 +195,7 @@ class Conversation:
         """Add messages to the long-term memory; those that are journaled already are taken up, each once."""
         told = [message for message in said if settled.answers or message.role == "user"]
         if len(told) < len(said):
-            await self._record(io, said)
+            await self.write(io, said)
         if not told:
             return
         for message in told:
@@ -214,7 +214,8 @@ class Conversation:
                 background=settled.background,
             )
 
-    async def _record(self, io: IO, said: Sequence[Message], keep: Sequence[str] | None = None) -> None:
+    async def write(self, io: IO, said: Sequence[Message], keep: Sequence[str] | None = None) -> None:
+        """Journal messages, and no more. With `keep` everything but these leaves the history."""
         if said:
             memory, where = self.memory, {**self.ids, "session_id": self.session_id}
             await io.call(memory.record, memory.arecord, list(said), **where, keep=keep)
@@ -235,7 +236,7 @@ class Conversation:
         if settled.remember:
             await self.remember(io, [*await self._untold(io), answer], settled)
         else:
-            await self._record(io, [answer])
+            await self.write(io, [answer])
 
     async def _untold(self, io: IO, *, whole: bool = False) -> list[Message]:
         """What users said that was not remembered yet, in earlier runs of this session, too.

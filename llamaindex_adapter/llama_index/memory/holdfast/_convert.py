@@ -50,7 +50,8 @@ def to_holdfast_messages(
     What tools and the system say is kept in the log. `from_holdfast_messages` restores all of it.
     """
     said = together(list(messages))
-    return [message if message.happened_at else replace(message, happened_at=happened_at) for message in said]
+    at: Any = happened_at  # the engine takes and checks both kinds
+    return [message if message.happened_at else replace(message, happened_at=at) for message in said]
 
 
 def from_holdfast_messages(journaled: Iterable[JournaledMessage]) -> list[ChatMessage]:

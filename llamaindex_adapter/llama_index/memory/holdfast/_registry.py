@@ -51,9 +51,7 @@ _engines: WeakValueDictionary[str, Memory] = WeakValueDictionary()
 _opened: dict[Key, Memory] = {}
 
 
-def check_owner(
-    user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None, **_: object
-) -> None:
+def check_owner(user_id: object = None, agent_id: object = None, run_id: object = None, **_: object) -> None:
     """Raises InputError where nobody owns what is to be made."""
     if user_id is None and agent_id is None and run_id is None:
         raise InputError(

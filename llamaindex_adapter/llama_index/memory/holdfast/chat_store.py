@@ -7,6 +7,7 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.storage.chat_store.base import BaseChatStore
 
+from holdfast import Memory, Scope
 from holdfast.faces import IO, run_inline
 from holdfast.memory import ASYNCIO, INLINE
 
@@ -68,19 +69,19 @@ class HoldfastChatStore(Bound, BaseChatStore):
 
     def delete_message(self, key: str, idx: int) -> ChatMessage | None:
         """Remove one message, counted from 0, or from the end below 0. Returns it, or None where there is none."""
-        return _only(run_inline(self._delete(INLINE, key, _one(idx))))
+        return _only(run_inline(self._delete(INLINE, key, one(idx))))
 
     async def adelete_message(self, key: str, idx: int) -> ChatMessage | None:
         """Async `delete_message`."""
-        return _only(await self._delete(ASYNCIO, key, _one(idx)))
+        return _only(await self._delete(ASYNCIO, key, one(idx)))
 
     def delete_last_message(self, key: str) -> ChatMessage | None:
         """Remove the newest message. Returns it, or None where there is none."""
-        return _only(run_inline(self._delete(INLINE, key, _one(-1))))
+        return _only(run_inline(self._delete(INLINE, key, one(-1))))
 
     async def adelete_last_message(self, key: str) -> ChatMessage | None:
         """Async `delete_last_message`."""
-        return _only(await self._delete(ASYNCIO, key, _one(-1)))
+        return _only(await self._delete(ASYNCIO, key, one(-1)))
 
     def get_keys(self) -> list[str]:
         """The keys that have a history, the oldest first."""
@@ -108,13 +109,18 @@ class HoldfastChatStore(Bound, BaseChatStore):
         return [from_journal(message) for message in removed]
 
     async def _keys(self, io: IO) -> list[str]:
-        engine = self.engine
-        ids: dict[str, Any] = dict(self._scope.ids())
-        listed = await io.call(engine.messages, engine.amessages, **ids)
-        return list(dict.fromkeys(message.session_id for message in listed if message.session_id))
+        return await keys_of(io, self.engine, self._scope)
 
 
-def _one(idx: int) -> slice:
+async def keys_of(io: IO, memory: Memory, scope: Scope) -> list[str]:
+    """The sessions of an owner that have a history, the oldest first."""
+    ids: dict[str, Any] = dict(scope.ids())
+    listed = await io.call(memory.messages, memory.amessages, **ids)
+    return list(dict.fromkeys(message.session_id for message in listed if message.session_id))
+
+
+def one(idx: int) -> slice:
+    """The message at an index, counted from the end below 0; nothing where there is none."""
     return slice(idx, idx + 1 or None)
 
 
