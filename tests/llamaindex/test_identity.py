@@ -138,6 +138,13 @@ def test_a_misspelt_argument_is_refused(kind: Makes, engine: Counted) -> None:
         kind(user_id="alice", memory=engine.memory, filter={"topic": "work"})
 
 
+@pytest.mark.parametrize("kind", [HoldfastMemory, HoldfastMemoryBlock])
+def test_a_bad_value_is_named(kind: Makes, engine: Counted) -> None:
+    for name, value in (("on_error", "ignore"), ("recall_tokens", -1), ("patience", "long"), ("metadata", 3)):
+        with pytest.raises(InputError, match=rf"{name}={value!r} of a {kind.__name__}"):
+            kind(user_id="alice", memory=engine.memory, **{name: value})
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_models_are_passed_for_the_store_that_is_opened_or_not_at_all(
     kind: Makes, engine: Counted, tmp_path: Any

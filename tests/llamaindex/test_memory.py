@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from llama_index.core import Settings
 from llama_index.core.chat_engine import SimpleChatEngine
-from llama_index.core.llms import MockLLM
+from llama_index.core.llms import ChatMessage, MockLLM
+from llama_index.core.memory import InsertMethod
 
 from holdfast import InputError, Memory, StorageError
 from llama_index.memory.holdfast import HoldfastMemory, LlamaIndexModel, close_engines, open_engine
@@ -97,6 +98,27 @@ def test_memories_are_merged_into_the_system_message_that_leads_the_history(
     assert roles(pairs(shown)) == ["system", "user"]
     assert (shown[0].content or "").startswith("Be brief.\n\n<memories")
     assert shown[1].content == "Peanuts?"
+
+
+def test_llama_index_s_own_insert_methods_are_taken(engine: Counted, remembers: Remembers) -> None:
+    told(engine, FACT)
+    memory = remembers(insert_method=InsertMethod.SYSTEM)
+    memory.put(user("Peanuts?"))
+    assert roles(pairs(memory.get())) == ["system", "user"]
+    assert memory.to_dict()["insert_method"] == "system"
+    assert remembers(insert_method=InsertMethod.USER).insert_method == "user"
+
+
+def test_a_history_to_begin_with_keeps_its_dates(face: Face, engine: Counted, remembers: Remembers) -> None:
+    memory = remembers()
+    said = ChatMessage(
+        role="user", content="I moved to Porto.", additional_kwargs={"happened_at": "2024-05-01"}
+    )
+    face(memory, "put_messages", [said, assistant("Nice.")])
+    engine.texts()
+    [item] = engine.memory.get_all(user_id="alice")
+    assert item.happened_at is not None
+    assert str(item.happened_at.date()) == "2024-05-01"
 
 
 def test_memories_become_a_system_message_where_there_is_none(engine: Counted, remembers: Remembers) -> None:

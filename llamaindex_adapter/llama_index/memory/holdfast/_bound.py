@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-from llama_index.core.bridge.pydantic import BaseModel, Field
+from llama_index.core.bridge.pydantic import BaseModel, Field, ValidationError
 
 from holdfast import FROM_ENVIRONMENT, InputError, Memory, Scope
 
@@ -50,7 +50,14 @@ class Bound(BaseModel):
             memory = chosen_engine(None, place, llm=llm, embed_model=embed_model)
         elif memory is None:
             memory = open_already(fields["engine_id"], place)
-        super().__init__(path=place, memory=memory, **fields)
+        try:
+            super().__init__(path=place, memory=memory, **fields)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            name = ".".join(map(str, wrong["loc"]))
+            raise InputError(
+                f"{name}={wrong['input']!r} of a {type(self).__name__}: {wrong['msg']}"
+            ) from error
 
     def model_post_init(self, context: Any, /) -> None:
         if self.memory is not None:
