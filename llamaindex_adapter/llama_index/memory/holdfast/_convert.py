@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -66,13 +67,16 @@ def together(messages: Sequence[ChatMessage], *, given: bool = False) -> list[Me
     run: what follows code in the same call is a tool's word, and the code is a step and no answer.
     """
     said = [to_journal(message, given=given) for message in messages]
-    for at in range(len(messages) - 1):
-        if _executes(messages[at]) and messages[at + 1].role == MessageRole.USER:
-            for step, role in ((at, said[at].role), (at + 1, "tool")):
-                data = {**(said[step].data or {}), MESSAGE: _dumped(messages[step])}
-                content = "" if step == at else said[step].content
-                said[step] = replace(said[step], content=content, role=role, data=data)  # type: ignore[arg-type]
+    for at, (code, output) in enumerate(pairwise(messages)):
+        if _executes(code) and output.role == MessageRole.USER:
+            said[at] = _as_step(code, said[at], "assistant", "")
+            said[at + 1] = _as_step(output, said[at + 1], "tool", said[at + 1].content)
     return said
+
+
+def _as_step(message: ChatMessage, said: Message, role: Role, content: str) -> Message:
+    data = {**(said.data or {}), MESSAGE: _dumped(_undated(message))}
+    return replace(said, role=role, content=content, data=data)
 
 
 def to_journal(message: ChatMessage, *, given: bool = False) -> Message:

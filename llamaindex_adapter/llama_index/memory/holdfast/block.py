@@ -40,7 +40,7 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
     """
 
     name: str = "holdfast"
-    description: str | None = "What is known from earlier conversations."
+    description: str | None = "What is known from before."
     priority: int = 1
     recall_tokens: int = Field(default=RECALL_TOKENS, gt=0)
     background: bool = True
