@@ -25,7 +25,7 @@ log = logging.getLogger("holdfast")
 OnError = Literal["raise", "log"]
 Tokenizer = Callable[[str], Sized]
 
-# The messages that a first look at the journal reads; further looks double it. A turn with tools has about five.
+# The messages that a first look at the journal reads; further ones take more. A turn with tools has about five.
 FIRST_LOOK = 64
 COUNTED = 10_000  # messages whose length is kept; a prompt holds far fewer
 
@@ -136,7 +136,7 @@ class Conversation:
             ]
             if len(found) < limit or sum(lengths) >= enough:
                 return found, messages, lengths
-            limit *= 2
+            limit *= 4
 
     def _length(self, said: JournaledMessage, message: ChatMessage, tokenizer: Tokenizer) -> int:
         """A journaled message never changes: it is counted once by a tokenizer."""
