@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -270,20 +272,26 @@ async def test_chinese_turns_are_remembered_and_recalled(
     assert "我对花生过敏" in text_of(llm.shown[0])
 
 
-async def test_what_another_session_committed_while_this_one_looked_is_recalled(
+async def test_what_another_session_committed_is_waited_for_until_the_index_has_it(
     engine: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last add is done in the ledger, and the index has not heard of it when nobody is adding any more."""
+    """The add is done in the ledger, and the index has not heard of it yet."""
     memory, store = engine.memory, engine.memory._do.store
+    tell, committed = store.project_after_commit, threading.Event()
 
-    async def unheard(*args: Any) -> None:
-        """The index is not told."""
+    async def told_late(io: Any) -> None:
+        if threading.current_thread() is other:
+            committed.set()
+            time.sleep(0.5)  # noqa: ASYNC251 - it is the other session's thread
+        await tell(io)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(store, "project_after_commit", unheard)
-        memory.add(FACT, user_id="alice", infer=False)
+    other = threading.Thread(target=lambda: memory.add(FACT, user_id="alice", infer=False))
+    monkeypatch.setattr(store, "project_after_commit", told_late)
+    other.start()
+    assert await asyncio.to_thread(committed.wait, 30)
     llm = Calling("An apple.")
     await function_agent(llm).run(
         "Suggest a snack, peanuts?", memory=HoldfastMemory.from_defaults("alice", memory=memory, patience=60)
     )
+    other.join()
     assert FACT in text_of(llm.shown[0])

@@ -28,6 +28,7 @@ Tokenizer = Callable[[str], Sized]
 # The messages that a first look at the journal reads; further ones take more. A turn with tools has about five.
 FIRST_LOOK = 64
 COUNTED = 10_000  # messages whose length is kept; a prompt holds far fewer
+BRIEF = 2.0  # seconds; what the engine waits by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Settled:
 class Wanted:
     """What is recalled for a turn.
 
-    patience: seconds that the first recall of a conversation waits for what others are adding; later ones wait briefly.
+    patience: seconds that the first recall of a conversation waits for what others are adding; later ones are brief.
     """
 
     tokens: int
@@ -78,14 +79,17 @@ class _Recalled:
 
 
 @contextmanager
-def surviving(on_error: OnError, what: str) -> Iterator[None]:
-    """With "log", a failure of store or models is logged and the block left. A wrong call is always raised."""
+def surviving(on_error: OnError, what: str, *, journaled: bool = False) -> Iterator[None]:
+    """With "log", a failure of store or models is logged and the block left. A wrong call is always raised.
+
+    journaled: survive only what the journal has, and will be taken up.
+    """
     try:
         yield
     except InputError:
         raise
-    except HoldfastError:
-        if on_error == "raise":
+    except HoldfastError as error:
+        if on_error == "raise" or (journaled and error.add_id is None):
             raise
         log.exception("%s failed; the conversation goes on without it", what)
 
@@ -178,8 +182,6 @@ class Conversation:
         given = together(new, given=True)
         if new and new[-1].role == MessageRole.USER:
             given = [*together(new[:-1], given=True), *together(new[-1:])]
-        if not new and keep is not None:
-            await self.clear(io, keep=keep)
         await self.write(io, given, keep)
 
     async def record(self, io: IO, messages: Sequence[ChatMessage]) -> None:
@@ -202,7 +204,7 @@ class Conversation:
             if message.role == "user":
                 self._claim(message)
         memory = self.memory
-        with surviving(settled.on_error, "remembering"):
+        with surviving(settled.on_error, "remembering", journaled=True):
             await io.call(
                 memory.add,
                 memory.aadd,
@@ -219,6 +221,8 @@ class Conversation:
         if said:
             memory, where = self.memory, {**self.ids, "session_id": self.session_id}
             await io.call(memory.record, memory.arecord, list(said), **where, keep=keep)
+        elif keep is not None:
+            await self.clear(io, keep)
 
     async def clear(self, io: IO, keep: Sequence[str] = ()) -> None:
         """Take everything out of the history, but for the journaled messages of these ids."""

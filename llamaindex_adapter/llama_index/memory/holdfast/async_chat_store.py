@@ -76,8 +76,7 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
         talk = self._talk(key)
         flagged = any(map(_is_flagged, await talk.journaled(ASYNCIO)))
         if flagged or status == MessageStatus.ARCHIVED:
-            await talk.clear(ASYNCIO)
-            await self.add_messages(key, messages, status)
+            await talk.write(ASYNCIO, _with_status(together(messages, given=True), status), keep=())
         else:
             await talk.replace(ASYNCIO, messages)
         await self._mark(key, None)
