@@ -28,13 +28,13 @@ from pydantic import BaseModel
 from holdfast import Memory
 from llama_index.memory.holdfast._convert import (
     clean,
-    from_holdfast_messages,
     from_journal,
     is_answer,
     remembered_text,
     same,
     to_holdfast_messages,
     to_journal,
+    to_llamaindex_messages,
     together,
 )
 from tests.fakes import HashEmbedder
@@ -181,7 +181,7 @@ def test_what_follows_code_in_one_call_is_its_output_and_no_user_s_word() -> Non
     assert [is_answer(message) for message in said] == [False, False, True]
     with Memory(":memory:", llm=None, embedder=HashEmbedder()) as memory:
         memory.record(said, user_id="alice", session_id="s")
-        restored = from_holdfast_messages(memory.messages(user_id="alice"))
+        restored = to_llamaindex_messages(memory.messages(user_id="alice"))
     assert restored == [CODE, OUTPUT, assistant("It is 42.")]
 
 
@@ -206,7 +206,7 @@ def test_messages_are_added_to_an_engine_and_come_back(face: Face, engine: Count
     said = to_holdfast_messages(history, happened_at="2024-05-01")
     face(engine.memory, "add", said, user_id="alice", session_id="s")
     journal = face(engine.memory, "messages", user_id="alice", session_id="s")
-    assert from_holdfast_messages(journal) == history
+    assert to_llamaindex_messages(journal) == history
     assert {message.happened_at.date() for message in journal} == {date(2024, 5, 1)}
     assert engine.texts() == ["I own a boat."]
 

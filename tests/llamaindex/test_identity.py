@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,13 @@ from typing import Any
 import pytest
 
 from holdfast import InputError, Memory, Scope
-from llama_index.memory.holdfast import HoldfastChatStore, HoldfastMemory, HoldfastMemoryBlock
+from llama_index.memory.holdfast import (
+    HoldfastChatStore,
+    HoldfastMemory,
+    HoldfastMemoryBlock,
+    HoldfastRetriever,
+    HoldfastToolSpec,
+)
 from tests.fakes import HashEmbedder
 from tests.llamaindex.conftest import Counted, Remembers
 from tests.llamaindex.fakes import Face, assistant, user
@@ -143,6 +150,25 @@ def test_a_bad_value_is_named(kind: Makes, engine: Counted) -> None:
     for name, value in (("on_error", "ignore"), ("recall_tokens", -1), ("patience", "long"), ("metadata", 3)):
         with pytest.raises(InputError, match=rf"{name}={value!r} of a {kind.__name__}"):
             kind(user_id="alice", memory=engine.memory, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"filters": {"topic": {"like": "w"}}}, "like"),
+        ({"metadata": {"user_id": "bob"}}, "scope key"),
+        ({"threshold": 2.0}, "threshold=2.0"),
+        ({"similarity_top_k": 0}, "limit=0"),
+    ],
+)
+@pytest.mark.parametrize("kind", [HoldfastMemory, HoldfastMemoryBlock, HoldfastRetriever, HoldfastToolSpec])
+def test_what_would_fail_in_a_turn_fails_when_the_object_is_made(
+    kind: Makes, setting: dict[str, Any], message: str, engine: Counted
+) -> None:
+    known = {*getattr(kind, "model_fields", ()), *inspect.signature(kind).parameters}
+    if setting.keys() <= known:
+        with pytest.raises(InputError, match=message):
+            kind(user_id="alice", memory=engine.memory, **setting)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,7 @@ memory = HoldfastMemory.from_defaults(user_id="alice")
 engine = index.as_chat_engine(memory=memory)
 """
 
-from ._convert import from_holdfast_messages, to_holdfast_messages
+from ._convert import to_holdfast_messages, to_llamaindex_messages
 from ._registry import close_engines, open_engine, register_engine
 from .async_chat_store import HoldfastAsyncChatStore
 from .base import HoldfastMemory
@@ -28,8 +28,8 @@ __all__ = [
     "as_embedder",
     "as_language_model",
     "close_engines",
-    "from_holdfast_messages",
     "open_engine",
     "register_engine",
     "to_holdfast_messages",
+    "to_llamaindex_messages",
 ]

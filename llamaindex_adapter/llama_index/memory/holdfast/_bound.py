@@ -59,6 +59,9 @@ class Bound(BaseModel):
                 f"{name}={wrong['input']!r} of a {type(self).__name__}: {wrong['msg']}"
             ) from error
 
+        if self.memory is not None:
+            self._check(self.memory)
+
     def model_post_init(self, context: Any, /) -> None:
         if self.memory is not None:
             self._work_on(self.memory)
@@ -70,7 +73,9 @@ class Bound(BaseModel):
         Raises InputError where this object came from another process and its engine is not to be had in this one.
         """
         if self.memory is None:
-            self._work_on(restored_engine(type(self).__name__, self.engine_id, self.path, self.llm_name))
+            found = restored_engine(type(self).__name__, self.engine_id, self.path, self.llm_name)
+            self._check(found)
+            self._work_on(found)
         engine: Memory = self.memory
         return engine
 
@@ -112,6 +117,9 @@ class Bound(BaseModel):
         self.path = None if memory.folder is None else str(memory.folder)
         self.engine_id = keep_alive(memory)
         self.llm_name = None if memory.llm is None else memory.llm.name
+
+    def _check(self, memory: Memory) -> None:
+        """Raise now what the engine would say of this object's settings in the middle of a turn."""
 
     def _part(self) -> None:
         """Forget what belongs to the conversation of the original."""

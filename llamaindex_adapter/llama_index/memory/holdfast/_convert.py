@@ -48,14 +48,14 @@ def to_holdfast_messages(
         ISO 8601), that. By default the time of the call that takes them.
 
     Text is what is remembered: of a ReAct agent only the answer, of a CodeAct agent not the code and its output.
-    What tools and the system say is kept in the log. `from_holdfast_messages` restores all of it.
+    What tools and the system say is kept in the log. `to_llamaindex_messages` restores all of it.
     """
     said = together(list(messages))
     at: Any = happened_at  # the engine takes and checks both kinds
     return [message if message.happened_at else replace(message, happened_at=at) for message in said]
 
 
-def from_holdfast_messages(journaled: Iterable[JournaledMessage]) -> list[ChatMessage]:
+def to_llamaindex_messages(journaled: Iterable[JournaledMessage]) -> list[ChatMessage]:
     """What `Memory.messages` returned, as LlamaIndex's messages; new objects at every call."""
     return [from_journal(message) for message in journaled]
 

@@ -16,7 +16,7 @@ from holdfast.memory import ASYNCIO
 
 from ._bound import Bound
 from ._conversation import Conversation
-from ._convert import from_holdfast_messages, together
+from ._convert import to_llamaindex_messages, together
 from ._registry import shared_conversation
 from .chat_store import keys_of, one
 
@@ -51,7 +51,7 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
     ) -> list[ChatMessage]:
         """The messages of a key, oldest first; None for those of every status."""
         found = (await self._listed(key, status))[offset or 0 :]
-        return from_holdfast_messages(found if limit is None else found[:limit])
+        return to_llamaindex_messages(found if limit is None else found[:limit])
 
     async def count_messages(self, key: str, status: MessageStatus | None = MessageStatus.ACTIVE) -> int:
         """How many messages `get_messages` has."""
@@ -99,7 +99,7 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
         oldest = (await self._listed(key, MessageStatus.ACTIVE))[: max(0, n)]
         if oldest:
             await self._mark(key, oldest[-1].id)
-        return from_holdfast_messages(oldest)
+        return to_llamaindex_messages(oldest)
 
     async def get_keys(self) -> list[str]:
         """The keys that have a history, the oldest first."""
@@ -140,7 +140,7 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
         if removed:
             await talk.clear(ASYNCIO, keep=[message.id for message in left])
             await self._mark(key, before[-1] if before else None)
-        return from_holdfast_messages(gone)
+        return to_llamaindex_messages(gone)
 
     def _place(self, key: str) -> tuple[str, str]:
         """A namespace that names nobody: an erasure leaves documents alone."""

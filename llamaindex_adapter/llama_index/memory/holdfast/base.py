@@ -163,6 +163,14 @@ class HoldfastMemory(Bound, BaseMemory):
             made.set(list(chat_history))
         return made
 
+    def _check(self, memory: Memory) -> None:
+        memory.check(
+            filters=self.filters,
+            threshold=self.threshold,
+            metadata=self.metadata,
+            instructions=self.instructions,
+        )
+
     def _part(self) -> None:
         self.conversation = None
 

@@ -9,7 +9,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.bridge.pydantic import Field
 from llama_index.core.memory import BaseMemoryBlock
 
-from holdfast import Context, JournaledMessage, Message
+from holdfast import Context, JournaledMessage, Memory, Message
 from holdfast.memory import ASYNCIO
 
 from ._bound import Bound
@@ -84,6 +84,14 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
         return None
 
     # -- the conversation behind --------------------------------------------------------------------------------
+
+    def _check(self, memory: Memory) -> None:
+        memory.check(
+            filters=self.filters,
+            threshold=self.threshold,
+            metadata=self.metadata,
+            instructions=self.instructions,
+        )
 
     def _part(self) -> None:
         self.conversations = {}

@@ -64,6 +64,7 @@ class HoldfastRetriever(BaseRetriever):
             "threshold": threshold,
             "as_of": as_of,
         }
+        self._memory.check(limit=similarity_top_k, filters=self._asked["filters"], threshold=threshold)
         super().__init__(**kwargs)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:

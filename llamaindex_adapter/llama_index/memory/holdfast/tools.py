@@ -68,6 +68,7 @@ class HoldfastToolSpec(BaseToolSpec):
         self._metadata = metadata
         self._filters = engine_filters(filters)
         self._on_error = on_error
+        self._memory.check(filters=self._filters, metadata=metadata)
         self._ids: dict[str, str] = {}  # by the end that was shown of them
 
     def search_memories(self, query: str, limit: int = 5) -> str:
