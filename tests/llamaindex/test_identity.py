@@ -13,6 +13,7 @@ import pytest
 
 from holdfast import InputError, Memory, Scope
 from llama_index.memory.holdfast import (
+    HoldfastAsyncChatStore,
     HoldfastChatStore,
     HoldfastMemory,
     HoldfastMemoryBlock,
@@ -203,6 +204,32 @@ def test_a_dump_whose_engine_is_gone_is_no_new_store(kind: Makes, tmp_path: Any,
     with pytest.raises(InputError, match="without its store"):
         restored.engine  # noqa: B018
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_view_of_one_user_s_memory_serves_that_user(face: Face, engine: Counted) -> None:
+    alice = engine.memory.scoped(user_id="alice")
+    memory = HoldfastMemory.from_defaults("alice", memory=alice, background=False)
+    face(memory, "put_messages", [user("I own a boat."), assistant("Nice.")])
+    assert engine.texts() == ["I own a boat."]
+    for other in (pickle.loads(pickle.dumps(memory)), copy.deepcopy(memory)):
+        assert other.engine is alice
+    bob = HoldfastMemory.from_defaults("bob", memory=alice)
+    with pytest.raises(InputError, match="bob"):
+        face(bob, "put", user("Hello"))
+
+
+def test_a_view_of_one_user_s_memory_is_not_found_for_another(tmp_path: Any) -> None:
+    with Memory(tmp_path, llm=None, embedder=HashEmbedder()) as engine:
+        view = HoldfastMemory.from_defaults("bob", memory=engine.scoped(user_id="bob"))
+        dump = HoldfastMemory.from_defaults("alice", memory=engine).to_dict()
+        other = HoldfastMemory.from_dict(dump | {"engine_id": "of another process"})
+        assert other.engine is engine
+        assert view.engine is not engine
+
+
+def test_a_chat_store_for_llama_index_s_memory_needs_the_whole(engine: Counted) -> None:
+    with pytest.raises(InputError, match="documents"):
+        HoldfastAsyncChatStore(user_id="alice", memory=engine.memory.scoped(user_id="alice"))
 
 
 # -- two messages at once -----------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms import MockLLM
 from llama_index.core.memory import Memory as LlamaIndexMemory
 
-from holdfast import HoldfastError, InputError, Memory, ModelError
+from holdfast import HoldfastError, InputError, Memory, ModelError, StorageError
 from llama_index.memory.holdfast import (
     HoldfastMemory,
     HoldfastMemoryBlock,
@@ -380,6 +380,28 @@ def test_a_conversation_can_go_on_where_recalling_and_remembering_fail(
     broken.embedder.down = False  # type: ignore[attr-defined]
     broken.resume()
     assert "I own a boat." in [item.text for item in broken.get_all(user_id="alice")]
+
+
+def test_a_history_that_cannot_be_written_is_raised_all_the_same(
+    face: Face, engine: Counted, remembers: Remembers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = remembers(on_error="log")
+    face(memory, "put", user("I own a boat."))
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(engine.memory._do.store.ledger.journal, "append", full)
+    for message in (user("Hello?"), assistant("Nice.")):
+        with pytest.raises(StorageError, match="full"):
+            face(memory, "put", message)
+
+
+async def test_a_block_can_recall_without_remembering(engine: Counted) -> None:
+    told(engine, FACT)
+    block = HoldfastMemoryBlock(user_id="alice", memory=engine.memory, remember=False)
+    assert FACT in await block.aget([user("I own a boat of peanuts.")], session_id="s")
+    assert engine.texts() == [FACT]
 
 
 def test_a_wrong_call_is_raised_all_the_same(face: Face, broken: Memory) -> None:

@@ -27,6 +27,7 @@ from holdfast import (
     LanguageModel,
     Memory,
     Scope,
+    ScopedMemory,
 )
 from holdfast.models import default_model
 from holdfast.places import IN_MEMORY, folder_of
@@ -138,8 +139,11 @@ def open_already(engine_id: str, path: str | None) -> Memory | None:
     for known, memory in there:
         if known == engine_id:
             return memory
-    on_folder = (memory for _, memory in there if path is not None and str(memory.folder) == path)
-    return next(on_folder, None)
+    if path is None:
+        return None
+    # A view that is bound to somebody is nobody else's engine.
+    whole = (memory for _, memory in there if not isinstance(memory, ScopedMemory))
+    return next((memory for memory in whole if str(memory.folder) == path), None)
 
 
 def _open() -> Iterator[tuple[str, Memory]]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.storage.chat_store.base_db import AsyncDBChatStore, MessageStatus
 
-from holdfast import JournaledMessage, Message
+from holdfast import JournaledMessage, Memory, Message
 from holdfast.documents import Document, Get, Put
 from holdfast.memory import ASYNCIO
 
@@ -34,13 +34,16 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
     memory: the engine; by default the one that `open_engine` opens with `path`, `llm` and `embed_model`.
 
     Messages leave `Memory`'s queue oldest first. Up to where they did is a document of the engine, under
-    ("llama_index", a hash of owner and key). Raises InputError where no id is given, or an argument that it does not
-    know.
+    ("llama_index", a hash of owner and key): a `ScopedMemory`, which has no documents, is refused. Raises
+    InputError where no id is given, or an argument that it does not know.
     """
 
     @classmethod
     def class_name(cls) -> str:
         return "HoldfastAsyncChatStore"
+
+    def _check(self, memory: Memory) -> None:
+        _ = memory.documents  # raises for a view that has none
 
     async def get_messages(
         self,
