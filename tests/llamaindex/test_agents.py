@@ -232,7 +232,7 @@ async def test_what_nobody_answered_is_remembered_with_the_next_turn(
 async def test_what_nobody_answered_is_remembered_by_flush(engine: Counted, remembers: Remembers) -> None:
     memory = remembers()
     await memory.aput(user("I like cheese."))
-    assert await memory.aflush(10)
+    assert await memory.aflush(60)
     assert engine.texts() == ["I like cheese."]
 
 

@@ -197,7 +197,7 @@ def test_what_a_redactor_masks_is_in_no_part_of_the_history(face: Face) -> None:
             assistant("Ok."),
         ]
         face(memory, "put_messages", said)
-        assert masked.flush(10)
+        assert masked.flush(60)
         kept = f"{memory.get_all()} {masked.messages(user_id='alice')} {masked.get_all(user_id='alice')}"
         assert "4929" not in kept
         assert kept.count("<card>") >= 3
@@ -372,7 +372,7 @@ def test_a_dump_names_no_engine_and_is_json(remembers: Remembers) -> None:
 def test_a_dump_opens_the_same_folder_in_another_process(tmp_path: Path) -> None:
     memory = HoldfastMemory.from_defaults("alice", path=tmp_path, llm=None)
     memory.put_messages([user("My boat is called Ariel."), assistant("Noted.")])
-    assert memory.flush(10)
+    assert memory.flush(60)
     dump = memory.to_json()
     close_engines()
     code = (

@@ -251,7 +251,7 @@ def test_a_context_is_restored_in_another_process(tmp_path: Path) -> None:
         "    await agent.run('I like cheese.', ctx=ctx)\n"
         "    held = await ctx.store.get('memory')\n"
         "    assert held.engine is engine\n"
-        "    engine.flush(10)\n"
+        "    engine.flush(60)\n"
         "    print(len(held.get_all()), sorted(item.text for item in engine.get_all(user_id='alice')))\n"
         "asyncio.run(run()); close_engines()\n"
     )
@@ -313,7 +313,7 @@ def test_an_agent_that_is_ordered_about_can_recall_without_remembering(
     face(memory, "put", assistant("An apple."))
     assert face(memory, "flush", 10)
     assert len(face(memory, "get_all")) == 2
-    remembers(session_id="s").flush(10)
+    remembers(session_id="s").flush(60)
     assert engine.texts() == [FACT]
 
 
