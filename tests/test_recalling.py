@@ -119,6 +119,21 @@ def test_recall_shows_the_turns_that_add_something(open_memory: Opener) -> None:
     assert [said.message.content for said in context.messages] == ["Rex, my dog, loves the beach at Cascais"]
 
 
+def test_recall_leaves_out_what_the_prompt_shows_anyway(memory: Face) -> None:
+    memory.add(
+        ["My boat is called Ariel, and its harbour is Porto.", "I own a boat."],
+        user_id="alice",
+        infer=False,
+    )
+    first, second = memory.messages(user_id="alice")
+    whole = memory.recall("boat", user_id="alice")
+    assert {hit.memory.sources for hit in whole.memories} == {(first.id,), (second.id,)}
+    part = memory.recall("boat", user_id="alice", shown=[first.id])
+    assert [hit.text for hit in part.memories] == ["I own a boat."]
+    assert "Ariel" not in part.text
+    assert not memory.recall("boat", user_id="alice", shown=[first.id, second.id])
+
+
 def test_pages_lose_and_repeat_nothing(memory: Face) -> None:
     memory.add([f"Text {number}" for number in range(25)], user_id="alice", infer=False)
     whole = memory.get_all(user_id="alice")

@@ -72,10 +72,12 @@ class Recalling:
             seen.count("hits", len(hits))
         return hits
 
-    async def recall(self, io: IO, asked: Asked, *, max_tokens: int) -> Context:
+    async def recall(
+        self, io: IO, asked: Asked, *, max_tokens: int, shown: frozenset[str] = frozenset()
+    ) -> Context:
         with self._listeners.observing("recall", asked.scope) as seen:
-            hits = await self._hits(io, asked)
-            behind = await self._turns(io, hits)
+            hits = [hit for hit in await self._hits(io, asked) if not _is_shown(hit.memory, shown)]
+            behind = await self._turns(io, hits, shown)
             context = await io.run(assemble, hits, behind, max_tokens=max_tokens, count=self._count)
             seen.count("hits", len(context.memories))
             seen.count("messages", len(context.messages))
@@ -148,9 +150,11 @@ class Recalling:
             for at in order
         ]
 
-    async def _turns(self, io: IO, hits: Sequence[SearchHit]) -> dict[str, Sequence[JournaledMessage]]:
-        """memory id -> the messages behind what it says now."""
-        ids = {source for hit in hits for source in hit.memory.sources}
+    async def _turns(
+        self, io: IO, hits: Sequence[SearchHit], shown: frozenset[str]
+    ) -> dict[str, Sequence[JournaledMessage]]:
+        """memory id -> the messages behind what it says now, but for those that are shown anyway."""
+        ids = {source for hit in hits for source in hit.memory.sources} - shown
         forgotten = await io.run(self._store.ledger.memories.forgotten, sorted(ids))
         said = await io.run(self._store.ledger.journal.by_ids, sorted(ids - forgotten))
         return {hit.memory.id: _still_behind(hit.memory, said) for hit in hits}
@@ -160,6 +164,10 @@ def _best(asked: Asked, candidates: Sequence[Candidate], wanted: int, now: datet
     """Not on an event loop: a query may be a page that somebody pasted."""
     understood = understand(asked.query, known_speakers(candidates), now)
     return rank(understood, candidates, limit=wanted, now=now, threshold=asked.threshold)
+
+
+def _is_shown(memory: MemoryItem, shown: frozenset[str]) -> bool:
+    return bool(memory.sources) and shown.issuperset(memory.sources)
 
 
 def _still_behind(memory: MemoryItem, said: Mapping[str, JournaledMessage]) -> list[JournaledMessage]:
@@ -178,9 +186,9 @@ def _valid(item: MemoryItem, as_of: int | None) -> bool:
     return to_micros(item.valid_from) <= as_of and (item.valid_to is None or as_of < to_micros(item.valid_to))
 
 
-def hits_for(max_tokens: int) -> int:
-    """How many hits could fit a budget of tokens."""
-    return min(MOST_RECALLED, max(10, max_tokens // TOKENS_PER_HIT))
+def hits_for(max_tokens: int, shown: int = 0) -> int:
+    """How many hits could fit a budget of tokens, beside those that came from so many messages that are shown."""
+    return min(MOST_RECALLED, max(10, max_tokens // TOKENS_PER_HIT) + shown)
 
 
 def _unit_scores(found: Any, count: int) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -409,18 +409,22 @@ class Memory:
         threshold: float | None = None,
         session_id: str | None = None,
         wait: float = WAIT,
+        shown: Collection[str] = (),
     ) -> Context:
         """What an agent should see before it answers `query`: memories, then the turns behind them.
 
         The text is framed and marked as data, never longer than `max_tokens`, and empty where nothing is known.
         filters, as_of, threshold, wait, session_id: as for `search`. What the conversation `session_id` is adding is
         not waited for, for it is before the agent's eyes.
+        shown: ids of journaled messages that the prompt shows anyway. They are not shown again, nor are memories
+            that came from these alone.
         """
         budget = inputs.limit_of(max_tokens, "max_tokens")
+        limit = hits_for(budget, len(shown))
         asked = self._do.asked(
-            query, user_id, agent_id, run_id, hits_for(budget), filters, as_of, threshold, wait, session_id
+            query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id
         )
-        return run_inline(self._do.recalling.recall(INLINE, asked, max_tokens=budget))
+        return run_inline(self._do.recalling.recall(INLINE, asked, max_tokens=budget, shown=frozenset(shown)))
 
     async def arecall(
         self,
@@ -435,13 +439,15 @@ class Memory:
         threshold: float | None = None,
         session_id: str | None = None,
         wait: float = WAIT,
+        shown: Collection[str] = (),
     ) -> Context:
         """Async `recall`."""
         budget = inputs.limit_of(max_tokens, "max_tokens")
+        limit = hits_for(budget, len(shown))
         asked = self._do.asked(
-            query, user_id, agent_id, run_id, hits_for(budget), filters, as_of, threshold, wait, session_id
+            query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id
         )
-        return await self._do.recalling.recall(ASYNCIO, asked, max_tokens=budget)
+        return await self._do.recalling.recall(ASYNCIO, asked, max_tokens=budget, shown=frozenset(shown))
 
     # -- reading ------------------------------------------------------------------------------------------------
 

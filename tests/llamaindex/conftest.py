@@ -32,7 +32,7 @@ class Counted:
         return len({said.add_id for said in self.memory.messages(user_id=user_id)} - {None})
 
     def texts(self, user_id: str = "alice") -> list[str]:
-        assert self.memory.flush(10)
+        assert self.memory.flush(60)
         return [item.text for item in self.memory.get_all(user_id=user_id)]
 
 

@@ -14,7 +14,7 @@ from llama_index.core.memory import InsertMethod, Memory
 
 from holdfast import InputError
 from llama_index.memory.holdfast import HoldfastMemoryBlock
-from llama_index.memory.holdfast.block import _news
+from llama_index.memory.holdfast.block import _stretch
 from tests.llamaindex.conftest import Counted, told
 from tests.llamaindex.fakes import (
     Calling,
@@ -215,4 +215,4 @@ def test_news_is_what_follows_the_end_of_what_is_known(known: str, window: str, 
     def lines(text: str) -> list[tuple[str, str]]:
         return [("user", letter) for letter in text]
 
-    assert _news(lines(known), lines(window)) == news
+    assert _stretch(lines(known), lines(window))[1] == news

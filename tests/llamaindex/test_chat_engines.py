@@ -160,16 +160,22 @@ def test_simple_chat_sees_one_system_message(engine: Counted, remembers: Remembe
     assert FACT in text_of(llm.shown[0])
 
 
-def test_a_context_engine_sees_one_system_message_once_there_is_a_history(
-    engine: Counted, remembers: Remembers
+def test_a_context_engine_s_earlier_messages_stay_as_they_were_sent(
+    face: Face, engine: Counted, remembers: Remembers
 ) -> None:
+    """It asks before it puts the user's message: what is recalled is a message of its own, and in no earlier one."""
     told(engine, FACT)
     llm = Listening()
     chat = chat_engine("context", llm, remembers(), system_prompt="Be brief.")
-    chat.chat("Hello, how are you?")
-    chat.chat("Any snack, peanuts?")
-    assert roles(llm.shown[-1]) == ["system", "user", "assistant", "user"]
-    assert FACT in text_of(llm.shown[-1])
+    for message in ("Hello, how are you?", "Any snack, peanuts?", "And peanut butter?"):
+        face(chat, "chat", message)
+    assert roles(llm.shown[-1]) == ["system", "system", "user", "assistant", "user", "assistant", "user"]
+    assert FACT in llm.shown[-1][1][1]
+    assert [text for role, text in llm.shown[-1] if role == "user"] == [
+        "Hello, how are you?",
+        "Any snack, peanuts?",
+        "And peanut butter?",
+    ]
 
 
 def test_a_session_goes_on_after_a_restart_from_the_journal_alone(tmp_path: Any) -> None:

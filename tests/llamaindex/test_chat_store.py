@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.storage.chat_store import SimpleChatStore
 
 from holdfast import InputError, Memory
@@ -112,3 +114,32 @@ def test_a_dump_whose_store_is_gone_says_what_to_do() -> None:
 def test_somebody_has_to_own_the_histories(engine: Counted) -> None:
     with pytest.raises(InputError, match="whose memory"):
         HoldfastChatStore(memory=engine.memory)
+
+
+@pytest.mark.parametrize(("idx", "removed"), [(0, 0), (-1, 3), (-2, 2), (-4, 0)])
+def test_a_message_is_deleted_by_its_place_from_either_end(
+    face: Face, store: Any, idx: int, removed: int
+) -> None:
+    face(store, "set_messages", "a", list(HISTORY))
+    assert face(store, "delete_message", "a", idx) == HISTORY[removed]
+    assert face(store, "get_messages", "a") == [*HISTORY[:removed], *HISTORY[removed + 1 :]]
+
+
+def test_an_old_history_keeps_its_dates(face: Face, engine: Counted) -> None:
+    store = HoldfastChatStore(user_id="alice", memory=engine.memory)
+    third = datetime(2023, 1, 3, tzinfo=UTC)
+    dated = [
+        ChatMessage(role="user", content="Hello", additional_kwargs={"happened_at": "2023-01-02"}),
+        ChatMessage(
+            role="assistant",
+            content="Hi",
+            additional_kwargs={"happened_at": third},
+        ),
+    ]
+    for _ in range(2):
+        face(store, "set_messages", "a", dated)
+    assert [said.happened_at.day for said in engine.memory.messages(user_id="alice")] == [2, 3]
+    assert face(store, "get_messages", "a") == [user("Hello"), assistant("Hi")]
+    odd = ChatMessage(role="user", content="Hello", additional_kwargs={"happened_at": "yesterday"})
+    with pytest.raises(InputError, match="'yesterday'"):
+        add(face, store, "a", odd)

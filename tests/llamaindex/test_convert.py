@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -31,10 +32,14 @@ from llama_index.memory.holdfast._convert import (
     is_answer,
     remembered_text,
     same,
+    to_holdfast_messages,
     to_journal,
+    to_llamaindex_messages,
+    together,
 )
 from tests.fakes import HashEmbedder
-from tests.llamaindex.fakes import assistant, called, returned, user
+from tests.llamaindex.conftest import Counted
+from tests.llamaindex.fakes import Face, assistant, called, returned, user
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -134,12 +139,13 @@ STEPS = "Thought: I need a tool.\nAction: look\nAction Input: {'q': 'x'}\nObserv
     [
         ("Thought: I can answer.\nAnswer: it is 3", "it is 3"),
         (STEPS + "Thought: Now I know.\nAnswer: it is 3\nAnswer: or 4", "it is 3\nAnswer: or 4"),
-        ("Thought: done\nAnswer (Starts With): it is ...", "it is ..."),
-        (STEPS, ""),
-        ("Thought: still thinking", ""),
+        (STEPS + "Thought: done\nAnswer: first\nThought: second", "first\nThought: second"),
         ("Thought: 我可以回答。\nAnswer: 是3", "是3"),
         ("Here is a thought. Answer: 3", "Here is a thought. Answer: 3"),
-        ("  thought: x\n answer: y", "y"),
+        ("Thought: I would take the train.", "Thought: I would take the train."),
+        ("Thought: x\n\nMy answer: y", "Thought: x\n\nMy answer: y"),
+        ("Action: call your sister\nAnswer: no", "Action: call your sister\nAnswer: no"),
+        ("Observation: it rains", "Observation: it rains"),
         ("", ""),
     ],
 )
@@ -149,19 +155,64 @@ def test_of_a_react_agent_s_steps_only_the_answer_is_worth_remembering(text: str
     assert remembered_text(user(text)) == text
 
 
-def test_an_answer_says_something_and_calls_nothing() -> None:
-    assert is_answer(assistant("Yes."))
-    assert is_answer(ChatMessage(role="model", content="Yes."))
-    assert not is_answer(user("Yes."))
-    assert not is_answer(assistant(" "))
-    assert not is_answer(assistant("Thought: still thinking"))
-    assert not is_answer(called("look"))
-    assert not is_answer(
-        ChatMessage(role="assistant", content="Let me look.", additional_kwargs={"tool_calls": [{"id": "1"}]})
+@pytest.mark.parametrize("text", ["Action: call your sister.", "Thought: I would take the train.", "Yes."])
+def test_an_answer_says_something_whatever_it_begins_with(text: str) -> None:
+    assert is_answer(to_journal(assistant(text)))
+    assert is_answer(to_journal(ChatMessage(role="model", content=text)))
+    assert not is_answer(to_journal(user(text)))
+
+
+def test_an_answer_calls_nothing() -> None:
+    assert not is_answer(to_journal(assistant(" ")))
+    assert not is_answer(to_journal(called("look")))
+    calling = ChatMessage(
+        role="assistant", content="Let me look.", additional_kwargs={"tool_calls": [{"id": "1"}]}
     )
+    assert not is_answer(to_journal(calling))
+
+
+CODE = assistant("Let me see. <execute>print(6 * 7)</execute>")
+OUTPUT = user("The standard output was: I own a yacht.")
+
+
+def test_what_follows_code_in_one_call_is_its_output_and_no_user_s_word() -> None:
+    said = together([CODE, OUTPUT, assistant("It is 42.")])
+    assert [message.role for message in said] == ["assistant", "tool", "assistant"]
+    assert [is_answer(message) for message in said] == [False, False, True]
+    with Memory(":memory:", llm=None, embedder=HashEmbedder()) as memory:
+        memory.record(said, user_id="alice", session_id="s")
+        restored = to_llamaindex_messages(memory.messages(user_id="alice"))
+    assert restored == [CODE, OUTPUT, assistant("It is 42.")]
+
+
+def test_what_a_user_says_by_himself_is_his_whatever_stood_before() -> None:
+    [said] = together([OUTPUT])
+    assert said.role == "user"
+    assert [message.role for message in together([assistant("It is 42."), OUTPUT])] == ["assistant", "user"]
+    assert is_answer(together([CODE])[0])
 
 
 def test_messages_are_the_same_by_what_they_carry() -> None:
     assert same(user("a"), user("a"))
     assert not same(user("a"), assistant("a"))
     assert not same(called("look", at="1"), called("look", at="2"))
+
+
+# -- for the engine by itself -------------------------------------------------------------------------------
+
+
+def test_messages_are_added_to_an_engine_and_come_back(face: Face, engine: Counted) -> None:
+    history = [user("I own a boat."), called("look"), returned("3"), assistant("Nice.")]
+    said = to_holdfast_messages(history, happened_at="2024-05-01")
+    face(engine.memory, "add", said, user_id="alice", session_id="s")
+    journal = face(engine.memory, "messages", user_id="alice", session_id="s")
+    assert to_llamaindex_messages(journal) == history
+    assert {message.happened_at.date() for message in journal} == {date(2024, 5, 1)}
+    assert engine.texts() == ["I own a boat."]
+
+
+def test_a_message_that_knows_its_date_keeps_it_and_does_not_show_it() -> None:
+    dated = ChatMessage(role="user", content="I own a boat.", additional_kwargs={"happened_at": "2023-01-02"})
+    [said] = to_holdfast_messages([dated], happened_at="2024-05-01")
+    assert (said.happened_at, said.data) == ("2023-01-02", None)
+    assert same(dated, user("I own a boat."))

@@ -40,7 +40,7 @@ def test_the_snippets_run_and_the_snack_has_no_peanuts(
 
     # The model that answers is scripted and cannot extract: the engines of the snippets go without one.
     engine = adapter.open_engine("./memories", llm=None)
-    monkeypatch.setattr("llama_index.memory.holdfast.base.open_engine", lambda *args, **kwargs: engine)
+    monkeypatch.setattr("llama_index.memory.holdfast._registry.open_engine", lambda *args, **kwargs: engine)
     names: dict[str, Any] = {}
     for snippet in SNIPPETS:
         run(snippet, names)

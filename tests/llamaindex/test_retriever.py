@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -9,9 +10,15 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.retrievers import QueryFusionRetriever
 from llama_index.core.schema import MetadataMode
 from llama_index.core.tools import RetrieverTool
+from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters
 
 from holdfast import InputError
-from llama_index.memory.holdfast import HoldfastRetriever
+from llama_index.memory.holdfast import (
+    HoldfastMemory,
+    HoldfastMemoryBlock,
+    HoldfastRetriever,
+    HoldfastToolSpec,
+)
 from tests.llamaindex.conftest import Counted, told
 from tests.llamaindex.fakes import Face, Listening, text_of
 from tests.llamaindex.test_chat_engines import index
@@ -101,3 +108,79 @@ def test_it_can_be_a_tool(face: Face, engine: Counted) -> None:
 def test_somebody_has_to_own_the_memory(engine: Counted) -> None:
     with pytest.raises(InputError, match="whose memory"):
         HoldfastRetriever(memory=engine.memory)
+
+
+@pytest.mark.parametrize("query", ["", "  "])
+def test_an_empty_query_finds_nothing(query: str, face: Face, engine: Counted) -> None:
+    told(engine, FACT)
+    assert face(retriever(engine), "retrieve", query) == []
+
+
+def test_one_retriever_serves_the_user_of_each_run(face: Face, engine: Counted) -> None:
+    told(engine, FACT)
+    told(engine, "I sell peanuts.", user_id="bob")
+    caller: ContextVar[str | None] = ContextVar("caller", default=None)
+    found = HoldfastRetriever(caller.get, memory=engine.memory)
+    assert face(found, "retrieve", "peanuts") == []
+    caller.set("bob")
+    assert [node.node.get_content() for node in face(found, "retrieve", "peanuts")] == ["I sell peanuts."]
+
+
+def where(key: str, value: Any, operator: str = "==") -> MetadataFilter:
+    return MetadataFilter(key=key, value=value, operator=FilterOperator(operator))
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (MetadataFilters(filters=[where("topic", "work")]), {"a"}),
+        (MetadataFilters(filters=[where("topic", "work", "!=")]), {"b", "c"}),
+        (MetadataFilters(filters=[where("age", 2, ">="), where("age", 3, "<")]), {"b"}),
+        (MetadataFilters(filters=[where("topic", ["work", "play"], "in")]), {"a", "b"}),
+        (MetadataFilters(filters=[where("topic", ["work", "play"], "nin")]), {"c"}),
+        (MetadataFilters(filters=[where("tags", "x", "contains")]), {"a", "b"}),
+        (MetadataFilters(filters=[where("tags", ["y", "z"], "any")]), {"b", "c"}),
+        (MetadataFilters(filters=[where("tags", ["x", "y"], "all")]), {"b"}),
+        (MetadataFilters(filters=[where("age", 1), where("age", 3)], condition="or"), {"a", "c"}),
+        (MetadataFilters(filters=[where("age", 1), where("age", 3)], condition="not"), {"b"}),
+        (
+            MetadataFilters(
+                filters=[MetadataFilters(filters=[where("age", 3)]), where("tags", "z", "contains")]
+            ),
+            {"c"},
+        ),
+        (MetadataFilters(filters=[]), {"a", "b", "c"}),
+    ],
+)
+def test_filters_of_llama_index_mean_the_same_here(
+    filters: MetadataFilters, found: set[str], face: Face, engine: Counted
+) -> None:
+    for name, metadata in {
+        "a": {"topic": "work", "age": 1, "tags": ["x"]},
+        "b": {"topic": "play", "age": 2, "tags": ["x", "y"]},
+        "c": {"topic": "rest", "age": 3, "tags": ["z"]},
+    }.items():
+        engine.memory.add(
+            f"I own boat {name}.", user_id="alice", infer=False, metadata={**metadata, "name": name}
+        )
+    nodes = face(retriever(engine, filters=filters), "retrieve", "boat")
+    assert {node.node.metadata["name"] for node in nodes} == found
+
+
+def test_a_filter_that_memories_cannot_answer_is_refused_when_it_is_given(engine: Counted) -> None:
+    filters = MetadataFilters(filters=[where("topic", "wor", "text_match")])
+    for kind in (HoldfastRetriever, HoldfastToolSpec, HoldfastMemory, HoldfastMemoryBlock):
+        with pytest.raises(InputError, match="'text_match'; memories know ==, !="):
+            kind(user_id="alice", memory=engine.memory, filters=filters)  # type: ignore[operator]
+
+
+def test_every_surface_takes_filters_of_llama_index(engine: Counted) -> None:
+    engine.memory.add(FACT, user_id="alice", metadata={"topic": "health"}, infer=False)
+    told(engine, "I sell peanuts.")
+    filters = MetadataFilters(filters=[where("topic", "health")])
+    memory = HoldfastMemory.from_defaults("alice", memory=engine.memory, filters=filters)
+    spec = HoldfastToolSpec("alice", memory=engine.memory, filters=filters)
+    for shown in (memory.recall("peanuts").text, spec.search_memories("peanuts")):
+        assert FACT in shown
+        assert "I sell" not in shown
+    assert memory.to_dict()["filters"] == {"AND": [{"topic": {"eq": "health"}}]}

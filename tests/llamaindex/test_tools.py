@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -42,21 +44,23 @@ def use(request: pytest.FixtureRequest, engine: Counted) -> Any:
 
 
 def id_in(text: str) -> str:
-    found = re.search(r"\[([0-9a-f-]{36})\]", text)
+    found = re.search(r"\[([0-9a-f]{8})\]", text)
     assert found is not None, text
     return found.group(1)
 
 
 def test_a_memory_is_saved_found_updated_and_deleted(use: Any, engine: Counted) -> None:
     saved = use("save_memory", text="Alice is allergic to peanuts")
+    ids = [item.id for item in engine.memory.get_all(user_id="alice")]
     assert saved.startswith("Saved [")
-    memory_id = id_in(saved)
-    assert use("search_memories", query="peanuts") == f"[{memory_id}] Alice is allergic to peanuts"
+    memory_id, today = id_in(saved), datetime.now(UTC).date()
+    assert use("search_memories", query="peanuts") == f"[{memory_id}] {today}: Alice is allergic to peanuts"
     updated = use("update_memory", memory_id=memory_id, text="Alice is allergic to all nuts")
     assert updated == f"Updated [{memory_id}] Alice is allergic to all nuts"
     assert use("delete_memory", memory_id=memory_id).startswith("Deleted [")
     assert use("search_memories", query="nuts") == "Nothing is remembered about that."
-    assert [change.operation for change in engine.memory.history(memory_id)] == ["ADD", "UPDATE", "DELETE"]
+    whole = ids[-1]
+    assert [change.operation for change in engine.memory.history(whole)] == ["ADD", "UPDATE", "DELETE"]
 
 
 def test_what_is_known_is_not_saved_twice(use: Any, engine: Counted) -> None:
@@ -146,3 +150,55 @@ async def test_an_agent_uses_them(engine: Counted) -> None:
 def test_somebody_has_to_own_the_memory(engine: Counted) -> None:
     with pytest.raises(InputError, match="whose memory"):
         HoldfastToolSpec(memory=engine.memory)
+
+
+def test_a_memory_is_shown_with_the_day_that_it_tells_of(use: Any, engine: Counted) -> None:
+    engine.memory.add("I moved to Porto.", user_id="alice", infer=False, happened_at="2024-05-01")
+    assert "] 2024-05-01: I moved to Porto." in use("search_memories", query="Porto")
+
+
+def test_whole_ids_are_taken_as_well_and_brackets_too(use: Any, engine: Counted) -> None:
+    told(engine, "I own a boat.", "I like cheese.")
+    boat, cheese = engine.memory.get_all(user_id="alice")
+    assert use("delete_memory", memory_id=boat.id).startswith("Deleted [")
+    assert use("delete_memory", memory_id=f"[{cheese.id}]").startswith("Deleted [")
+
+
+def test_an_end_of_an_id_that_was_not_shown_is_unknown(use: Any, engine: Counted) -> None:
+    told(engine, "I own a boat.")
+    [boat] = engine.memory.get_all(user_id="alice")
+    assert use("delete_memory", memory_id=boat.id[-8:]).startswith("Nothing was done")
+    assert engine.memory.get(boat.id) == boat
+
+
+def test_two_ids_with_the_same_end_are_told_apart(engine: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llama_index.memory.holdfast.tools.SHORT", 0)
+    told(engine, "I own a boat.", "I like cheese.")
+    spec = HoldfastToolSpec("alice", memory=engine.memory)
+    lines = spec.search_memories("boat cheese").splitlines()
+    shown = dict(re.fullmatch(r"\[(.*)\] \S+: (.*)", line).groups()[::-1] for line in lines)  # type: ignore[union-attr]
+    for text, memory_id in shown.items():
+        assert text in spec.update_memory(memory_id, f"{text} Really.")
+
+
+CALLER: ContextVar[str | None] = ContextVar("CALLER", default=None)
+
+
+async def test_one_list_of_tools_serves_the_user_of_each_run(engine: Counted) -> None:
+    for name, fact in (("alice", "I'm allergic to peanuts."), ("bob", "I'm allergic to cheese.")):
+        told(engine, fact, user_id=name)
+    tools = HoldfastToolSpec(CALLER.get, memory=engine.memory).to_tool_list()
+    for name, known, other in (("alice", "peanuts", "cheese"), ("bob", "cheese", "peanuts")):
+        CALLER.set(name)
+        llm = Calling(("search_memories", {"query": "allergic"}), "I see.")
+        await FunctionAgent(llm=llm, tools=tools, streaming=False).run("A snack?")
+        assert known in text_of(llm.shown[1])
+        assert other not in text_of(llm.shown[1])
+
+
+async def test_a_run_of_nobody_reaches_nobody_s_memory(engine: Counted) -> None:
+    told(engine, "I own a boat.")
+    spec = HoldfastToolSpec(lambda: None, agent_id="helper", memory=engine.memory)
+    assert (await spec.asearch_memories("boat")).startswith("Nothing was done: whose memory")
+    assert spec.save_memory("I own a yacht").startswith("Nothing was done: whose memory")
+    assert engine.texts() == ["I own a boat."]

@@ -6,7 +6,9 @@ memory = HoldfastMemory.from_defaults(user_id="alice")
 engine = index.as_chat_engine(memory=memory)
 """
 
-from ._registry import close_engines, open_engine
+from ._convert import to_holdfast_messages, to_llamaindex_messages
+from ._registry import close_engines, open_engine, register_engine
+from .async_chat_store import HoldfastAsyncChatStore
 from .base import HoldfastMemory
 from .block import HoldfastMemoryBlock
 from .chat_store import HoldfastChatStore
@@ -15,6 +17,7 @@ from .retriever import HoldfastRetriever
 from .tools import HoldfastToolSpec
 
 __all__ = [
+    "HoldfastAsyncChatStore",
     "HoldfastChatStore",
     "HoldfastMemory",
     "HoldfastMemoryBlock",
@@ -26,4 +29,7 @@ __all__ = [
     "as_language_model",
     "close_engines",
     "open_engine",
+    "register_engine",
+    "to_holdfast_messages",
+    "to_llamaindex_messages",
 ]

@@ -5,46 +5,65 @@ Written once, as coroutines over the engine's `IO`, for the sync and the async f
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 
-from holdfast import Context, JournaledMessage, Memory, Message, Scope
+from holdfast import Context, HoldfastError, InputError, JournaledMessage, Memory, Message, Scope
 from holdfast.faces import IO
 
-from ._convert import GIVEN, from_journal, is_answer, same, to_journal
+from ._convert import GIVEN, from_journal, is_answer, same, together
+from ._window import message_tokens
 
-# The messages that a first look at the journal reads; further looks double it. A turn with tools has about five.
+log = logging.getLogger("holdfast")
+
+OnError = Literal["raise", "log"]
+Tokenizer = Callable[[str], Sized]
+
+# The messages that a first look at the journal reads; further ones take more. A turn with tools has about five.
 FIRST_LOOK = 64
 COUNTED = 10_000  # messages whose length is kept; a prompt holds far fewer
+BRIEF = 2.0  # seconds; what the engine waits by default
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What the messages of a conversation are remembered with. answers: the assistant's are remembered, too."""
+    """What the messages of a conversation are remembered with.
+
+    remember: False keeps them in the history only, for good. answers: the assistant's are remembered, too.
+    on_error: what becomes of a failure to remember; the history's own failures are always raised.
+    """
 
     metadata: Mapping[str, Any] | None = None
     instructions: str | None = None
     background: bool = True
     answers: bool = True
+    remember: bool = True
+    on_error: OnError = "raise"
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is recalled for a turn. patience: seconds to wait for what other conversations are still adding."""
+    """What is recalled for a turn.
+
+    patience: seconds that the first recall of a conversation waits for what others are adding; later ones are brief.
+    """
 
     tokens: int
     filters: Mapping[str, Any] | None = None
     threshold: float | None = None
     patience: float = 0.0
+    on_error: OnError = "raise"
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
-    """A turn by its user message; by the message it follows, while the user message is not in the journal yet."""
+class Turn:
+    """A turn by the id of its user message; by the message it follows, while that one is not in the journal yet."""
 
     query: str
     user: str | None
@@ -53,21 +72,44 @@ class _Turn:
 
 @dataclass(slots=True)
 class _Recalled:
-    turn: _Turn
+    turn: Turn
     wanted: Wanted
+    shown: Collection[str]
     context: Context
+
+
+@contextmanager
+def surviving(on_error: OnError, what: str, *, journaled: bool = False) -> Iterator[None]:
+    """With "log", a failure of store or models is logged and the block left. A wrong call is always raised.
+
+    journaled: survive only what the journal has, and will be taken up.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except HoldfastError as error:
+        if on_error == "raise" or (journaled and error.add_id is None):
+            raise
+        log.exception("%s failed; the conversation goes on without it", what)
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Conversation:
-    """A session of a scope in an engine's journal. Shared by all copies of the object that speaks for it."""
+    """A session of a scope in an engine's journal. Shared by all objects of the process that speak for it.
+
+    What is still to be remembered stands in the journal alone, so that it does not matter who puts what at the same
+    time: threads, tasks, other processes.
+    """
 
     memory: Memory
     scope: Scope
     session_id: str
     _recalled: _Recalled | None = None
-    _unanswered: list[Message] | None = None  # None until the journal was asked
-    _lengths: dict[str, int] = field(default_factory=dict)  # tokens by the id of a journaled message
+    _waited: bool = False
+    _lengths: dict[str, tuple[Tokenizer, int]] = field(
+        default_factory=dict
+    )  # by the id of a journaled message
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -85,7 +127,7 @@ class Conversation:
         )
 
     async def newest(
-        self, io: IO, enough: int, count: Callable[[ChatMessage], int]
+        self, io: IO, enough: int, tokenizer: Tokenizer
     ) -> tuple[list[JournaledMessage], list[ChatMessage], list[int]]:
         """The newest messages, oldest first: at least as many as fill `enough` tokens. As they lie in the journal, as
         LlamaIndex knows them, and how long each of them is."""
@@ -94,41 +136,38 @@ class Conversation:
             found = list(await self.journaled(io, limit))
             messages = [from_journal(message) for message in found]
             lengths = [
-                self._length(said, message, count) for said, message in zip(found, messages, strict=True)
+                self._length(said, message, tokenizer) for said, message in zip(found, messages, strict=True)
             ]
             if len(found) < limit or sum(lengths) >= enough:
                 return found, messages, lengths
-            limit *= 2
+            limit *= 4
 
-    def _length(
-        self, said: JournaledMessage, message: ChatMessage, count: Callable[[ChatMessage], int]
-    ) -> int:
-        """A journaled message never changes: it is counted once. All copies count with the same tokenizer."""
+    def _length(self, said: JournaledMessage, message: ChatMessage, tokenizer: Tokenizer) -> int:
+        """A journaled message never changes: it is counted once by a tokenizer."""
         with self._guard:
             known = self._lengths.get(said.id)
-        if known is None:
-            known = count(message)
-            with self._guard:
-                if len(self._lengths) >= COUNTED:
-                    self._lengths.clear()
-                self._lengths[said.id] = known
-        return known
+        if known is not None and known[0] is tokenizer:
+            return known[1]
+        length = message_tokens(message, lambda text: len(tokenizer(text)))
+        with self._guard:
+            if len(self._lengths) >= COUNTED:
+                self._lengths.clear()
+            self._lengths[said.id] = tokenizer, length
+        return length
 
     async def put(self, io: IO, messages: Sequence[ChatMessage], settled: Settled) -> None:
         """Journal messages. With the answer that ends a turn, the turn is remembered."""
         waiting: list[Message] = []
-        for message in messages:
-            said = to_journal(message)
-            if message.role == MessageRole.USER:
+        for said in together(messages, given=not settled.remember):
+            if said.role == "user":
                 self._claim(said)
-                (await self._untold(io)).append(said)
-            if not is_answer(message):
+            if not is_answer(said):
                 waiting.append(said)
                 continue
-            await self._record(io, waiting)
+            await self.write(io, waiting)
             waiting = []
-            await self._answered(io, [said], settled)
-        await self._record(io, waiting)
+            await self._answered(io, said, settled)
+        await self.write(io, waiting)
 
     async def replace(self, io: IO, messages: Sequence[ChatMessage]) -> None:
         """Make `messages` the history. What was in it already stays as it is and is not remembered again.
@@ -136,58 +175,57 @@ class Conversation:
         What is new is context, not news: it was said elsewhere. A user message at the end is the turn that is
         about to be answered, and is remembered with its answer.
         """
-        self._unanswered = None
         known = await self.journaled(io)
         kept = _common(known, messages)
         keep = [message.id for message in known[:kept]] if kept < len(known) else None
         new = messages[kept:]
-        if not new and keep is not None:
-            await self.clear(io, keep=keep)
-        last = len(new) - 1
-        given = [
-            to_journal(message, given=at < last or message.role != MessageRole.USER)
-            for at, message in enumerate(new)
-        ]
-        await self._record(io, given, keep)
+        given = together(new, given=True)
+        if new and new[-1].role == MessageRole.USER:
+            given = [*together(new[:-1], given=True), *together(new[-1:])]
+        await self.write(io, given, keep)
 
     async def record(self, io: IO, messages: Sequence[ChatMessage]) -> None:
         """Add messages to the history, and no more."""
-        await self._record(io, [to_journal(message, given=True) for message in messages])
+        await self.write(io, together(messages, given=True))
 
     async def finish(self, io: IO, settled: Settled) -> None:
-        """Remember what users said and nobody answered."""
-        await self._answered(io, [], settled)
+        """Remember what users said and nobody answered, however long ago."""
+        if settled.remember:
+            await self.remember(io, await self._untold(io, whole=True), settled)
 
     async def remember(self, io: IO, said: Sequence[Message], settled: Settled) -> None:
         """Add messages to the long-term memory; those that are journaled already are taken up, each once."""
         told = [message for message in said if settled.answers or message.role == "user"]
         if len(told) < len(said):
-            await self._record(io, said)
+            await self.write(io, said)
         if not told:
             return
         for message in told:
             if message.role == "user":
                 self._claim(message)
         memory = self.memory
-        await io.call(
-            memory.add,
-            memory.aadd,
-            told,
-            **self.ids,
-            session_id=self.session_id,
-            metadata=settled.metadata,
-            instructions=settled.instructions,
-            background=settled.background,
-        )
+        with surviving(settled.on_error, "remembering", journaled=True):
+            await io.call(
+                memory.add,
+                memory.aadd,
+                told,
+                **self.ids,
+                session_id=self.session_id,
+                metadata=settled.metadata,
+                instructions=settled.instructions,
+                background=settled.background,
+            )
 
-    async def _record(self, io: IO, said: Sequence[Message], keep: Sequence[str] | None = None) -> None:
+    async def write(self, io: IO, said: Sequence[Message], keep: Sequence[str] | None = None) -> None:
+        """Journal messages, and no more. With `keep` everything but these leaves the history."""
         if said:
             memory, where = self.memory, {**self.ids, "session_id": self.session_id}
             await io.call(memory.record, memory.arecord, list(said), **where, keep=keep)
+        elif keep is not None:
+            await self.clear(io, keep)
 
     async def clear(self, io: IO, keep: Sequence[str] = ()) -> None:
         """Take everything out of the history, but for the journaled messages of these ids."""
-        self._unanswered = None
         memory = self.memory
         await io.call(
             memory.clear_messages,
@@ -197,36 +235,52 @@ class Conversation:
             keep=keep,
         )
 
-    async def _answered(self, io: IO, answer: Sequence[Message], settled: Settled) -> None:
+    async def _answered(self, io: IO, answer: Message, settled: Settled) -> None:
         """Remember what users said since the last answer, and this one."""
-        untold = list(await self._untold(io))
-        await self.remember(io, [*untold, *answer], settled)
-        if self._unanswered is not None:
-            self._unanswered = [message for message in self._unanswered if message not in untold]
+        if settled.remember:
+            await self.remember(io, [*await self._untold(io), answer], settled)
+        else:
+            await self.write(io, [answer])
 
-    async def _untold(self, io: IO) -> list[Message]:
-        """What users said that no answer has followed yet, in earlier runs of this session, too."""
-        if self._unanswered is None:
-            newest = await self.journaled(io, FIRST_LOOK)
-            self._unanswered = [message.message for message in newest if _is_untold(message)]
-        return self._unanswered
+    async def _untold(self, io: IO, *, whole: bool = False) -> list[Message]:
+        """What users said that was not remembered yet, in earlier runs of this session, too.
+
+        Each answer takes up all of it, so that looking back ends where everything was taken up; with `whole` it
+        ends where the session begins.
+        """
+        limit = None if whole else FIRST_LOOK
+        while True:
+            found = await self.journaled(io, limit)
+            if limit is None or len(found) < limit or _taken_up(found[: limit // 2]):
+                return [message.message for message in found if _is_untold(message)]
+            limit *= 2
 
     # -- recalling ----------------------------------------------------------------------------------------------
 
     async def recall(
-        self, io: IO, asked: str | None, history: Sequence[JournaledMessage], wanted: Wanted
+        self,
+        io: IO,
+        turn: Turn,
+        wanted: Wanted,
+        *,
+        shown: Collection[str],
     ) -> Context:
-        """What is known that matters for the turn: once per turn, however often it is asked for."""
-        turn = _turn(asked, history)
-        if turn is None:
-            return Context("")
+        """What is known that matters for the turn: once per turn, however often it is asked for.
+
+        shown: the ids of the messages of this conversation that the prompt shows; what is known from these alone is
+            not recalled.
+        """
         with self._guard:
             cached = self._recalled
         if cached is not None and cached.turn == turn and cached.wanted == wanted:
             return cached.context
-        context = await self._asked(io, turn.query, wanted)
+        context = Context("")
+        with surviving(wanted.on_error, "recalling"):
+            wait = min(wanted.patience, BRIEF) if self._waited else wanted.patience
+            context = await self._asked(io, turn.query, wanted, shown, wait)
+            self._waited = True
         with self._guard:
-            self._recalled = _Recalled(turn, wanted, context)
+            self._recalled = _Recalled(turn, wanted, shown, context)
         return context
 
     @property
@@ -239,13 +293,13 @@ class Conversation:
         """What the last `recall` asked for, within fewer tokens: the best of it."""
         with self._guard:
             last = self._recalled
-        return (
-            Context("")
-            if last is None
-            else await self._asked(io, last.turn.query, replace(last.wanted, tokens=tokens, patience=0.0))
-        )
+        if last is None:
+            return Context("")
+        return await self._asked(io, last.turn.query, replace(last.wanted, tokens=tokens), last.shown, 0.0)
 
-    async def _asked(self, io: IO, query: str, wanted: Wanted) -> Context:
+    async def _asked(
+        self, io: IO, query: str, wanted: Wanted, shown: Collection[str], wait: float
+    ) -> Context:
         memory = self.memory
         return await io.call(
             memory.recall,
@@ -256,7 +310,8 @@ class Conversation:
             filters=wanted.filters,
             threshold=wanted.threshold,
             session_id=self.session_id,
-            wait=wanted.patience,
+            wait=wait,
+            shown=shown,
         )
 
     def _claim(self, said: Message) -> None:
@@ -269,22 +324,22 @@ class Conversation:
             if turn.user == said.id:
                 return  # recorded before, and remembered now
             if turn.user is None and turn.query.strip() == said.content.strip():
-                recalled.turn = _Turn(turn.query, said.id, None)
+                recalled.turn = Turn(turn.query, said.id, None)
             else:
                 self._recalled = None
 
 
-def _turn(asked: str | None, history: Sequence[JournaledMessage]) -> _Turn | None:
+def turn_of(asked: str | None, history: Sequence[JournaledMessage]) -> Turn | None:
     """The turn that is being answered, or that `asked` is about to begin."""
     at = next((at for at in reversed(range(len(history))) if history[at].message.role == "user"), None)
     user = history[at].message if at is not None else None
     if asked is None or not asked.strip():
-        return _Turn(user.content, user.id, None) if user and user.content.strip() else None
+        return Turn(user.content, user.id, None) if user and user.content.strip() else None
     if user is not None and at is not None and user.content.strip() == asked.strip():
-        answered = any(is_answer(from_journal(message)) for message in history[at + 1 :])
+        answered = any(is_answer(message.message) for message in history[at + 1 :])
         if not answered:
-            return _Turn(user.content, user.id, None)
-    return _Turn(asked, None, history[-1].id if history else None)
+            return Turn(user.content, user.id, None)
+    return Turn(asked, None, history[-1].id if history else None)
 
 
 def _is_untold(journaled: JournaledMessage) -> bool:
@@ -292,9 +347,16 @@ def _is_untold(journaled: JournaledMessage) -> bool:
     return (
         journaled.add_id is None
         and said.role == "user"
+        and said.id is not None
         and bool(said.content.strip())
         and not (said.data or {}).get(GIVEN)
     )
+
+
+def _taken_up(older: Sequence[JournaledMessage]) -> bool:
+    """Whether all of a stretch was remembered, as far as it is for remembering; False where nobody spoke."""
+    users = [message for message in older if message.message.role == "user"]
+    return bool(users) and not any(_is_untold(message) for message in users)
 
 
 def _common(known: Sequence[JournaledMessage], messages: Sequence[ChatMessage]) -> int:

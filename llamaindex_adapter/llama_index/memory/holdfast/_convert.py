@@ -7,17 +7,21 @@ object (blocks, tool calls, additional arguments) lies in `data`, as JSON.
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
-from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock, ToolCallBlock
+from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock
 
 from holdfast import JournaledMessage, Message
 from holdfast.types import Role
 
 MESSAGE = "llama_index"  # key of `data`: the message as LlamaIndex dumps it
 GIVEN = "given"  # key of `data`: the message was given as history; it is not this session's to remember
+HAPPENED_AT = "happened_at"  # key of a message's additional arguments: when it was said
 
 _ROLES: dict[MessageRole, Role] = {
     MessageRole.USER: "user",
@@ -29,10 +33,50 @@ _ROLES: dict[MessageRole, Role] = {
     MessageRole.TOOL: "tool",
     MessageRole.FUNCTION: "tool",
 }
-# What the ReAct agent writes into its memory: steps, each headed by one of these words.
-_STEP = re.compile(r"\A\s*(?:Thought|Action|Observation):", re.IGNORECASE)
-_LAST_THOUGHT = re.compile(r"^[ \t]*Thought:(?!.*^[ \t]*Thought:)", re.MULTILINE | re.DOTALL | re.IGNORECASE)
-_ANSWER = re.compile(r"^[ \t]*Answer(?: \(Starts With\))?:[ \t]*", re.MULTILINE | re.IGNORECASE)
+# How the ReAct agent's last step begins and goes on, in the one message that its steps are put as.
+_THOUGHT, _ANSWER = "Thought: ", "\nAnswer: "
+# What the CodeAct agent looks for in its model's replies, to execute what is between.
+_CODE, _CODE_END = "<execute>", "</execute>"
+
+
+def to_holdfast_messages(
+    messages: Iterable[ChatMessage], *, happened_at: datetime | str | None = None
+) -> list[Message]:
+    """Messages of LlamaIndex as `Memory.add` and `Memory.record` of the engine take them.
+
+    happened_at: when they were said; of a message whose `additional_kwargs` hold a "happened_at" (a datetime, or
+        ISO 8601), that. By default the time of the call that takes them.
+
+    Text is what is remembered: of a ReAct agent only the answer, of a CodeAct agent not the code and its output.
+    What tools and the system say is kept in the log. `to_llamaindex_messages` restores all of it.
+    """
+    said = together(list(messages))
+    at: Any = happened_at  # the engine takes and checks both kinds
+    return [message if message.happened_at else replace(message, happened_at=at) for message in said]
+
+
+def to_llamaindex_messages(journaled: Iterable[JournaledMessage]) -> list[ChatMessage]:
+    """What `Memory.messages` returned, as LlamaIndex's messages; new objects at every call."""
+    return [from_journal(message) for message in journaled]
+
+
+def together(messages: Sequence[ChatMessage], *, given: bool = False) -> list[Message]:
+    """Messages that were handed over together, for the journal.
+
+    The CodeAct agent puts the output of its code in a user's name, after the code, in the one call that ends its
+    run: what follows code in the same call is a tool's word, and the code is a step and no answer.
+    """
+    said = [to_journal(message, given=given) for message in messages]
+    for at, (code, output) in enumerate(pairwise(messages)):
+        if _executes(code) and output.role == MessageRole.USER:
+            said[at] = _as_step(code, said[at], "assistant", "")
+            said[at + 1] = _as_step(output, said[at + 1], "tool", said[at + 1].content)
+    return said
+
+
+def _as_step(message: ChatMessage, said: Message, role: Role, content: str) -> Message:
+    data = {**(said.data or {}), MESSAGE: _dumped(_undated(message))}
+    return replace(said, role=role, content=content, data=data)
 
 
 def to_journal(message: ChatMessage, *, given: bool = False) -> Message:
@@ -40,6 +84,8 @@ def to_journal(message: ChatMessage, *, given: bool = False) -> Message:
 
     given: it was handed over as history, and is not to be remembered again.
     """
+    at = message.additional_kwargs.get(HAPPENED_AT)
+    message = _undated(message)
     role = _ROLES.get(message.role, "user")
     content = remembered_text(message)
     data: dict[str, Any] = {}
@@ -48,7 +94,8 @@ def to_journal(message: ChatMessage, *, given: bool = False) -> Message:
     if given:
         data[GIVEN] = True
     # The journal takes a message without text only where it carries data.
-    return Message(content, role, id=uuid4().hex, data=data if data or not content.strip() else None)
+    kept = data if data or not content.strip() else None
+    return Message(content, role, id=uuid4().hex, happened_at=at, data=kept)
 
 
 def from_journal(journaled: JournaledMessage) -> ChatMessage:
@@ -63,28 +110,29 @@ def from_journal(journaled: JournaledMessage) -> ChatMessage:
 def remembered_text(message: ChatMessage) -> str:
     """What a message says that could be worth remembering: its text, of a ReAct agent only the answer."""
     text = clean(message.content or "")
-    if _ROLES.get(message.role) == "assistant" and _STEP.match(text):
-        return _answer(text)
-    return text
+    return _concluded(text) if _ROLES.get(message.role) == "assistant" else text
 
 
-def is_answer(message: ChatMessage) -> bool:
+def is_answer(said: Message) -> bool:
     """Whether the message ends a turn: the assistant says something and calls no tool."""
-    return (
-        _ROLES.get(message.role) == "assistant"
-        and not calls_tools(message)
-        and bool(remembered_text(message).strip())
-    )
+    return said.role == "assistant" and bool(said.content.strip()) and not _calls_tools(said)
 
 
-def calls_tools(message: ChatMessage) -> bool:
-    in_blocks = any(isinstance(block, ToolCallBlock) for block in message.blocks)
-    return in_blocks or bool(message.additional_kwargs.get("tool_calls"))
+def _calls_tools(said: Message) -> bool:
+    dump: Any = (said.data or {}).get(MESSAGE) or {}
+    in_blocks = any(block.get("block_type") == "tool_call" for block in dump.get("blocks", ()))
+    return in_blocks or bool(dump.get("additional_kwargs", {}).get("tool_calls"))
+
+
+def _executes(message: ChatMessage) -> bool:
+    text = (message.content or "") if _ROLES.get(message.role) == "assistant" else ""
+    begin = text.find(_CODE)
+    return begin >= 0 and text.find(_CODE_END, begin) >= 0
 
 
 def same(one: ChatMessage, other: ChatMessage) -> bool:
     """Whether two messages say the same in the same role, whatever they carry beside it."""
-    return one.role == other.role and _dumped(one) == _dumped(other)
+    return one.role == other.role and _dumped(_undated(one)) == _dumped(_undated(other))
 
 
 def clean(text: str) -> str:
@@ -94,11 +142,24 @@ def clean(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "")
 
 
-def _answer(steps: str) -> str:
-    """The text after "Answer:" of the last thought; empty while the agent is still reasoning."""
-    thought = _LAST_THOUGHT.search(steps)
-    found = _ANSWER.search(steps, thought.end() if thought else 0)
-    return steps[found.end() :].strip() if found else ""
+def _concluded(text: str) -> str:
+    """What a ReAct agent's steps conclude with; a text that is not its steps, as it is.
+
+    Steps begin with a thought and end with a thought and its answer. A text that only begins so is no step.
+    """
+    end = text.rfind(_ANSWER)
+    if not text.startswith(_THOUGHT) or end < 0:
+        return text
+    last = text.rfind(f"\n{_THOUGHT}", 0, end)
+    return text[text.find(_ANSWER, max(0, last)) + len(_ANSWER) :].strip()
+
+
+def _undated(message: ChatMessage) -> ChatMessage:
+    """The message without the time that it was said: the journal's to keep, and unknown to providers."""
+    if HAPPENED_AT not in message.additional_kwargs:
+        return message
+    kept = {name: value for name, value in message.additional_kwargs.items() if name != HAPPENED_AT}
+    return message.model_copy(update={"additional_kwargs": kept})
 
 
 def _plain(message: ChatMessage, role: Role, content: str) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from os import PathLike
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
@@ -18,7 +19,17 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms.llm import LLM
 from llama_index.core.settings import Settings
 
-from holdfast import FROM_ENVIRONMENT, Embedder, EmbedderMismatchError, InputError, LanguageModel, Memory
+from holdfast import (
+    FROM_ENVIRONMENT,
+    Embedder,
+    EmbedderMismatchError,
+    InputError,
+    LanguageModel,
+    Memory,
+    Scope,
+    ScopedMemory,
+)
+from holdfast.models import default_model
 from holdfast.places import IN_MEMORY, folder_of
 
 from ._conversation import Conversation
@@ -26,21 +37,22 @@ from .models import as_embedder, as_language_model
 
 log = logging.getLogger("holdfast")
 
-T = TypeVar("T")
 Path_ = str | PathLike[str]
 Model = LLM | LanguageModel | None
 Key = tuple[str, int, int]
+Talk = tuple[int, Scope, str]
+
+_LEDGER = "ledger.db"  # there is one in every embedded store
 
 _guard = threading.RLock()
-_conversations: WeakValueDictionary[str, Conversation] = WeakValueDictionary()
+_conversations: WeakValueDictionary[Talk, Conversation] = WeakValueDictionary()
+_named: dict[str, Memory] = {}
 _engines: WeakValueDictionary[str, Memory] = WeakValueDictionary()
 # Strong: requests come and go, and opening a store for each would cost what remembering costs.
 _opened: dict[Key, Memory] = {}
 
 
-def check_owner(
-    user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None, **_: object
-) -> None:
+def check_owner(user_id: object = None, agent_id: object = None, run_id: object = None, **_: object) -> None:
     """Raises InputError where nobody owns what is to be made."""
     if user_id is None and agent_id is None and run_id is None:
         raise InputError(
@@ -49,26 +61,105 @@ def check_owner(
         )
 
 
-def shared_conversation(live_id: str, make: Callable[[], Conversation]) -> Conversation:
-    """The conversation of that id, made if nothing in this process holds it any more."""
+def shared_conversation(memory: Memory, scope: Scope, session_id: str) -> Conversation:
+    """The conversation of an owner and a session on an engine: one per process, whoever speaks for it."""
+    key = (
+        id(memory),
+        scope,
+        session_id,
+    )  # a conversation holds its engine: no other one has its id meanwhile
     with _guard:
-        found = _conversations.get(live_id)
-        if found is None or found.memory.closed:
-            found = _conversations[live_id] = make()
+        found = _conversations.get(key)
+        if found is None:
+            found = _conversations[key] = Conversation(memory, scope, session_id)
         return found
 
 
+def register_engine(memory: Memory, name: str) -> None:
+    """Have objects that this process restores find an engine: by this name, and by its folder.
+
+    Call it when a process starts, with the same name in each, where contexts or dumps go from one process to
+    another and the engine is not what `open_engine` would open there: a database on a server, models of one's own.
+    An engine stays registered until it is closed, or another one takes its name.
+    """
+    with _guard:
+        for known in [known for known, engine in _named.items() if engine.closed]:
+            del _named[known]
+        _named[name] = memory
+
+
 def keep_alive(memory: Memory) -> str:
-    """The id under which `alive` finds an engine, for as long as something holds it."""
-    live_id = next((known for known, engine in _engines.items() if engine is memory), None) or uuid4().hex
-    _engines[live_id] = memory
-    return live_id
+    """The name of an engine in dumps: what it was registered by, else one that lives as long as it does."""
+    with _guard:
+        for known, engine in (*_named.items(), *_engines.items()):
+            if engine is memory:
+                return known
+        made = uuid4().hex
+        _engines[made] = memory
+        return made
 
 
-def alive(live_id: str) -> Memory | None:
-    """The engine of that id, if it is alive and open."""
-    memory = _engines.get(live_id)
-    return None if memory is None or memory.closed else memory
+def chosen_engine(memory: Memory | None, path: Path_ | None, *, llm: Any, embed_model: Any) -> Memory:
+    """The engine that is passed, or the one that the other arguments open. Raises InputError for both."""
+    if memory is None:
+        return open_engine(path, llm=llm, embed_model=embed_model)
+    if path is not None or embed_model is not None or llm is not FROM_ENVIRONMENT:
+        raise InputError("pass memory=, or path=, llm= and embed_model= to open one, not both")
+    if not isinstance(memory, Memory):
+        raise InputError(f"memory={memory!r} is no holdfast.Memory")
+    return memory
+
+
+def restored_engine(kind: str, engine_id: str, path: str | None, llm_name: str | None) -> Memory:
+    """The engine of an object that was rebuilt from a dump.
+
+    It is the one of that name, or one on that folder, where this process has it open. Else the folder is opened
+    with the models that `open_engine` finds. Raises InputError, and makes nothing, where there is no store any
+    more, where a model was used and none is configured here, and where the embedder is another one.
+    """
+    with _guard:
+        if (found := open_already(engine_id, path)) is not None:
+            return found
+        if path is None:
+            raise _no_engine(kind, "which has no folder of its own and is not open in this process")
+        if not (Path(path) / _LEDGER).is_file():
+            raise _no_engine(kind, f"whose folder {path} holds none any more", path)
+        if llm_name is not None and Settings._llm is None and default_model() is None:
+            raise _no_engine(kind, f"in {path}, which used the model {llm_name!r}; none is set here", path)
+        try:
+            return open_engine(path, llm=None if llm_name is None else FROM_ENVIRONMENT)
+        except EmbedderMismatchError as error:
+            raise _no_engine(kind, f"in {path}: {error}", path) from error
+
+
+def open_already(engine_id: str, path: str | None) -> Memory | None:
+    """The engine of that name, else one on that folder, if this process has it open."""
+    with _guard:
+        there = list(_open())
+    for known, memory in there:
+        if known == engine_id:
+            return memory
+    if path is None:
+        return None
+    # A view that is bound to somebody is nobody else's engine.
+    whole = (memory for _, memory in there if not isinstance(memory, ScopedMemory))
+    return next((memory for memory in whole if str(memory.folder) == path), None)
+
+
+def _open() -> Iterator[tuple[str, Memory]]:
+    """The engines that this process has open, those first that were named for being found."""
+    opened = (("", memory) for memory in _opened.values())
+    for known, memory in (*_named.items(), *_engines.items(), *opened):
+        if not memory.closed:
+            yield known, memory
+
+
+def _no_engine(kind: str, why: str, path: str = "") -> InputError:
+    return InputError(
+        f"this {kind} was restored without its store, {why}. Open the engine before it is used: "
+        f"open_engine({path!r}, llm=..., embed_model=...), or register_engine(Memory(...), name) under the name that "
+        f"it had when it was dumped; or pass memory= where it is rebuilt: {kind}(**data, memory=...)"
+    )
 
 
 def open_engine(
@@ -101,15 +192,6 @@ def open_engine(
         if key not in _opened or _opened[key].closed:
             _opened[key] = opened()
         return _opened[key]
-
-
-def engine_on(folder: str) -> Memory:
-    """An engine on a folder for an object that was rebuilt: one that this process has open, else a new one."""
-    with _guard:
-        for (place, *_), memory in _opened.items():
-            if place == folder and not memory.closed:
-                return memory
-    return open_engine(folder)
 
 
 def close_engines() -> None:

@@ -7,30 +7,53 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, takewhile
 from typing import Literal
 
-from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock, ThinkingBlock, ToolCallBlock
+from llama_index.core.base.llms.types import (
+    BaseContentBlock,
+    BaseRecursiveContentBlock,
+    CacheControl,
+    CachePoint,
+    ChatMessage,
+    DocumentBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
 
 InsertMethod = Literal["user", "system"]
 Count = Callable[[str], int]
 Measured = tuple[ChatMessage, int]  # a message and its tokens
 
-MEDIUM_TOKENS = 256  # of an image, a recording or a document: LlamaIndex's `Memory` counts them so, too
+# What LlamaIndex's `Memory` counts, too: an image or a recording, and a document.
+MEDIUM_TOKENS = 256
+DOCUMENT_TOKENS = 2048
+RECALL_SHARE = 0.3  # of a token limit, at most; LlamaIndex's `Memory` leaves as much to its blocks
 
 
 def message_tokens(message: ChatMessage, count: Count) -> int:
     """How long a message is: its texts, its tool calls and additional arguments as JSON, media at a flat rate."""
-    tokens = 0
-    for block in message.blocks:
-        if isinstance(block, TextBlock):
-            tokens += count(block.text)
-        elif isinstance(block, ThinkingBlock):
-            tokens += count(block.content or "")
-        elif isinstance(block, ToolCallBlock):
-            tokens += count(f"{block.tool_name} {block.tool_kwargs}")
-        else:
-            tokens += MEDIUM_TOKENS
+    tokens = sum(_block_tokens(block, count) for block in message.blocks)
     if message.additional_kwargs:
         tokens += count(json.dumps(message.additional_kwargs, default=str, ensure_ascii=False))
     return tokens
+
+
+def _block_tokens(block: BaseContentBlock, count: Count) -> int:
+    match block:
+        case TextBlock():
+            return count(block.text)
+        case ThinkingBlock():
+            return count(block.content or "")
+        case ToolCallBlock():
+            return count(f"{block.tool_name} {block.tool_kwargs}")
+        case CachePoint() | CacheControl():
+            return 0  # a mark for the provider, and no content
+        case DocumentBlock():
+            return DOCUMENT_TOKENS
+        case BaseRecursiveContentBlock():
+            return sum(_block_tokens(nested, count) for nested in block.nested_blocks)
+        case _:
+            return MEDIUM_TOKENS
 
 
 def fitting(history: Sequence[ChatMessage], lengths: Sequence[int], limit: int) -> list[ChatMessage]:
@@ -56,17 +79,23 @@ def fitting(history: Sequence[ChatMessage], lengths: Sequence[int], limit: int) 
     return [message for message, _ in (*lead, *kept)]
 
 
-def inserted(history: Sequence[ChatMessage], recalled: str, method: InsertMethod) -> list[ChatMessage]:
+def inserted(
+    history: Sequence[ChatMessage], recalled: str, method: InsertMethod, said: ChatMessage | None
+) -> list[ChatMessage]:
     """The history with recalled memories in it: merged into one message, which is a copy.
 
-    method: "user" merges them into the latest user message, so that a provider's cache of the earlier messages
-        stays good; "system" into the system message that leads the history. Where there is none to merge into,
-        they become a system message in front.
+    method: "user" merges them into `said`, so that a provider's cache of the earlier messages stays good; "system"
+        into the system message that leads the history. Where there is none to merge into, they become a system
+        message in front.
+    said: the message of `history` that is being answered, where it is there already. Earlier ones were sent before,
+        and stay as they are.
     """
     if not recalled:
         return list(history)
-    role = MessageRole.USER if method == "user" else MessageRole.SYSTEM
-    at = _latest(history, role) if method == "user" else _first(history, role)
+    if method == "user":
+        at = next((at for at, message in enumerate(history) if message is said), None)
+    else:
+        at = 0 if history and history[0].role == MessageRole.SYSTEM else None
     if at is None:
         return [ChatMessage(role=MessageRole.SYSTEM, content=recalled), *history]
     merged = _merged(history[at], recalled, before=method == "user")
@@ -111,11 +140,3 @@ def _shortened(turn: Sequence[Measured], limit: int) -> list[Measured]:
 
 def _total(messages: Iterable[Measured]) -> int:
     return sum(tokens for _, tokens in messages)
-
-
-def _latest(history: Sequence[ChatMessage], role: MessageRole) -> int | None:
-    return next((at for at in reversed(range(len(history))) if history[at].role == role), None)
-
-
-def _first(history: Sequence[ChatMessage], role: MessageRole) -> int | None:
-    return 0 if history and history[0].role == role else None

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Sized
-from typing import Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import uuid4
 
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.bridge.pydantic import Field
+from llama_index.core.bridge.pydantic import BeforeValidator, Field
+from llama_index.core.memory.memory import InsertMethod
 from llama_index.core.memory.types import BaseMemory
 
-from holdfast import FROM_ENVIRONMENT, Context, Flushed, InputError, Memory, Scope
+from holdfast import FROM_ENVIRONMENT, Context, Flushed, Memory
 from holdfast.faces import IO, run_inline
 from holdfast.memory import ASYNCIO, INLINE
 from holdfast.tokens import count_tokens
 
-from ._conversation import Conversation, Settled, Wanted
+from ._bound import Bound
+from ._conversation import Conversation, OnError, Settled, Wanted, turn_of
 from ._convert import from_journal
-from ._registry import Model, Path_, check_owner, engine_on, open_engine, shared_conversation
-from ._window import fitting, inserted, message_tokens
+from ._filters import Filters, engine_filters
+from ._registry import Model, Path_, shared_conversation
+from ._window import RECALL_SHARE, fitting, inserted
 
 TOKEN_LIMIT = 30_000  # the limit of LlamaIndex's own `Memory`
 RECALL_TOKENS = 1_000  # the engine's default
@@ -31,35 +34,43 @@ def tokens_of(text: str) -> Sized:
     return range(count_tokens(text))
 
 
-class HoldfastMemory(BaseMemory):
-    """Short-term history within a token limit, plus what is known from earlier conversations.
+Insert = Literal["user", "system"]
+EngineFilters = Annotated[dict[str, Any] | None, BeforeValidator(engine_filters)]
+
+
+def _insert_method(method: Any) -> Any:
+    """LlamaIndex's `InsertMethod` by its value."""
+    return method.value if isinstance(method, InsertMethod) else method
+
+
+class HoldfastMemory(Bound, BaseMemory):
+    """Short-term history within a token limit, plus what is known from before.
 
     What is put is journaled at once: the journal is the history, and a session resumes after a restart. A turn is
     remembered with the answer that ends it. What is recalled is merged into a copy of one message of what `get`
     returns; it is never part of the history and never remembered again.
 
-    Make it with `from_defaults`. Copies, pickles and objects rebuilt from `to_dict` share the store and the
-    conversation of the original while the process lives; later they open the store at `path` again.
+    Make it with `from_defaults`. Copies, pickles and objects rebuilt from `to_dict` share the engine and the
+    conversation of the original while the process lives; in another process they find the engine as
+    `register_engine` says. Whose conversation it is cannot be assigned.
     """
 
-    user_id: str | None = None
-    agent_id: str | None = None
-    run_id: str | None = None
+    fixed: ClassVar[frozenset[str]] = Bound.fixed | {"session_id"}
+
     session_id: str = Field(default_factory=lambda: uuid4().hex)
     token_limit: int = Field(default=TOKEN_LIMIT, gt=0)
     recall_tokens: int = Field(default=RECALL_TOKENS, ge=0)
-    insert_method: Literal["user", "system"] = "user"
+    insert_method: Annotated[Insert, BeforeValidator(_insert_method)] = "user"
     background: bool = True
+    remember: bool = True
     remember_answers: bool = True
     patience: float = Field(default=PATIENCE, ge=0)
+    on_error: OnError = "raise"
     instructions: str | None = None
     metadata: dict[str, Any] | None = None
-    filters: dict[str, Any] | None = None
+    filters: EngineFilters = None
     threshold: float | None = None
-    path: str | None = None
-    live_id: str = Field(default_factory=lambda: uuid4().hex)
-    # Not private attributes, which a deep copy would copy: fields that no dump contains.
-    memory: Any = Field(default=None, exclude=True, repr=False)
+    # Fields for the reason that `Bound.memory` is one.
     conversation: Any = Field(default=None, exclude=True, repr=False)
     tokenizer_fn: Callable[[str], Sized] = Field(default=tokens_of, exclude=True, repr=False)
 
@@ -82,13 +93,15 @@ class HoldfastMemory(BaseMemory):
         chat_history: Sequence[ChatMessage] | None = None,
         token_limit: int = TOKEN_LIMIT,
         recall_tokens: int = RECALL_TOKENS,
-        insert_method: Literal["user", "system"] = "user",
+        insert_method: Insert | InsertMethod = "user",
         background: bool = True,
+        remember: bool = True,
         remember_answers: bool = True,
         patience: float = PATIENCE,
+        on_error: OnError = "raise",
         instructions: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        filters: Mapping[str, Any] | None = None,
+        filters: Filters = None,
         threshold: float | None = None,
         tokenizer_fn: Callable[[str], Sized] | None = None,
     ) -> Self:
@@ -98,66 +111,68 @@ class HoldfastMemory(BaseMemory):
         session_id: the conversation. Pass the one of an earlier conversation to go on with it; by default a new one.
         memory: the engine. By default one is opened at `path`, once per process:
         path, llm, embed_model: as `open_engine` takes them; not together with `memory`.
-        chat_history: what the conversation begins with: context, which is not remembered.
+        chat_history: what the conversation begins with: context, which is not remembered. A message whose
+            `additional_kwargs` hold a "happened_at" (a datetime, or ISO 8601) was said then.
         token_limit: how long what `get` returns may be; at least the latest user message is kept.
-        recall_tokens: how much of that recalled memories may take; 0 recalls nothing.
-        insert_method: "user" merges recalled memories into the latest user message, which leaves a system prompt
-            the only system message and a provider's cache of the earlier messages good; "system" merges them into
-            the system message that leads the history, or makes one.
+        recall_tokens: how much of that recalled memories may take, at most 30 % of the limit; 0 recalls nothing.
+        insert_method: "user" merges recalled memories into the user message that is being answered, which leaves a
+            system prompt the only system message and a provider's cache of the earlier messages good; "system"
+            merges them into the system message that leads the history, or makes one. LlamaIndex's `InsertMethod`
+            is taken, too.
         background: remember while the conversation goes on; False waits until each turn is remembered.
+        remember: False keeps a history and recalls, and remembers nothing. For agents that another agent orders
+            about: what is said to them in a user's name are not the user's words, and nothing marks them.
         remember_answers: False keeps what the assistant says in the history only. Small models, asked to extract
             from both, tend to take the assistant's general knowledge for facts.
-        patience: seconds that recalling waits for what earlier conversations are still adding.
+        patience: seconds that the first recall of a conversation waits for what others are still adding, unless
+            their model has failed.
+        on_error: "log" lets the conversation go on where recalling or remembering fails, with the failure in the
+            log of `holdfast`; what was to be remembered is journaled, and taken up later. A history that cannot be
+            read or written is raised in any case.
         instructions: what to remember or leave out, in words, for the model that extracts.
-        metadata: what memories of this conversation carry. filters, threshold: which ones are recalled.
+        metadata: what memories of this conversation carry.
+        filters, threshold: which ones are recalled; the engine's filters, or LlamaIndex's `MetadataFilters`.
         tokenizer_fn: text -> tokens, to count the history with.
 
         Raises InputError where no id is given, and what opening the store raises.
         """
-        check_owner(user_id, agent_id, run_id)
-        if memory is not None and (
-            path is not None or embed_model is not None or llm is not FROM_ENVIRONMENT
-        ):
-            raise InputError("pass memory=, or path=, llm= and embed_model= to open one, not both")
-        engine = memory if memory is not None else open_engine(path, llm=llm, embed_model=embed_model)
         made = cls(
             user_id=user_id,
             agent_id=agent_id,
             run_id=run_id,
             session_id=session_id or uuid4().hex,
+            memory=memory,
+            path=path,
+            llm=llm,
+            embed_model=embed_model,
             token_limit=token_limit,
             recall_tokens=recall_tokens,
             insert_method=insert_method,
             background=background,
+            remember=remember,
             remember_answers=remember_answers,
             patience=patience,
+            on_error=on_error,
             instructions=instructions,
             metadata=None if metadata is None else dict(metadata),
-            filters=None if filters is None else dict(filters),
+            filters=filters,
             threshold=threshold,
-            memory=engine,
             tokenizer_fn=tokenizer_fn or tokens_of,
         )
         if chat_history:
             made.set(list(chat_history))
         return made
 
-    def __init__(self, **fields: Any) -> None:
-        check_owner(**fields)
-        super().__init__(**fields)
+    def _check(self, memory: Memory) -> None:
+        memory.check(
+            filters=self.filters,
+            threshold=self.threshold,
+            metadata=self.metadata,
+            instructions=self.instructions,
+        )
 
-    def model_post_init(self, context: Any, /) -> None:
-        if self.memory is not None:
-            self.path = None if self.memory.folder is None else str(self.memory.folder)
-            self.conversation = shared_conversation(self.live_id, self._new_conversation)
-
-    # -- copies -------------------------------------------------------------------------------------------------
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return self.model_copy()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_dict, (self.to_dict(),)
+    def _part(self) -> None:
+        self.conversation = None
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -168,6 +183,7 @@ class HoldfastMemory(BaseMemory):
     ) -> list[ChatMessage]:
         """The newest part of the history, with what is recalled for `input` or for the last user message.
 
+        What is known only from messages that it shows is not recalled beside them.
         initial_token_count (as chat engines pass it): how many tokens of the limit a prompt takes already.
         """
         return run_inline(self._get(INLINE, input, **kwargs))
@@ -189,16 +205,12 @@ class HoldfastMemory(BaseMemory):
         return await self._get_all(ASYNCIO)
 
     def recall(self, query: str) -> Context:
-        """What is known that matters for `query`, as `get` would show it."""
-        return self.engine.recall(
-            query,
-            **self._scope.ids(),
-            max_tokens=max(1, self.recall_tokens),
-            filters=self.filters,
-            threshold=self.threshold,
-            session_id=self.session_id,
-            wait=self.patience,
-        )
+        """What is known that matters for `query`, whatever the history shows of it."""
+        return run_inline(self._recall(INLINE, query))
+
+    async def arecall(self, query: str) -> Context:
+        """Async `recall`."""
+        return await self._recall(ASYNCIO, query)
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -245,64 +257,67 @@ class HoldfastMemory(BaseMemory):
         """Async `flush`."""
         return await self._flush(ASYNCIO, timeout)
 
-    # -- the engine behind --------------------------------------------------------------------------------------
-
-    @property
-    def engine(self) -> Memory:
-        """The engine: everything that it can do beyond a chat's memory.
-
-        Raises InputError where this object came from another process and does not know its store's folder.
-        """
-        return self._talk().memory
-
-    @property
-    def _scope(self) -> Scope:
-        return Scope(self.user_id, self.agent_id, self.run_id)
+    # -- the conversation behind --------------------------------------------------------------------------------
 
     @property
     def _settled(self) -> Settled:
-        return Settled(self.metadata, self.instructions, self.background, self.remember_answers)
-
-    @property
-    def _wanted(self) -> Wanted:
-        return Wanted(min(self.recall_tokens, self.token_limit), self.filters, self.threshold, self.patience)
+        return Settled(
+            self.metadata,
+            self.instructions,
+            self.background,
+            self.remember_answers,
+            self.remember,
+            self.on_error,
+        )
 
     def _talk(self) -> Conversation:
-        if self.conversation is None:
-            self.conversation = shared_conversation(self.live_id, self._new_conversation)
-        talk: Conversation = self.conversation
+        talk: Conversation | None = self.conversation
+        if talk is None or talk.memory is not self.engine:
+            talk = self.conversation = shared_conversation(self.engine, self._scope, self.session_id)
         return talk
-
-    def _new_conversation(self) -> Conversation:
-        return Conversation(self.memory or self._reopened(), self._scope, self.session_id)
-
-    def _reopened(self) -> Memory:
-        if self.path is None:
-            raise InputError(
-                "this HoldfastMemory was restored without its store, which has no folder of its own and is not open "
-                "in this process; pass memory=: HoldfastMemory.from_dict(data, memory=...), or make it anew with "
-                f"HoldfastMemory.from_defaults(user_id={self.user_id!r}, session_id={self.session_id!r}, memory=...)"
-            )
-        return engine_on(self.path)
 
     # -- the bodies that both faces share -----------------------------------------------------------------------
 
-    def _count(self, text: str) -> int:
-        return len(self.tokenizer_fn(text))
+    def _budget(self, limit: int) -> int:
+        return min(self.recall_tokens, int(RECALL_SHARE * limit))
 
-    def _length(self, message: ChatMessage) -> int:
-        return message_tokens(message, self._count)
+    async def _recall(self, io: IO, query: str) -> Context:
+        memory, budget = self.engine, self._budget(self.token_limit)
+        if not budget:
+            return Context("")
+        return await io.call(
+            memory.recall,
+            memory.arecall,
+            query,
+            **dict(self._scope.ids()),
+            max_tokens=budget,
+            filters=self.filters,
+            threshold=self.threshold,
+            session_id=self.session_id,
+            wait=self.patience,
+        )
 
     async def _get(
         self, io: IO, asked: str | ChatMessage | None, *, initial_token_count: int = 0, **_: Any
     ) -> list[ChatMessage]:
         talk, limit = self._talk(), max(0, self.token_limit - initial_token_count)
+        budget = self._budget(limit)
         query = asked.content if isinstance(asked, ChatMessage) else asked
 
-        newest, history, lengths = await talk.newest(io, limit, self._length)
-        known = await talk.recall(io, query, newest, self._wanted) if self.recall_tokens else Context("")
-        shown = fitting(history, lengths, limit - self._count(known.text))
-        return inserted(shown, known.text, self.insert_method)
+        newest, history, lengths = await talk.newest(io, limit, self.tokenizer_fn)
+        turn = turn_of(query, newest)
+        if turn is None or not budget:
+            return fitting(history, lengths, limit)
+        beside = fitting(history, lengths, limit - budget)
+        kept = set(map(id, beside))
+        shown = [said.id for said, message in zip(newest, history, strict=True) if id(message) in kept]
+        wanted = Wanted(budget, self.filters, self.threshold, self.patience, self.on_error)
+        known = await talk.recall(io, turn, wanted, shown=shown)
+        if not known:
+            return fitting(history, lengths, limit)
+        by_id = {said.message.id: message for said, message in zip(newest, history, strict=True)}
+        answering = by_id.get(turn.user) if turn.user is not None else None
+        return inserted(beside, known.text, self.insert_method, answering)
 
     async def _get_all(self, io: IO) -> list[ChatMessage]:
         return [from_journal(message) for message in await self._talk().journaled(io)]

@@ -5,59 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.bridge.pydantic import Field
 from llama_index.core.storage.chat_store.base import BaseChatStore
 
-from holdfast import InputError, Memory, Scope
+from holdfast import Memory, Scope
 from holdfast.faces import IO, run_inline
 from holdfast.memory import ASYNCIO, INLINE
 
+from ._bound import Bound
 from ._conversation import Conversation
 from ._convert import from_journal
-from ._registry import alive, check_owner, engine_on, keep_alive, open_engine
 
 
-class HoldfastChatStore(BaseChatStore):
+class HoldfastChatStore(Bound, BaseChatStore):
     """Histories by key in the engine's journal: no second database beside the memory's.
 
     What is stored here is history and is not remembered; `HoldfastMemory` does both. A key is a session: a
     `HoldfastMemory` of the same owner with `session_id=key` goes on with what was stored, and the other way round.
 
     user_id, agent_id, run_id: whose histories; at least one.
-    memory: the engine; by default the one at `path`, opened once per process, as `open_engine` does it.
+    memory: the engine; by default the one that `open_engine` opens with `path`, `llm` and `embed_model`.
 
-    Raises InputError where no id is given.
+    A message whose `additional_kwargs` hold a "happened_at" (a datetime, or ISO 8601) was said then. Raises
+    InputError where no id is given, or an argument that it does not know.
     """
-
-    user_id: str | None = None
-    agent_id: str | None = None
-    run_id: str | None = None
-    path: str | None = None
-    live_id: str = ""
-    memory: Any = Field(default=None, exclude=True, repr=False)
 
     @classmethod
     def class_name(cls) -> str:
         return "HoldfastChatStore"
-
-    def __init__(self, **fields: Any) -> None:
-        check_owner(**fields)
-        super().__init__(**fields)
-
-    def model_post_init(self, context: Any, /) -> None:
-        if self.memory is None:
-            self.memory = alive(self.live_id) if self.live_id else open_engine(self.path)
-        if self.memory is None and self.path is not None:
-            self.memory = engine_on(self.path)
-        if self.memory is not None:
-            self.path = None if self.memory.folder is None else str(self.memory.folder)
-            self.live_id = keep_alive(self.memory)
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> HoldfastChatStore:
-        return self.model_copy()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_dict, (self.to_dict(),)
 
     # -- the store, in both faces -------------------------------------------------------------------------------
 
@@ -94,20 +68,20 @@ class HoldfastChatStore(BaseChatStore):
         return await self._delete(ASYNCIO, key, slice(None)) or None
 
     def delete_message(self, key: str, idx: int) -> ChatMessage | None:
-        """Remove one message, counted from 0. Returns it, or None where there is none."""
-        return _only(run_inline(self._delete(INLINE, key, slice(idx, idx + 1))))
+        """Remove one message, counted from 0, or from the end below 0. Returns it, or None where there is none."""
+        return _only(run_inline(self._delete(INLINE, key, one(idx))))
 
     async def adelete_message(self, key: str, idx: int) -> ChatMessage | None:
         """Async `delete_message`."""
-        return _only(await self._delete(ASYNCIO, key, slice(idx, idx + 1)))
+        return _only(await self._delete(ASYNCIO, key, one(idx)))
 
     def delete_last_message(self, key: str) -> ChatMessage | None:
         """Remove the newest message. Returns it, or None where there is none."""
-        return _only(run_inline(self._delete(INLINE, key, slice(-1, None))))
+        return _only(run_inline(self._delete(INLINE, key, one(-1))))
 
     async def adelete_last_message(self, key: str) -> ChatMessage | None:
         """Async `delete_last_message`."""
-        return _only(await self._delete(ASYNCIO, key, slice(-1, None)))
+        return _only(await self._delete(ASYNCIO, key, one(-1)))
 
     def get_keys(self) -> list[str]:
         """The keys that have a history, the oldest first."""
@@ -119,21 +93,8 @@ class HoldfastChatStore(BaseChatStore):
 
     # -- the bodies that both faces share -----------------------------------------------------------------------
 
-    @property
-    def _scope(self) -> Scope:
-        return Scope(self.user_id, self.agent_id, self.run_id)
-
-    def _engine(self) -> Memory:
-        if self.memory is None:
-            raise InputError(
-                "this HoldfastChatStore was restored without its store, which has no folder of its own and is not "
-                "open in this process; pass memory=: HoldfastChatStore.from_dict(data, memory=...)"
-            )
-        engine: Memory = self.memory
-        return engine
-
     def _talk(self, key: str) -> Conversation:
-        return Conversation(self._engine(), self._scope, key)
+        return Conversation(self.engine, self._scope, key)
 
     async def _get(self, io: IO, key: str) -> list[ChatMessage]:
         return [from_journal(message) for message in await self._talk(key).journaled(io)]
@@ -148,10 +109,19 @@ class HoldfastChatStore(BaseChatStore):
         return [from_journal(message) for message in removed]
 
     async def _keys(self, io: IO) -> list[str]:
-        engine = self._engine()
-        ids: dict[str, Any] = dict(self._scope.ids())
-        listed = await io.call(engine.messages, engine.amessages, **ids)
-        return list(dict.fromkeys(message.session_id for message in listed if message.session_id))
+        return await keys_of(io, self.engine, self._scope)
+
+
+async def keys_of(io: IO, memory: Memory, scope: Scope) -> list[str]:
+    """The sessions of an owner that have a history, the oldest first."""
+    ids: dict[str, Any] = dict(scope.ids())
+    listed = await io.call(memory.messages, memory.amessages, **ids)
+    return list(dict.fromkeys(message.session_id for message in listed if message.session_id))
+
+
+def one(idx: int) -> slice:
+    """The message at an index, counted from the end below 0; nothing where there is none."""
+    return slice(idx, idx + 1 or None)
 
 
 def _only(removed: list[ChatMessage]) -> ChatMessage | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from holdfast import FROM_ENVIRONMENT, Hits, Memory, Scope, SearchHit
+from holdfast import FROM_ENVIRONMENT, Hits, Memory, SearchHit
+from holdfast.faces import IO, run_inline
+from holdfast.memory import ASYNCIO, INLINE
 
-from ._registry import Path_, check_owner, open_engine
+from ._conversation import OnError, surviving
+from ._filters import Filters, engine_filters
+from ._owner import Id, Owner
+from ._registry import Path_, chosen_engine
 
 # What of a node's metadata a model is shown with its text: when it was said. Ids say nothing to a model.
 _SHOWN = ("happened_at",)
@@ -20,49 +24,62 @@ _SHOWN = ("happened_at",)
 class HoldfastRetriever(BaseRetriever):
     """Finds memories.
 
-    user_id, agent_id, run_id: whose memory it is; at least one.
+    user_id, agent_id, run_id: whose memory it is; at least one. Each may be a function without arguments that tells
+        it for the run at hand, such as the `get` of a `ContextVar`: one retriever then serves many users.
     memory, path, llm, embed_model: as for `HoldfastMemory.from_defaults`.
-    similarity_top_k: how many memories, at most. filters, threshold, as_of: as for `holdfast.Memory.search`.
+    similarity_top_k: how many memories, at most.
+    filters: the engine's, or LlamaIndex's `MetadataFilters`. threshold, as_of: as for `holdfast.Memory.search`.
+    on_error: "log" finds nothing where searching fails, with the failure in the log of `holdfast`.
     callback_manager, verbose: as for every retriever.
 
     A node's id is the memory's, its score in [0, 1] the engine's. Its metadata holds the memory's own, under their
     names, and memory_id, user_id, agent_id, run_id, created_at, updated_at, happened_at, version and sources: the
-    ids of the journaled messages that it came from.
+    ids of the journaled messages that it came from. An empty query finds nothing,
+    and so does a run whose function tells None. Raises InputError where nobody is given.
     """
 
     def __init__(
         self,
-        user_id: str | None = None,
+        user_id: Id = None,
         *,
-        agent_id: str | None = None,
-        run_id: str | None = None,
+        agent_id: Id = None,
+        run_id: Id = None,
         memory: Memory | None = None,
         path: Path_ | None = None,
         llm: Any = FROM_ENVIRONMENT,
         embed_model: Any = None,
         similarity_top_k: int = 10,
-        filters: Mapping[str, Any] | None = None,
+        filters: Filters = None,
         threshold: float | None = None,
         as_of: datetime | str | None = None,
+        on_error: OnError = "raise",
         **kwargs: Any,
     ) -> None:
-        check_owner(user_id, agent_id, run_id)
-        self._scope = Scope(user_id, agent_id, run_id)
-        self._memory = memory if memory is not None else open_engine(path, llm=llm, embed_model=embed_model)
+        self._owner = Owner(user_id, agent_id, run_id)
+        self._memory = chosen_engine(memory, path, llm=llm, embed_model=embed_model)
+        self._on_error = on_error
         self._asked: dict[str, Any] = {
-            **self._scope.ids(),
             "limit": similarity_top_k,
-            "filters": filters,
+            "filters": engine_filters(filters),
             "threshold": threshold,
             "as_of": as_of,
         }
+        self._memory.check(limit=similarity_top_k, filters=self._asked["filters"], threshold=threshold)
         super().__init__(**kwargs)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return _nodes(self._memory.search(query_bundle.query_str, **self._asked))
+        return run_inline(self._found(INLINE, query_bundle))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return _nodes(await self._memory.asearch(query_bundle.query_str, **self._asked))
+        return await self._found(ASYNCIO, query_bundle)
+
+    async def _found(self, io: IO, asked: QueryBundle) -> list[NodeWithScore]:
+        ids, query, memory = self._owner.ids(), asked.query_str, self._memory
+        hits = Hits()
+        if ids is not None and query.strip():
+            with surviving(self._on_error, "searching"):
+                hits = await io.call(memory.search, memory.asearch, query, **ids, **self._asked)
+        return _nodes(hits)
 
 
 def _nodes(hits: Hits) -> list[NodeWithScore]:

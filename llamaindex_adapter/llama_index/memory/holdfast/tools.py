@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 
-from holdfast import FROM_ENVIRONMENT, AddResult, Change, Hits, Memory, NotFoundError, Scope
+from holdfast import FROM_ENVIRONMENT, Change, Memory, NotFoundError, SearchHit
+from holdfast.faces import IO, run_inline
+from holdfast.memory import ASYNCIO, INLINE
 
-from ._registry import Path_, check_owner, open_engine
+from ._conversation import OnError, surviving
+from ._filters import Filters, engine_filters
+from ._owner import Id, Owner
+from ._registry import Path_, chosen_engine
 
 LIMIT = 20  # memories a model may ask for at once; longer answers crowd out the conversation
+# Of an id, its random end: models copy eight characters right, and few get thirty-six right.
+SHORT = 8
+REMEMBERED_IDS = 10_000
+FAILED = "The memory failed: nothing is found or changed for now."
+NOBODY = "Nothing was done: whose memory it is, is not known in this run."
 
 
 class HoldfastToolSpec(BaseToolSpec):
@@ -20,12 +30,16 @@ class HoldfastToolSpec(BaseToolSpec):
     Whose memory it is, is bound to this object: no tool has an argument for it, and an id of somebody else's
     memory is unknown to the tools.
 
-    user_id, agent_id, run_id: whose memory it is; at least one.
+    user_id, agent_id, run_id: whose memory it is; at least one. Each may be a function without arguments that tells
+        it for the run at hand, such as the `get` of a `ContextVar`: one list of tools then serves many users.
     memory, path, llm, embed_model: as for `HoldfastMemory.from_defaults`.
-    metadata: what memories carry that are saved by the tool. filters: which ones it finds.
+    metadata: what memories carry that are saved by the tool.
+    filters: which ones it finds; the engine's, or LlamaIndex's `MetadataFilters`.
+    on_error: "log" tells the model that the memory failed, with the failure in the log of `holdfast`.
 
-    What the model can mend (an unknown id, an empty text) it is told in the tool's answer; everything else, such as
-    a failing store or model, is raised.
+    Memories are shown with the day that they tell of and the end of their id, which the tools of this object take
+    for the whole. What the model can mend (an unknown id, an empty text) it is told in the tool's answer; everything
+    else, such as a failing store or model, is raised.
     """
 
     spec_functions = [  # noqa: RUF012 - the base class declares it so, as an instance variable
@@ -37,22 +51,25 @@ class HoldfastToolSpec(BaseToolSpec):
 
     def __init__(
         self,
-        user_id: str | None = None,
+        user_id: Id = None,
         *,
-        agent_id: str | None = None,
-        run_id: str | None = None,
+        agent_id: Id = None,
+        run_id: Id = None,
         memory: Memory | None = None,
         path: Path_ | None = None,
         llm: Any = FROM_ENVIRONMENT,
         embed_model: Any = None,
         metadata: Mapping[str, Any] | None = None,
-        filters: Mapping[str, Any] | None = None,
+        filters: Filters = None,
+        on_error: OnError = "raise",
     ) -> None:
-        check_owner(user_id, agent_id, run_id)
-        self._ids: dict[str, Any] = dict(Scope(user_id, agent_id, run_id).ids())
-        self._memory = memory if memory is not None else open_engine(path, llm=llm, embed_model=embed_model)
+        self._owner = Owner(user_id, agent_id, run_id)
+        self._memory = chosen_engine(memory, path, llm=llm, embed_model=embed_model)
         self._metadata = metadata
-        self._filters = filters
+        self._filters = engine_filters(filters)
+        self._on_error = on_error
+        self._memory.check(filters=self._filters, metadata=metadata)
+        self._ids: dict[str, str] = {}  # by the end that was shown of them
 
     def search_memories(self, query: str, limit: int = 5) -> str:
         """Search what is remembered of earlier conversations: facts, preferences, plans.
@@ -61,17 +78,11 @@ class HoldfastToolSpec(BaseToolSpec):
             query (str): What to look for, in words.
             limit (int): How many memories to return, at most 20.
         """
-        if refusal := _refusal(query, "query"):
-            return refusal
-        return _found(self._memory.search(query, **self._ids, limit=_limit(limit), filters=self._filters))
+        return run_inline(self._search(INLINE, query, limit))
 
     async def asearch_memories(self, query: str, limit: int = 5) -> str:
         """Async `search_memories`."""
-        if refusal := _refusal(query, "query"):
-            return refusal
-        return _found(
-            await self._memory.asearch(query, **self._ids, limit=_limit(limit), filters=self._filters)
-        )
+        return await self._search(ASYNCIO, query, limit)
 
     def save_memory(self, text: str) -> str:
         """Remember a fact for later conversations. What is known already is merged with it.
@@ -79,15 +90,11 @@ class HoldfastToolSpec(BaseToolSpec):
         Args:
             text (str): One fact, in a sentence that makes sense by itself.
         """
-        if refusal := _refusal(text, "text"):
-            return refusal
-        return _saved(self._memory.add(text, **self._ids, metadata=self._metadata, infer="merge"))
+        return run_inline(self._save(INLINE, text))
 
     async def asave_memory(self, text: str) -> str:
         """Async `save_memory`."""
-        if refusal := _refusal(text, "text"):
-            return refusal
-        return _saved(await self._memory.aadd(text, **self._ids, metadata=self._metadata, infer="merge"))
+        return await self._save(ASYNCIO, text)
 
     def update_memory(self, memory_id: str, text: str) -> str:
         """Replace the text of a memory that is wrong or out of date.
@@ -96,21 +103,11 @@ class HoldfastToolSpec(BaseToolSpec):
             memory_id (str): The id of the memory, as search_memories shows it.
             text (str): What it should say.
         """
-        if refusal := _refusal(text, "text") or _refusal(memory_id, "memory_id"):
-            return refusal
-        try:
-            return _changed(self._memory.update(memory_id, text, **self._ids))
-        except NotFoundError as error:
-            return _unknown(error)
+        return run_inline(self._update(INLINE, memory_id, text))
 
     async def aupdate_memory(self, memory_id: str, text: str) -> str:
         """Async `update_memory`."""
-        if refusal := _refusal(text, "text") or _refusal(memory_id, "memory_id"):
-            return refusal
-        try:
-            return _changed(await self._memory.aupdate(memory_id, text, **self._ids))
-        except NotFoundError as error:
-            return _unknown(error)
+        return await self._update(ASYNCIO, memory_id, text)
 
     def delete_memory(self, memory_id: str) -> str:
         """Forget a memory.
@@ -118,52 +115,93 @@ class HoldfastToolSpec(BaseToolSpec):
         Args:
             memory_id (str): The id of the memory, as search_memories shows it.
         """
-        if refusal := _refusal(memory_id, "memory_id"):
-            return refusal
-        try:
-            return _changed(self._memory.delete(memory_id, **self._ids))
-        except NotFoundError as error:
-            return _unknown(error)
+        return run_inline(self._delete(INLINE, memory_id))
 
     async def adelete_memory(self, memory_id: str) -> str:
         """Async `delete_memory`."""
-        if refusal := _refusal(memory_id, "memory_id"):
-            return refusal
-        try:
-            return _changed(await self._memory.adelete(memory_id, **self._ids))
-        except NotFoundError as error:
-            return _unknown(error)
+        return await self._delete(ASYNCIO, memory_id)
 
+    # -- the bodies that both faces share -----------------------------------------------------------------------
 
-def _limit(limit: int) -> int:
-    return max(1, min(LIMIT, limit))
+    async def _search(self, io: IO, query: str, limit: int) -> str:
+        memory, most = self._memory, max(1, min(LIMIT, limit))
+
+        async def found(ids: dict[str, Any]) -> str:
+            hits = await io.call(
+                memory.search, memory.asearch, query, **ids, limit=most, filters=self._filters
+            )
+            return "\n".join(map(self._line, hits)) or "Nothing is remembered about that."
+
+        return _refusal(query, "query") or await self._done(found)
+
+    async def _save(self, io: IO, text: str) -> str:
+        memory = self._memory
+
+        async def saved(ids: dict[str, Any]) -> str:
+            result = await io.call(
+                memory.add, memory.aadd, text, **ids, metadata=self._metadata, infer="merge"
+            )
+            return "\n".join(map(self._changed, result)) or "Nothing was changed."
+
+        return _refusal(text, "text") or await self._done(saved)
+
+    async def _update(self, io: IO, memory_id: str, text: str) -> str:
+        memory = self._memory
+
+        async def updated(ids: dict[str, Any]) -> str:
+            known = self._whole(memory_id)
+            return self._changed(await io.call(memory.update, memory.aupdate, known, text, **ids))
+
+        return _refusal(text, "text") or _refusal(memory_id, "memory_id") or await self._done(updated)
+
+    async def _delete(self, io: IO, memory_id: str) -> str:
+        memory = self._memory
+
+        async def deleted(ids: dict[str, Any]) -> str:
+            return self._changed(await io.call(memory.delete, memory.adelete, self._whole(memory_id), **ids))
+
+        return _refusal(memory_id, "memory_id") or await self._done(deleted)
+
+    async def _done(self, work: Callable[[dict[str, Any]], Awaitable[str]]) -> str:
+        ids = self._owner.ids()
+        if ids is None:
+            return NOBODY
+        answer = FAILED
+        with surviving(self._on_error, "a tool of the memory"):
+            try:
+                answer = await work(ids)
+            except NotFoundError as error:
+                answer = f"Nothing was done: {error}. search_memories shows the ids there are."
+        return answer
+
+    # -- what a model is shown ----------------------------------------------------------------------------------
+
+    def _short(self, memory_id: str) -> str:
+        if len(self._ids) >= REMEMBERED_IDS:
+            self._ids.clear()
+        short = memory_id[-SHORT:]
+        return short if self._ids.setdefault(short, memory_id) == memory_id else memory_id
+
+    def _whole(self, shown: str) -> str:
+        shown = shown.strip().strip("[]")
+        return self._ids.get(shown, shown)
+
+    def _line(self, hit: SearchHit) -> str:
+        day = (hit.memory.happened_at or hit.memory.created_at).date()
+        return f"[{self._short(hit.id)}] {day}: {hit.text}"
+
+    def _changed(self, change: Change) -> str:
+        short = self._short(change.memory_id)
+        match change.operation:
+            case "ADD":
+                return f"Saved [{short}] {change.after}"
+            case "UPDATE":
+                return f"Updated [{short}] {change.after}"
+            case "DELETE":
+                return f"Deleted [{short}] {change.before}"
+            case "NOOP":
+                return f"Known already: [{short}] {change.text}"
 
 
 def _refusal(value: str, name: str) -> str | None:
     return None if value.strip() else f"Nothing was done: {name} is empty."
-
-
-def _unknown(error: NotFoundError) -> str:
-    return f"Nothing was done: {error}. search_memories shows the ids there are."
-
-
-def _found(hits: Hits) -> str:
-    if not hits:
-        return "Nothing is remembered about that."
-    return "\n".join(f"[{hit.id}] {hit.text}" for hit in hits)
-
-
-def _saved(result: AddResult) -> str:
-    return "\n".join(_changed(change) for change in result) or "Nothing was changed."
-
-
-def _changed(change: Change) -> str:
-    match change.operation:
-        case "ADD":
-            return f"Saved [{change.memory_id}] {change.after}"
-        case "UPDATE":
-            return f"Updated [{change.memory_id}] {change.after}"
-        case "DELETE":
-            return f"Deleted [{change.memory_id}] {change.before}"
-        case "NOOP":
-            return f"Known already: [{change.memory_id}] {change.text}"
