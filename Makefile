@@ -11,8 +11,8 @@ $(READY): requirements-dev.txt pyproject.toml langmem_adapter/pyproject.toml lla
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $(READY)
 
-demo: $(READY)  ## what a memory does over several days, on a conversation that ships with the package
-	$(BIN)/python -m holdfast.demo
+demo: $(READY)  ## extraction and merging over several days; ARGS=--no-model does without a model
+	$(BIN)/python -m holdfast.demo $(ARGS)
 
 # Tests write small files all the time: to memory, where there is enough of it.
 SCRATCH := $(shell $(PYTHON) -c "import os, shutil; shm = '/dev/shm'; \

@@ -105,6 +105,12 @@ def test_the_demo_answers_its_questions_first(told: str, question: str, answer: 
     assert answer in answers(told, question)[0]
 
 
+def test_the_readme_shows_what_the_demo_prints(told: str) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    [excerpt] = [block for block in readme.split("```") if "UPDATE  Lives in Berlin" in block]
+    assert "\n".join(excerpt.strip().splitlines()[1:]) in told
+
+
 def test_without_a_model_nothing_is_merged_but_equal_text(told_without: str) -> None:
     assert "Model: none." in told_without
     assert "UPDATE" not in told_without

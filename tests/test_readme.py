@@ -50,3 +50,13 @@ def test_links_are_absolute_and_lead_to_files_that_are_there(name: str) -> None:
     ours = [link.removeprefix(HERE) for link in targets if link.startswith(HERE)]
     assert ours
     assert [path for path in ours if not (ROOT / path).exists()] == []
+
+
+def test_where_things_are_names_what_is_there() -> None:
+    tree = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("```")[1]
+    paths: list[Path] = []
+    for line in filter(None, tree.splitlines()):
+        folder = ROOT / "core/holdfast" if line.startswith("  ") else ROOT
+        paths += [folder / name for name in re.findall(r"[\w/]+(?:/|\.py)(?=[\s,]|$)", line)]
+    assert len(paths) > 20
+    assert [path for path in paths if not path.exists()] == []

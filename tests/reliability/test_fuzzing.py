@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast import HoldfastError, Memory
+from holdfast._paths import SIZES, ModelSize
 from holdfast.ports import Completion
 from tests.fakes import HashEmbedder, ScriptedModel
 
@@ -25,6 +26,7 @@ FACT = st.fixed_dictionaries(
         "message": st.one_of(st.integers(-3, 5), JSON),
         "speaker": st.one_of(TEXT, JSON),
         "fact": st.one_of(TEXT, JSON),
+        "when": st.one_of(st.sampled_from(["", "2026-03", "2026-03-01/2026-13-40", "soon"]), JSON),
     }
 )
 DECISIONS = [
@@ -33,15 +35,14 @@ DECISIONS = [
     "DELETE",
     "NOOP",
     "same",
-    "extends",
-    "contradicts",
+    "adds",
+    "changes",
     "different",
-    "less",
     "",
     "DROP",
 ]
 DECISION = st.dictionaries(
-    st.sampled_from(["fact", "id", "operation", "text", "relation", "reason", "memory", "event"]),
+    st.sampled_from(["fact", "id", "operation", "text", "relation", "old", "new", "memory", "event"]),
     st.one_of(st.integers(-2, 9), st.sampled_from(DECISIONS), JSON),
     max_size=6,
 )
@@ -72,10 +73,15 @@ def spoiled(reply: Any, how: int) -> Any:
 
 
 @settings(max_examples=50, deadline=5000, suppress_health_check=[HealthCheck.too_slow])
-@given(replies=st.lists(st.tuples(REPLY, st.integers(0, 5)), min_size=8, max_size=8))
-def test_no_reply_crashes_hangs_or_loses_anything(replies: list[tuple[Any, int]]) -> None:
+@given(
+    replies=st.lists(st.tuples(REPLY, st.integers(0, 5)), min_size=8, max_size=8),
+    size=st.sampled_from(SIZES),
+)
+def test_no_reply_crashes_hangs_or_loses_anything(replies: list[tuple[Any, int]], size: ModelSize) -> None:
     model = ScriptedModel()
-    with Memory(":memory:", llm=model, embedder=HashEmbedder(16), resume_on_open=False) as memory:
+    with Memory(
+        ":memory:", llm=model, model_size=size, embedder=HashEmbedder(16), resume_on_open=False
+    ) as memory:
         memory.add(["My neighbour has a red car", "The red car is old"], user_id="alice", infer=False)
         memory.add("The secret of Bob is a red car", user_id="bob", infer=False)
         before = {it.id: it.text for it in memory.get_all(user_id="alice")}
@@ -100,7 +106,9 @@ def test_no_reply_crashes_hangs_or_loses_anything(replies: list[tuple[Any, int]]
 @given(content=st.one_of(JSON, st.binary(max_size=40), st.just(object())))
 def test_no_completion_of_a_wrong_type_gets_out_as_anything_but_our_error(content: Any) -> None:
     model = ScriptedModel([lambda _: content] * 2)
-    with Memory(":memory:", llm=model, embedder=HashEmbedder(16), resume_on_open=False) as memory:
+    with Memory(
+        ":memory:", llm=model, model_size="large", embedder=HashEmbedder(16), resume_on_open=False
+    ) as memory:
         with suppress(HoldfastError):
             memory.add("I moved to Lisbon.", user_id="alice")
         assert len(memory.messages(user_id="alice")) == 1
