@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from holdfast import Message
 from tests import strong
 from tests.conftest import Opener
+from tests.fakes import ScriptedModel, facts
 
 OTHERS = os.environ.get("HOLDFAST_STRONG")  # read before the fixtures take such names out of the environment
 
@@ -43,6 +45,18 @@ def test_every_fact_of_the_model_is_stored_word_for_word_under_its_message(open_
 def test_facts_of_long_chats_are_stored_word_for_word_too(open_memory: Opener) -> None:
     assert OTHERS is not None
     _replayed(open_memory, strong.windows(Path(OTHERS)))
+
+
+@faces
+def test_an_add_of_forty_short_messages_takes_two_calls(open_memory: Opener) -> None:
+    told = [(number, f"Has plan {number}") for number in range(1, 41)]
+    model = ScriptedModel([facts(*told), {"decisions": []}])
+    memory = open_memory(llm=model)
+    memory.add("Has a cat named Tom", user_id="alice", infer=False)
+    said = [Message(f"By the way, my plan number {number} is to walk to the sea.") for number in range(1, 41)]
+    added = memory.add(said, user_id="alice")
+    assert len(model.prompts) == added.usage.calls == 2
+    assert memory.count(user_id="alice") == 41
 
 
 def _replayed(open_memory: Opener, windows: list[strong.Told]) -> None:

@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import locomo
 import overhead
 import retrieval
+from cases import CASES
 from locomo import Asked, Conversation, Entry, Kind
 from mem0_model import extract, merge
 from mem0_peer import FILTER, USER, Dictated, MiniLMVectors, Way, opened
@@ -225,7 +226,7 @@ def main() -> None:
     one.add_argument("--conversation", default="conv-26")
     one.add_argument("--messages", type=int, default=12, help="from its beginning, two to a call")
     one = part("merging", merge)
-    one.add_argument("--cases", type=Path, default=RESULTS.parent / "merging_unseen.json")
+    one.add_argument("--cases", type=Path, default=CASES)
     one.add_argument("--count", type=int, default=8)
     args = parser.parse_args()
     figures = args.work(args)
