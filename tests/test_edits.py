@@ -93,6 +93,16 @@ def test_without_a_session_a_recorded_message_is_remembered_by_its_id(memory: Fa
     assert len(memory.messages(user_id="alice")) == 1
 
 
+def test_without_a_session_work_that_is_not_done_yet_is_not_told_twice(memory: Face) -> None:
+    said = [Message("I like tea.", id="1")]
+    memory.add(said, user_id="alice", background=True, after_seconds=60)
+    result = memory.add([*said, Message("Noted.", "assistant", id="2")], user_id="alice", background=True)
+    assert memory.flush(20)
+    assert [one.message.content for one in memory.messages(user_id="alice")] == ["I like tea.", "Noted."]
+    assert texts(memory) == ["I like tea."]
+    assert result.state == "pending"
+
+
 def test_an_erasure_leaves_nothing_of_an_edited_message(memory: Face) -> None:
     told(memory, "I live in Berlin.")
     told(memory, "I live in Bern.")

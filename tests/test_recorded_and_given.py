@@ -19,16 +19,16 @@ def test_a_recorded_message_is_remembered_when_it_is_added(memory: Face) -> None
 
 def test_a_recorded_message_is_remembered_once(memory: Face) -> None:
     said = {"content": "I live in Lisbon.", "id": "m1"}
-    memory.record([said], user_id="alice")
-    memory.add([said], user_id="alice")
-    assert len(memory.add([said], user_id="alice")) == 0
+    memory.record([said], user_id="alice", session_id="s")
+    memory.add([said], user_id="alice", session_id="s")
+    assert len(memory.add([said], user_id="alice", session_id="s")) == 0
     assert memory.count() == 1
 
 
 def test_a_remembered_message_is_not_recorded_again(memory: Face) -> None:
     said = {"content": "I live in Lisbon.", "id": "m1"}
-    memory.add([said], user_id="alice")
-    assert memory.record([said], user_id="alice") == ()
+    memory.add([said], user_id="alice", session_id="s")
+    assert memory.record([said], user_id="alice", session_id="s") == ()
 
 
 def test_given_facts_are_merged_without_extraction(open_memory: Opener) -> None:

@@ -19,7 +19,7 @@ from tests.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp())
-    model = ScriptedModel([facts("Lives in Lisbon", "喜欢打网球"), ConnectionError("down")])
+    model = ScriptedModel([facts("Ana lives in Lisbon", "Ana喜欢打网球"), ConnectionError("down")])
     with Memory(
         folder, llm=model, model_size="large", embedder=HashEmbedder(8), now=Ticking(), resume_on_open=False
     ) as memory:

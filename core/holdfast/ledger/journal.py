@@ -220,13 +220,15 @@ def _known(
 def _recorded(
     db: Connection, known: dict[str, JournaledMessage], said: Sequence[Message]
 ) -> dict[str, JournaledMessage]:
-    """Without a session an id names a message within one call, and one that was recorded until it is remembered.
-    Older messages of the same ids give them up."""
+    """Without a session an id names a message within one call, and until the message is remembered. Older messages of
+    the same ids give them up."""
     texts = {message.id: message.content for message in said}
+    adds = {message.add_id for message in known.values() if message.add_id is not None}
+    done = set(db.execute(select(jobs.c.id).where(jobs.c.id.in_(adds), jobs.c.state == "done")).scalars())
     waiting = {
         name: message
         for name, message in known.items()
-        if message.add_id is None and message.message.content == texts[name]
+        if message.add_id not in done and message.message.content == texts[name]
     }
     give_up_ids(db, [message.id for name, message in known.items() if name not in waiting])
     return waiting
