@@ -36,10 +36,10 @@ from locomo import ADVERSARIAL, CATEGORIES, Asked, Conversation, Entry, load
 from replies import KEPT, Remembered, of_environment
 
 from holdfast import Memory, Message, Prompt
-from holdfast._paths import SIZES
+from holdfast.engine.paths import SIZES
 from holdfast.models import BundledEmbedder
+from holdfast.models.tokens import count_tokens
 from holdfast.ports import LanguageModel
-from holdfast.tokens import count_tokens
 
 WAYS = ("nothing", "last turns", "cosine", "holdfast")
 UNKNOWN = re.compile(

@@ -33,11 +33,20 @@ from locomo import Conversation, Entry, load
 from minilm import MiniLM
 from replies import KEPT, of_environment
 
-from holdfast._asking import Asking
-from holdfast._paths import MESSAGES_OF_SMALL
+from holdfast.decisions.extraction import (
+    CONTEXT_MESSAGES,
+    WINDOW_TOKENS,
+    Fact,
+    Window,
+    facts,
+    parts,
+    question,
+    windows,
+)
+from holdfast.engine.ask import Asking
+from holdfast.engine.paths import MESSAGES_OF_SMALL
 from holdfast.errors import ModelReplyError
-from holdfast.extraction import CONTEXT_MESSAGES, WINDOW_TOKENS, Fact, Window, facts, parts, question, windows
-from holdfast.faces import Inline, run_inline
+from holdfast.io import Inline, run_inline
 from holdfast.ports import LanguageModel
 from holdfast.types import Message, Usage
 

@@ -23,8 +23,8 @@ from pathlib import Path
 import chinese
 
 from holdfast import Memory
-from holdfast.extraction import prompts as extraction
-from holdfast.tokens import count_tokens
+from holdfast.decisions.extraction import prompts as extraction
+from holdfast.models.tokens import count_tokens
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from tests import strong

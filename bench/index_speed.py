@@ -19,11 +19,11 @@ from uuid import UUID
 
 import numpy as np
 
-from holdfast.faces import Inline, run_inline
-from holdfast.filters import parse
-from holdfast.index import FOREVER, IndexQuery, Point, SparseVector, encode_metadata
-from holdfast.index.client import ClientIndex
-from holdfast.index.edge import EdgeIndex
+from holdfast.io import Inline, run_inline
+from holdfast.storage.filters import parse
+from holdfast.storage.index import FOREVER, IndexQuery, Point, SparseVector, encode_metadata
+from holdfast.storage.index.client import ClientIndex
+from holdfast.storage.index.edge import EdgeIndex
 from holdfast.types import Scope
 
 DIMENSIONS, USERS, TERMS, LIMIT = 256, 100, 12, 100

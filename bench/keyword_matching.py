@@ -1,4 +1,4 @@
-"""How well keywords alone find the evidence, and what the constants of `holdfast.lexical` are worth.
+"""How well keywords alone find the evidence, and what the constants of `holdfast.decisions.text.lexical` are worth.
 
     python bench/keyword_matching.py path/to/locomo.json
 

@@ -28,10 +28,19 @@ import numpy as np
 from cases import CASES, Case, Outcome, judged, load, report
 from replies import KEPT, Remembered, of_environment
 
-from holdfast._asking import Asking
-from holdfast.faces import Inline, run_inline
-from holdfast.merging import Decide, Decision, MergeStrategy, Neighbour, NewFact, WithoutModel, guarded, known
-from holdfast.question import Question
+from holdfast.decisions.merging import (
+    Decide,
+    Decision,
+    MergeStrategy,
+    Neighbour,
+    NewFact,
+    WithoutModel,
+    guarded,
+    known,
+)
+from holdfast.decisions.question import Question
+from holdfast.engine.ask import Asking
+from holdfast.io import Inline, run_inline
 from holdfast.types import MemoryItem, Usage
 
 PATHS = ("large", "small", "none")
@@ -71,7 +80,7 @@ class Nobody:
 
 def strategy_of(path: str) -> MergeStrategy:
     if path == "small":
-        from holdfast.small_models import Careful
+        from holdfast.decisions.small_models import Careful
 
         return Careful()
     return Decide() if path == "large" else WithoutModel()

@@ -23,7 +23,7 @@ from cases import Case, asked_for, load
 from replies import KEPT, Remembered, of_environment
 
 from holdfast import Memory
-from holdfast._paths import SIZES, ModelSize
+from holdfast.engine.paths import SIZES, ModelSize
 
 MESSAGES = Path(__file__).with_name("merging_messages.json")
 

@@ -34,17 +34,17 @@ import numpy as np
 from locomo import Asked, Conversation, Entry, Kind
 
 from holdfast import Memory, Message, SearchHit, _recalling, ranking
-from holdfast.index.base import Candidate
+from holdfast.decisions.retrieval.context import assemble
+from holdfast.decisions.retrieval.ranking import RankQuery, Weights
+from holdfast.models.tokens import count_tokens
 from holdfast.ports import Embedder
-from holdfast.ranking import RankQuery, Weights
-from holdfast.recall import assemble
-from holdfast.tokens import count_tokens
+from holdfast.storage.index.base import Candidate
 from holdfast.types import JournaledMessage
 
 KS = (5, 10, 20)
 BUDGETS = (1000, 2000)
 USER = "someone"
-# Constants of `holdfast.ranking`, and other values to try.
+# Constants of `holdfast.decisions.retrieval.ranking`, and other values to try.
 CONSTANTS: dict[str, tuple[float, ...]] = {
     "_DAYS_AFTER": (3.0, 14.0, 30.0),
     "_DAYS_BEFORE": (1.0, 4.0),

@@ -1,4 +1,4 @@
-"""How well small models merge by `holdfast.small_models`, and the weights that they do it with.
+"""How well small models merge by `holdfast.decisions.small_models`, and the weights that they do it with.
 
     python bench/small_models.py [--wrong]
     python bench/small_models.py --write
@@ -12,7 +12,7 @@ average that have it. `--ask` asks for so many of what is missing, and keeps the
 
 A pair of a case's target has the case's relation, every other pair is "different". "right" is right operation, right
 memory, nothing lost and nothing stale. `--write` fits the weights on all cases and prints the table of
-`holdfast.small_models.odds`.
+`holdfast.decisions.small_models.odds`.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
+from holdfast.decisions.merging import Decision, Neighbour, NewFact, known
+from holdfast.decisions.question import Question, Unreadable
+from holdfast.decisions.small_models import Careful
+from holdfast.decisions.small_models.odds import RELATIONS, Answer, Heard, Relation, Weights, measures
+from holdfast.decisions.small_models.questions import relation
 from holdfast.errors import ModelReplyError
-from holdfast.merging import Decision, Neighbour, NewFact, known
 from holdfast.models import BundledEmbedder
 from holdfast.models.likelihoods import MOST_ALTERNATIVES, likelihoods
-from holdfast.question import Question, Unreadable
-from holdfast.small_models import Careful
-from holdfast.small_models.odds import RELATIONS, Answer, Heard, Relation, Weights, measures
-from holdfast.small_models.questions import relation
 from holdfast.types import MemoryItem
 
 HERE = Path(__file__).parent

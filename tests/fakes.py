@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from holdfast.lexical import terms
-from holdfast.merging import Decision, Decisions, NewFact
+from holdfast.decisions.merging import Decision, Decisions, NewFact
+from holdfast.decisions.question import Question
+from holdfast.decisions.text.lexical import terms
 from holdfast.ports import Completion, Prompt, Schema
-from holdfast.question import Question
 from holdfast.types import Usage
 
 Matrix = npt.NDArray[np.float32]

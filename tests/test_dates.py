@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.dates import mentioned, written
+from holdfast.decisions.text.periods import mentioned, written
 
 MONDAY = datetime(2023, 5, 8, 13, 56, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
+from holdfast.engine.events import Event, Listeners, otel_listener
 from holdfast.errors import InputError, ModelError
-from holdfast.events import Event, Listeners, otel_listener
 from holdfast.types import Scope, Usage
 
 ALICE = Scope(user_id="alice")

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.extraction import Told, Window, facts, parts, question, windows
-from holdfast.extraction.facts import moment, shown
-from holdfast.extraction.prompts import TEXTS
-from holdfast.prompts.frame import FRAME_CLOSE, FRAME_OPEN
-from holdfast.question import Unreadable
-from holdfast.tokens import count_tokens
+from holdfast.decisions.extraction import Told, Window, facts, parts, question, windows
+from holdfast.decisions.extraction.facts import moment, shown
+from holdfast.decisions.extraction.prompts import TEXTS
+from holdfast.decisions.question import Unreadable
+from holdfast.decisions.text.frame import FRAME_CLOSE, FRAME_OPEN
+from holdfast.models.tokens import count_tokens
 from holdfast.types import Message
 
 SAID = datetime(2026, 3, 10, 9, tzinfo=UTC)  # a Tuesday

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.index.facets import MARKS, UNKNOWN, facets, table
-from holdfast.ledger.ids import new_id
+from holdfast.storage.index.facets import MARKS, UNKNOWN, facets, table
+from holdfast.storage.ledger.ids import new_id
 
 micros = st.integers(-(2**55), 2**55)
 payloads = st.fixed_dictionaries(

@@ -25,8 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from holdfast.errors import FilterError
-from holdfast.filters import MAX_DEPTH, All, Condition, matches, parse
-from holdfast.ledger._filter_sql import where
+from holdfast.storage.filters import MAX_DEPTH, All, Condition, matches, parse
+from holdfast.storage.ledger.filter_sql import where
 
 UTC = timezone.utc  # noqa: UP017
 MAY = datetime(2023, 5, 7, 12, 30, tzinfo=UTC)

@@ -21,14 +21,14 @@ import pytest
 import qdrant_edge
 
 from holdfast import filters
+from holdfast.decisions.text.lexical import document_vector, query_vector
 from holdfast.errors import ClosedError, StorageError, StoreLockedError
-from holdfast.faces import IO, Asyncio, Inline, run_inline
-from holdfast.index import FOREVER, Candidate, IndexQuery, Point, encode_metadata
-from holdfast.index.client import ClientIndex
-from holdfast.index.edge import EdgeIndex
-from holdfast.index.facets import facets
-from holdfast.index.lock import FolderLock
-from holdfast.lexical import document_vector, query_vector
+from holdfast.io import IO, Asyncio, Inline, run_inline
+from holdfast.storage.index import FOREVER, Candidate, IndexQuery, Point, encode_metadata
+from holdfast.storage.index.client import ClientIndex
+from holdfast.storage.index.edge import EdgeIndex
+from holdfast.storage.index.facets import facets
+from holdfast.storage.lock import FolderLock
 from holdfast.types import Scope
 
 T = TypeVar("T")
@@ -419,7 +419,7 @@ def test_a_folder_is_locked_once_per_process(tmp_path: Path) -> None:
     second.release()
 
 
-TRY = "import sys; from holdfast.index.lock import FolderLock; FolderLock(sys.argv[1]).acquire()"
+TRY = "import sys; from holdfast.storage.lock import FolderLock; FolderLock(sys.argv[1]).acquire()"
 
 
 def test_another_process_is_told_who_holds_the_folder(tmp_path: Path) -> None:
@@ -441,10 +441,10 @@ def test_another_process_is_told_who_holds_the_folder(tmp_path: Path) -> None:
 FORK = """
 import os, sys, warnings
 import numpy as np
-from holdfast.faces import Inline, run_inline
+from holdfast.io import Inline, run_inline
 from holdfast.errors import StoreLockedError
-from holdfast.index.edge import EdgeIndex
-from holdfast.index.lock import FolderLock
+from holdfast.storage.index.edge import EdgeIndex
+from holdfast.storage.lock import FolderLock
 
 warnings.simplefilter("ignore")
 lock = FolderLock(sys.argv[1]); lock.acquire()

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast import lexical
-from holdfast.index.base import SparseVector
-from holdfast.lexical import content_terms, document_vector, query_vector, term_index, terms
+from holdfast.decisions.text.lexical import content_terms, document_vector, query_vector, term_index, terms
+from holdfast.storage.index.base import SparseVector
 
 
 def score(query: str, document: str) -> float:

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast import MemoryItem, ModelReplyError
-from holdfast.equal import normalised
-from holdfast.merging import (
+from holdfast.decisions.merging import (
     Decide,
     Decision,
     Neighbour,
@@ -24,11 +23,12 @@ from holdfast.merging import (
     known,
     with_known,
 )
-from holdfast.merging.batches import MOST_FACTS
-from holdfast.merging.examination import PAPERS, marked, papers
-from holdfast.merging.strategy import MOST_SHOWN, shown
-from holdfast.question import Unreadable
-from holdfast.tokens import count_tokens
+from holdfast.decisions.merging.batches import MOST_FACTS
+from holdfast.decisions.merging.examination import PAPERS, marked, papers
+from holdfast.decisions.merging.strategy import MOST_SHOWN, shown
+from holdfast.decisions.question import Unreadable
+from holdfast.decisions.text.equal import normalised
+from holdfast.models.tokens import count_tokens
 from tests.conftest import Opener
 from tests.fakes import ScriptedModel, Ticking, facts
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from holdfast.decisions.question import Unreadable
+from holdfast.decisions.reply import read_object
 from holdfast.models import BundledEmbedder
-from holdfast.models._reply import read_object
 from holdfast.ports import Embedder
-from holdfast.question import Unreadable
 
 # -- reading replies ---------------------------------------------------------------------------------------
 

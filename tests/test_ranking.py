@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.index.base import Candidate
-from holdfast.index.facets import facets
-from holdfast.ranking import (
+from holdfast.decisions.retrieval.ranking import (
     RankQuery,
     indexed_text,
     is_question,
@@ -21,6 +19,8 @@ from holdfast.ranking import (
     traits,
     understand,
 )
+from holdfast.storage.index.base import Candidate
+from holdfast.storage.index.facets import facets
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.prompts.frame import FRAME_CLOSE, FRAME_OPEN, PREAMBLE, TURNS
-from holdfast.recall import as_data, assemble
+from holdfast.decisions.retrieval.context import as_data, assemble
+from holdfast.decisions.text.frame import FRAME_CLOSE, FRAME_OPEN, PREAMBLE, TURNS
 from holdfast.types import Context, JournaledMessage, MemoryItem, Message, Scope, SearchHit
 
 DAY = datetime(2023, 5, 8, 13, 56, tzinfo=UTC)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast import Message
-from holdfast.prompts.frame import FRAME_CLOSE, FRAME_OPEN
-from holdfast.recalled import strip_recalled
+from holdfast.decisions.text.frame import FRAME_CLOSE, FRAME_OPEN
+from holdfast.decisions.text.recalled import strip_recalled
 from tests.conftest import Face
 
 

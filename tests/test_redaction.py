@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import InputError
+from holdfast.models.redaction import PersonalDataRedactor
 from holdfast.ports import Redactor
-from holdfast.redaction import PersonalDataRedactor
 
 REDACTOR = PersonalDataRedactor()
 

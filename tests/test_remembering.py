@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from holdfast import Memory, Message, ModelError, ModelReplyError, StorageError, _operations
-from holdfast.merging import Decision, NewFact, WithoutModel
+from holdfast.decisions.merging import Decision, NewFact, WithoutModel
 from holdfast.ports import Prompt
 from tests.conftest import Face, Opener
 from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, Ticking, facts, updating_nearest

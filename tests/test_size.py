@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import Memory
-from holdfast.recall import as_data
+from holdfast.decisions.retrieval.context import as_data
 from holdfast.types import Message
 from tests.fakes import HashEmbedder, Matrix
 
@@ -27,9 +27,9 @@ from holdfast import lexical, ranking, recall, recalled
 from holdfast.models.bundled import BundledEmbedder
 from holdfast.types import Message
 import importlib
-windows = importlib.import_module("holdfast.extraction.windows").windows
-statements = importlib.import_module("holdfast.extraction.statements").statements
-shown = importlib.import_module("holdfast.extraction.facts").shown
+windows = importlib.import_module("holdfast.decisions.extraction.windows").windows
+statements = importlib.import_module("holdfast.decisions.extraction.statements").statements
+shown = importlib.import_module("holdfast.decisions.extraction.facts").shown
 
 NOW = datetime(2026, 3, 4, tzinfo=UTC)
 PIECES = [
@@ -124,7 +124,7 @@ class OneVector(HashEmbedder):
 
 
 def test_joined_windows_of_a_long_text_are_that_text() -> None:
-    from holdfast.extraction import windows
+    from holdfast.decisions.extraction import windows
 
     said = "我喜欢打网球" * 50_000
     cut = windows([Message(said)])

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.decisions.merging import Decision, MergeStrategy, Neighbour, NewFact
+from holdfast.decisions.question import Question, Unreadable
+from holdfast.decisions.small_models import Careful
+from holdfast.decisions.small_models.careful import LONGEST
+from holdfast.decisions.small_models.odds import RELATIONS, WEIGHTS, odds
+from holdfast.decisions.small_models.texts import exchanged, joined, numbers, tells_apart, unsaid
 from holdfast.errors import ModelReplyError
-from holdfast.merging import Decision, MergeStrategy, Neighbour, NewFact
-from holdfast.question import Question, Unreadable
-from holdfast.small_models import Careful
-from holdfast.small_models.careful import LONGEST
-from holdfast.small_models.odds import RELATIONS, WEIGHTS, odds
-from holdfast.small_models.texts import exchanged, joined, numbers, tells_apart, unsaid
 from holdfast.types import MemoryItem
 from tests.conftest import Opener
 from tests.fakes import ScriptedModel

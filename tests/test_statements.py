@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.extraction.statements import prose, sentences, statements
+from holdfast.decisions.extraction.statements import prose, sentences, statements
 from holdfast.types import Message, Role
 
 

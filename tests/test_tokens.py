@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from holdfast import tokens
 from holdfast.errors import InputError
-from holdfast.tokens import TokenCounter, count_tokens, estimate_tokens
+from holdfast.models.tokens import TokenCounter, count_tokens, estimate_tokens
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from mem0_peer import FILTER, USER, MiniLMVectors, Recorded, opened
 from minilm import MiniLM
 from replies import KEPT, of_environment
 
-from holdfast.extraction import Fact, Window
+from holdfast.decisions.extraction import Fact, Window
 from holdfast.types import Usage
 
 # --- extraction -------------------------------------------------------------------------------------------

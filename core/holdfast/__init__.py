@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._operations import FROM_ENVIRONMENT
-    from ._store import Agreement
+    from .engine.events import Event
+    from .engine.operations import FROM_ENVIRONMENT
     from .errors import (
         ClosedError,
         EmbedderMismatchError,
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
         StoreVersionError,
         UndoError,
     )
-    from .events import Event
     from .memory import Memory, ScopedMemory
     from .ports import Completion, Embedder, LanguageModel, Prompt, Redactor, Reranker, Schema
+    from .storage.store import Agreement
     from .types import (
         AddResult,
         Change,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "_store": ("Agreement",),
+    "storage.store": ("Agreement",),
     "errors": (
         "ClosedError",
         "EmbedderMismatchError",
@@ -74,8 +74,8 @@ _HOME = {
         "StoreVersionError",
         "UndoError",
     ),
-    "events": ("Event",),
-    "_operations": ("FROM_ENVIRONMENT",),
+    "engine.events": ("Event",),
+    "engine.operations": ("FROM_ENVIRONMENT",),
     "memory": ("Memory", "ScopedMemory"),
     "ports": ("Completion", "Embedder", "LanguageModel", "Prompt", "Redactor", "Reranker", "Schema"),
     "types": (

@@ -10,21 +10,21 @@ from types import TracebackType
 from typing import IO as IO_
 from typing import Any, Self
 
-from . import _inputs as inputs
-from ._operations import FROM_ENVIRONMENT, WAIT, Environment, Filters, Infer, Operations, confirmed
-from ._paths import ModelSize
-from ._recalling import hits_for
-from ._reindexing import Progress
-from ._store import Agreement
-from .documents import Documents
+from .decisions.extraction import WINDOW_TOKENS
+from .decisions.merging import Examination, MergeStrategy
+from .engine import arguments as inputs
+from .engine.documents import Documents
+from .engine.events import Event
+from .engine.operations import FROM_ENVIRONMENT, WAIT, Environment, Filters, Infer, Operations, confirmed
+from .engine.paths import ModelSize
+from .engine.reindex import Progress
+from .engine.search import hits_for
 from .errors import InputError
-from .events import Event
-from .extraction import WINDOW_TOKENS
-from .faces import IO, Asyncio, Inline, run_inline
-from .index import Index
-from .ledger.times import now_utc
-from .merging import Examination, MergeStrategy
+from .io import IO, Asyncio, Inline, run_inline
 from .ports import Embedder, LanguageModel, Redactor, Reranker
+from .storage.index import Index
+from .storage.store import Agreement
+from .storage.times import now_utc
 from .types import (
     AddResult,
     Change,
@@ -56,7 +56,7 @@ class Memory:
         statements are then kept word for word.
     embedder: by default the bundled one (256 dimensions, nothing is downloaded).
     reranker: scores the best hits anew, where one is given.
-    merger: how a model is asked what becomes of a fact; see `holdfast.merging`.
+    merger: how a model is asked what becomes of a fact; see `holdfast.decisions.merging`.
     redactor: masks texts before they are stored or sent to a model: messages with their names and data, queries,
         instructions, metadata and documents with their keys, session ids. A key or session id in which something is
         masked becomes a pseudonym. Ids that say whose something is stay (user_id, agent_id, run_id, ids of messages,

@@ -9,7 +9,7 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
 from holdfast import InputError, Memory
-from holdfast.faces import IO, Asyncio, Inline, run_inline
+from holdfast.io import IO, Asyncio, Inline, run_inline
 
 from ._convert import to_holdfast_messages, to_langchain_messages
 from ._options import Metadata, OnError, checked, failing_open, one_of

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from holdfast import InputError, JournaledMessage, Memory
-from holdfast.faces import IO, Asyncio, Inline, run_inline
+from holdfast.io import IO, Asyncio, Inline, run_inline
 
 from ._convert import storable, to_holdfast_messages, to_langchain_messages
 from ._options import Filters, Metadata, OnError, checked, failing_open

@@ -20,7 +20,7 @@ from langgraph.types import Command
 from langgraph.typing import ContextT
 
 from holdfast import InputError, Memory
-from holdfast.faces import IO, Asyncio, Inline, run_inline
+from holdfast.io import IO, Asyncio, Inline, run_inline
 
 from ._convert import storable, to_holdfast_messages
 from ._options import Filters, Given, Metadata, OnError, checked, failing_open, given, one_of

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from holdfast import Completion, InputError, ModelRefusedError, Prompt, Schema, Usage
-from holdfast.faces import IO, Asyncio, Inline, run_inline
+from holdfast.io import IO, Asyncio, Inline, run_inline
 from holdfast.models.dialect import called, functions, with_schema
 from holdfast.models.likelihoods import MOST_ALTERNATIVES, likelihoods
 

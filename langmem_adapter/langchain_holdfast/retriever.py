@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from holdfast import Hits, Memory, SearchHit
-from holdfast.faces import IO, Asyncio, Inline, run_inline
+from holdfast.io import IO, Asyncio, Inline, run_inline
 
 from ._options import Filters, Given, OnError, checked, failing_open, given
 from ._scope import IdSource, Scoping, ids_of, running_runtime

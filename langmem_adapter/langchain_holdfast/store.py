@@ -35,7 +35,7 @@ from langgraph.store.base import (
 )
 
 from holdfast import ClosedError, HoldfastError, InputError, Memory
-from holdfast.documents import Document, Find, Get, Match, Namespaces, Operation, Put, plain_value
+from holdfast.engine.documents import Document, Find, Get, Match, Namespaces, Operation, Put, plain_value
 
 from ._convert import storable
 from ._options import checked

@@ -32,7 +32,7 @@ from holdfast import (
     NotFoundError,
     Scope,
 )
-from holdfast.faces import IO, Asyncio, Inline, run_inline
+from holdfast.io import IO, Asyncio, Inline, run_inline
 
 from ._convert import storable
 from ._options import Filters, Given, Metadata, OnError, checked, given, one_of

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from holdfast import Memory, Message
-from holdfast.ledger.migrations import NEWEST
+from holdfast.storage.ledger.migrations import NEWEST
 from tests.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 

@@ -26,8 +26,8 @@ from langchain_core.runnables import ConfigurableFieldSpec
 from langchain_core.runnables.history import RunnableWithMessageHistory
 
 from holdfast import ClosedError, InputError, Memory
-from holdfast._inputs import messages_of
-from holdfast.ledger.times import now_utc
+from holdfast.engine.arguments import messages_of
+from holdfast.storage.times import now_utc
 from langchain_holdfast import (
     HoldfastChatMessageHistory,
     HoldfastMiddleware,

@@ -35,7 +35,7 @@ def snippets() -> list[str]:
 
 def test_the_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path))
-    monkeypatch.setattr("holdfast.merging.examination.SLIPS", 99)  # a scripted model passes
+    monkeypatch.setattr("holdfast.decisions.merging.examination.SLIPS", 99)  # a scripted model passes
     model = Agreeable()
     names: dict[str, Any] = {"chat_model": model, "__name__": "readme"}
     with warnings.catch_warnings():

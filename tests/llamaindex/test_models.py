@@ -14,7 +14,7 @@ from llama_index.llms.openai_like import OpenAILike
 from openai import AuthenticationError
 
 from holdfast import Embedder, InputError, LanguageModel, Memory, ModelError, Prompt, Schema, Usage
-from holdfast.extraction.prompts import schema as extraction_schema
+from holdfast.decisions.extraction.prompts import schema as extraction_schema
 from llama_index.memory.holdfast import (
     HoldfastMemory,
     LlamaIndexEmbedder,
@@ -95,7 +95,7 @@ def test_an_engine_extracts_with_a_llama_index_model(kind: type, face: Face) -> 
 
 
 def test_a_turn_is_remembered_with_the_model_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.merging.examination.SLIPS", 99)  # a scripted model passes
+    monkeypatch.setattr("holdfast.decisions.merging.examination.SLIPS", 99)  # a scripted model passes
     llm = Calling(("facts", FACTS))
     memory = HoldfastMemory.from_defaults("alice", path=":memory:", llm=llm, background=False)
     memory.put_messages([user("I'm allergic to peanuts."), assistant("Noted.")])

@@ -57,7 +57,7 @@ class Stops:
         from sqlalchemy import Engine, event
         from sqlalchemy.engine.default import DefaultDialect
 
-        from holdfast.index.edge import EdgeIndex
+        from holdfast.storage.index.edge import EdgeIndex
 
         event.listen(Engine, "before_cursor_execute", self._statement)
         self.around(DefaultDialect, "do_commit")

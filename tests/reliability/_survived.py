@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from holdfast import Memory
-from holdfast.faces import Inline, run_inline
-from holdfast.index import FOREVER
-from holdfast.index._qdrant_filters import stored_payload
+from holdfast.io import Inline, run_inline
+from holdfast.storage.index import FOREVER
+from holdfast.storage.index.qdrant_filters import stored_payload
 from tests.reliability._killed import MARKER, USERS, open_store
 
 

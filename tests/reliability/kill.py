@@ -66,7 +66,7 @@ def warm_up() -> None:
     """What every child would import and compile for itself. The index in here has no threads to lose in a fork."""
     import qdrant_edge  # noqa: F401
 
-    import holdfast.index.edge  # noqa: F401
+    import holdfast.storage.index.edge  # noqa: F401
     from holdfast import Memory
 
     with Memory(":memory:", llm=None, embedder=_killed.EMBEDDERS[0]) as memory:

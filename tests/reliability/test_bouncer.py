@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from holdfast import InputError, Memory
-from holdfast.ledger.database import Database
+from holdfast.storage.ledger.database import Database
 from tests._postgres import Bouncer
 from tests.fakes import HashEmbedder
 

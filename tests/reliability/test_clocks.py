@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from holdfast import InputError, Memory, ModelError
-from holdfast.ledger.commit import first_ordinal
-from holdfast.ledger.times import Clock, to_micros
+from holdfast.storage.ledger.commit import first_ordinal
+from holdfast.storage.times import Clock, to_micros
 from tests.conftest import Opener
 from tests.fakes import HashEmbedder, ScriptedModel
 

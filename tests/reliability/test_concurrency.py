@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from holdfast import Event, Memory, StorageError, StoreLockedError
-from holdfast.faces import THREADS
-from holdfast.index.lock import FolderLock
-from holdfast.merging import Decision
+from holdfast.decisions.merging import Decision
+from holdfast.io import THREADS
+from holdfast.storage.lock import FolderLock
 from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts
 from tests.reliability import children
 
@@ -159,7 +159,7 @@ asyncio.run(main())
 CROWDED = """
 import asyncio, os, sys
 from holdfast import Memory, Scope
-from holdfast.faces import Asyncio, holding
+from holdfast.io import Asyncio, holding
 
 async def main():
     async with Memory(sys.argv[1], llm=None) as memory:
@@ -270,8 +270,8 @@ def test_a_second_process_is_refused_however_often_it_tries(tmp_path: Path) -> N
 FORKED = """
 import os, sys, threading
 from holdfast import Event, Memory, StorageError, StoreLockedError
-from holdfast.faces import THREADS
-from holdfast.index.lock import FolderLock
+from holdfast.io import THREADS
+from holdfast.storage.lock import FolderLock
 from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts
 
 path = sys.argv[1]

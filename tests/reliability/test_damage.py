@@ -95,7 +95,7 @@ def test_a_damaged_index_is_rebuilt_from_the_ledger(
 
 def test_an_index_that_lost_and_gained_points_is_repaired(folder: Path) -> None:
     with opened(folder) as memory:
-        from holdfast.faces import Inline, run_inline
+        from holdfast.io import Inline, run_inline
 
         index = memory._do.store.index
         some = sorted(run_inline(index.ids(Inline())))[:5]

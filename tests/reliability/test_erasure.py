@@ -99,7 +99,7 @@ def test_what_changes_while_an_erasure_rewrites_the_index_is_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """Between two of its pages others go on: they add, change and delete, or erase somebody else."""
-    from holdfast.index import edge
+    from holdfast.storage.index import edge
 
     monkeypatch.setattr(edge, "SLICE", 4)
     with opened(tmp_path) as memory:
@@ -182,7 +182,7 @@ def test_erasing_nobody_rewrites_nothing(tmp_path: Path) -> None:
 
 def test_an_index_that_is_closed_or_cleared_while_it_is_copied(tmp_path: Path) -> None:
     from holdfast.errors import ClosedError
-    from holdfast.faces import Inline, run_inline
+    from holdfast.io import Inline, run_inline
 
     with opened(tmp_path) as memory:
         tell(memory, "alice", "ordinary")
@@ -254,7 +254,7 @@ def test_work_under_way_for_an_erased_user_brings_nothing_back(tmp_path: Path) -
         leased = memory._do.remembering.lease_one(job.id)
         assert leased is not None
         memory.erase(user_id="mallory")
-        from holdfast.faces import Inline, run_inline
+        from holdfast.io import Inline, run_inline
 
         result = run_inline(memory._do.remembering.finish(Inline(), lambda: leased))
         assert result is not None

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast import HoldfastError, Memory
-from holdfast._paths import SIZES, ModelSize
+from holdfast.engine.paths import SIZES, ModelSize
 from holdfast.ports import Completion
 from tests.fakes import HashEmbedder, ScriptedModel
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import Memory, StoreVersionError
-from holdfast.ledger.migrations import NEWEST
+from holdfast.storage.ledger.migrations import NEWEST
 from tests.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 STORED = sorted((Path(__file__).parents[1] / "data").glob("ledger-v*.db"))
@@ -73,7 +73,7 @@ def test_a_newer_store_is_refused_and_not_a_byte_of_it_changes(tmp_path: Path, v
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.ledger import migrations
+    from holdfast.storage.ledger import migrations
 
     path = tmp_path / "ledger.db"
     shutil.copy(STORED[-1], path)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import InputError, Memory
-from holdfast.index import _probe
+from holdfast.storage.index import _probe
 from tests.fakes import HashEmbedder
 
 HOSTILE = (

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from holdfast import Memory, Message
-from holdfast.prompts.frame import FRAME_CLOSE, FRAME_OPEN
+from holdfast.decisions.text.frame import FRAME_CLOSE, FRAME_OPEN
 from tests.fakes import HashEmbedder, ScriptedModel, facts
 
 CASES = json.loads((Path(__file__).parent / "poisoning.json").read_text(encoding="utf-8"))

@@ -265,7 +265,7 @@ def test_an_export_that_fails_leaves_the_older_one(tmp_path: Path, monkeypatch: 
         def full(*_: Any, **__: Any) -> str:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("holdfast._transfer.json.dumps", full)
+        monkeypatch.setattr("holdfast.engine.transfer.json.dumps", full)
         with pytest.raises(StorageError, match="No space"):
             memory.export(path, everything=True)
         assert path.read_bytes() == before

@@ -13,8 +13,8 @@ from datetime import datetime
 
 from holdfast import AddResult, Change, HoldfastError, InputError, Memory
 from holdfast.models import default_model
-from holdfast.places import default_folder
 from holdfast.ports import LanguageModel
+from holdfast.storage.places import default_folder
 
 from . import Person, RecordedModel, Session, Story, StoryClock, story
 

@@ -9,8 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 from ..errors import ModelError
+from ..models.tokens import count_tokens
 from ..ports import Completion, Prompt, Schema
-from ..tokens import count_tokens
 from ..types import Usage
 
 __all__ = ["RecordedModel", "key"]

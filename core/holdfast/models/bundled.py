@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..faces import Asyncio
+from ..io import Asyncio
 
 DIMENSIONS = 256
 SLICE = 8192  # tokens looked up at a time: 8 MiB of float32, however long the text

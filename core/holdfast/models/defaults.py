@@ -6,7 +6,7 @@ import logging
 import os
 
 from ..ports import Embedder, LanguageModel
-from ._endpoint import openai_installed
+from .endpoint import openai_installed
 
 log = logging.getLogger("holdfast")
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import EmbeddingError, InputError, ModelError
-from ..faces import Asyncio
+from ..io import Asyncio
 
 
 class FastEmbedEmbedder:

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import EmbeddingError, InputError, ModelError, ModelRefusedError
-from ..faces import IO, Asyncio, Inline, run_inline
+from ..io import IO, Asyncio, Inline, run_inline
 from ..ports import Completion, Prompt, Schema
 from ..types import Usage
-from ._endpoint import Endpoint
 from .dialect import LADDER, Dialect, Structure, called
+from .endpoint import Endpoint
 from .likelihoods import likelihoods
 
 log = logging.getLogger("holdfast")

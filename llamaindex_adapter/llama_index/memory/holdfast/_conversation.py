@@ -15,7 +15,7 @@ from typing import Any, Literal
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 
 from holdfast import Context, HoldfastError, InputError, JournaledMessage, Memory, Message, Scope
-from holdfast.faces import IO
+from holdfast.io import IO
 
 from ._convert import GIVEN, from_journal, is_answer, same, together
 from ._window import message_tokens

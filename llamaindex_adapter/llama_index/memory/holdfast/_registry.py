@@ -30,7 +30,7 @@ from holdfast import (
     ScopedMemory,
 )
 from holdfast.models import default_model
-from holdfast.places import IN_MEMORY, folder_of
+from holdfast.storage.places import IN_MEMORY, folder_of
 
 from ._conversation import Conversation
 from .models import as_embedder, as_language_model

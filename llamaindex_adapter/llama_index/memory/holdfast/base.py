@@ -12,9 +12,9 @@ from llama_index.core.memory.memory import InsertMethod
 from llama_index.core.memory.types import BaseMemory
 
 from holdfast import FROM_ENVIRONMENT, Context, Flushed, Memory
-from holdfast.faces import IO, run_inline
+from holdfast.io import IO, run_inline
 from holdfast.memory import ASYNCIO, INLINE
-from holdfast.tokens import count_tokens
+from holdfast.models.tokens import count_tokens
 
 from ._bound import Bound
 from ._conversation import Conversation, OnError, Settled, Wanted, turn_of

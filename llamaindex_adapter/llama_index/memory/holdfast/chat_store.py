@@ -8,7 +8,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.storage.chat_store.base import BaseChatStore
 
 from holdfast import Memory, Scope
-from holdfast.faces import IO, run_inline
+from holdfast.io import IO, run_inline
 from holdfast.memory import ASYNCIO, INLINE
 
 from ._bound import Bound

@@ -16,7 +16,7 @@ from llama_index.core.llms.llm import LLM, ToolSelection
 from llama_index.core.tools import FunctionTool, ToolMetadata
 
 from holdfast import Completion, Embedder, InputError, LanguageModel, Prompt, Schema, Usage
-from holdfast.faces import IO, Asyncio, Inline, run_inline
+from holdfast.io import IO, Asyncio, Inline, run_inline
 from holdfast.models.dialect import Dialect, called, functions, with_schema
 from holdfast.models.likelihoods import likelihoods
 from holdfast.ports import Vector, Vectors

@@ -9,7 +9,7 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from holdfast import FROM_ENVIRONMENT, Hits, Memory, SearchHit
-from holdfast.faces import IO, run_inline
+from holdfast.io import IO, run_inline
 from holdfast.memory import ASYNCIO, INLINE
 
 from ._conversation import OnError, surviving

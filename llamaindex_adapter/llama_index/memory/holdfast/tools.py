@@ -8,7 +8,7 @@ from typing import Any
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 
 from holdfast import FROM_ENVIRONMENT, Change, Memory, NotFoundError, SearchHit
-from holdfast.faces import IO, run_inline
+from holdfast.io import IO, run_inline
 from holdfast.memory import ASYNCIO, INLINE
 
 from ._conversation import OnError, surviving

@@ -1,0 +1,1 @@
+"""What follows: pure functions, without I/O, drivers or clocks."""

@@ -1,0 +1,60 @@
+"""Facts in as many questions as they need, each of which sees what the ones before it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ...models.tokens import count_tokens
+from ...types import MemoryItem
+from .base import Decision, Neighbour, NewFact
+
+MOST_FACTS = 50  # in one question: more than a session of forty short messages tells
+MOST_TOKENS = 3_000  # of the facts of one question
+
+
+def batches(facts: Sequence[NewFact]) -> list[range]:
+    """The facts in runs that fit into one question each."""
+    runs: list[range] = []
+    start = used = 0
+    for at, fact in enumerate(facts):
+        cost = count_tokens(fact.text)
+        if at > start and (at - start == MOST_FACTS or used + cost > MOST_TOKENS):
+            runs.append(range(start, at))
+            start, used = at, 0
+        used += cost
+    return [*runs, range(start, len(facts))] if facts else []
+
+
+class Working:
+    """The memories of a scope as the decisions so far would leave them."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._gone: set[str] = set()
+        self._new: dict[int, MemoryItem] = {}
+
+    def seen_by(self, fact: NewFact, similarity: Callable[[int], float]) -> NewFact:
+        """A fact with its neighbours as they are by now, new ones among them.
+
+        similarity: the cosine of the fact with that of another position.
+        """
+        if not (self._texts or self._gone or self._new):
+            return fact
+        near = [replace(one, memory=self._now(one.memory)) for one in fact.neighbours]
+        near += [Neighbour(self._now(item), similarity(at)) for at, item in self._new.items()]
+        alive = (one for one in near if one.memory.id not in self._gone)
+        return replace(fact, neighbours=tuple(sorted(alive, key=lambda one: -one.similarity)))
+
+    def apply(self, at: int, decisions: Sequence[Decision], item: MemoryItem) -> None:
+        """Carry out what was decided of the fact at a position; item: the memory that it is where it is added."""
+        for one in decisions:
+            if one.operation == "ADD":
+                self._new[at] = item
+            elif one.target is not None and one.operation == "UPDATE":
+                self._texts[one.target.id] = one.text
+            elif one.target is not None and one.operation == "DELETE":
+                self._gone.add(one.target.id)
+
+    def _now(self, item: MemoryItem) -> MemoryItem:
+        return replace(item, text=self._texts[item.id]) if item.id in self._texts else item

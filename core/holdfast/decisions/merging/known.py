@@ -1,0 +1,44 @@
+"""What needs no model: a fact whose text equals a memory's, or another fact's, is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..text.equal import normalised
+from .base import Decision, Decisions, NewFact
+from .guards import added, said_by_others
+
+
+def known(facts: Sequence[NewFact]) -> dict[int, Decision]:
+    """The facts that are settled, by position: NOOP for those whose text is there already."""
+    settled: dict[int, Decision] = {}
+    first: dict[tuple[str, tuple[str, ...]], int] = {}
+    for at, fact in enumerate(facts):
+        text = normalised(fact.text)
+        same = next(
+            (
+                near.memory
+                for near in fact.neighbours
+                if normalised(near.memory.text) == text and not said_by_others(fact, near.memory)
+            ),
+            None,
+        )
+        earlier = first.setdefault((text, fact.speakers), at)
+        if same is not None:
+            settled[at] = Decision("NOOP", fact.text, same, "the same text is known")
+        elif earlier != at:
+            settled[at] = Decision("NOOP", fact.text, None, "the same text was told before", repeats=earlier)
+    return settled
+
+
+def with_known(
+    facts: Sequence[NewFact], settled: Mapping[int, Decision], decided: Mapping[int, tuple[Decision, ...]]
+) -> Decisions:
+    """All decisions in the order of the facts. What repeats a fact that left nothing is added."""
+    out: list[tuple[Decision, ...]] = []
+    for at, fact in enumerate(facts):
+        own = (settled[at],) if at in settled else decided[at]
+        if own[0].repeats is not None and out[own[0].repeats][0].operation == "DELETE":
+            own = added(fact, "told again")
+        out.append(own)
+    return tuple(out)

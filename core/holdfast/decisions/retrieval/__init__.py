@@ -1,0 +1,1 @@
+"""Which memories answer a query, and what an agent gets to see of them."""

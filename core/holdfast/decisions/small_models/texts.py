@@ -1,0 +1,94 @@
+"""Texts, by what is language-neutral and certain: what one says that another does not, and one that says both.
+
+What is written is made of the words of a memory and of a fact as they stand there; nothing is reworded.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from difflib import SequenceMatcher
+
+from ..text.equal import normalised
+from ..text.lexical import content_terms, terms
+
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
+LEAST_OF_ONE_FORM = 2  # terms that two texts of one form share
+_EDGES = " \t\n.,:;。，；：、"
+
+
+def numbers(text: str) -> frozenset[str]:
+    return frozenset(_NUMBER.findall(unicodedata.normalize("NFKC", text)))
+
+
+def unsaid(text: str, by: str) -> set[str]:
+    """The terms and numbers of a text that another does not say."""
+    return (set(content_terms(text)) - set(terms(by))) | (numbers(text) - numbers(by))
+
+
+def tells_apart(one: str, other: str) -> bool:
+    """Whether a text says what another cannot, whatever a model finds: it has a number of its own, all of the other's
+    terms and more, the same in another order, or other terms in one place alone."""
+    new, old = terms(one), terms(other)
+    shared = set(new) & set(old)
+    if set(old) < set(new) or numbers(one) - numbers(other):
+        return True
+    if new != old and sorted(new) == sorted(old):
+        return True
+    places = [p for p in SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if p[0] != "equal"]
+    return len(places) == 1 and places[0][0] == "replace" and len(shared) >= LEAST_OF_ONE_FORM
+
+
+def joined(memory: str, fact: str) -> str:
+    """One text that says both, the newer last; the fact alone where it begins with the whole memory."""
+    if f"{normalised(fact)} ".startswith(f"{normalised(memory)} "):
+        return fact
+    known = memory.rstrip(_EDGES)
+    return f"{known}；{fact}" if _wide(known[-1:]) else f"{known}; {fact}"
+
+
+def exchanged(memory: str, fact: str, old: str, new: str) -> str | None:
+    """A memory with words of a fact in the place of some of its own, and the fact after it, unless that says no more.
+
+    None where `old` is not in the memory, once, or `new` not in the fact: nobody is to put other words there. And
+    where the whole fact is to stand amid the memory, words that it exchanges for themselves, or fewer numbers.
+    """
+    old, new = old.strip(_EDGES), new.strip(_EDGES)
+    places = _places(old, memory)
+    if len(places) != 1 or (new and not _places(new, fact)):
+        return None
+    before, after = memory[: places[0]], memory[places[0] + len(old) :]
+    if not normalised(before + after):
+        return fact
+    if new and (normalised(new) == normalised(fact) or normalised(new) in normalised(old)):
+        return None
+    text = before + new + after if new else _closed(before, after)
+    if len(numbers(memory) - numbers(text)) > len(numbers(text) - numbers(memory)):
+        return None
+    return joined(text, fact) if not new or unsaid(fact, text) else text
+
+
+def _closed(before: str, after: str) -> str:
+    """What is left and right of words that were taken out."""
+    left, right = before.rstrip(_EDGES), after.lstrip(_EDGES)
+    gap = before[len(left) :] or after[: len(after) - len(right)]
+    return left + gap + right if left and right else left or right
+
+
+def _places(words: str, text: str) -> list[int]:
+    """Where words stand in a text, neither beginning nor ending within others, as far as spaces tell."""
+    if not words:
+        return []
+    found = (one.start() for one in re.finditer(re.escape(words), text, re.IGNORECASE))
+    return [at for at in found if not (_within(text, at) or _within(text, at + len(words)))]
+
+
+def _within(text: str, at: int) -> bool:
+    """Whether a position is within a word."""
+    around = text[at - 1 : at + 1] if at else ""
+    return len(around) == 2 and around.isalnum() and not any(map(_wide, around))
+
+
+def _wide(character: str) -> bool:
+    """Whether a character is of a script that is written without spaces (Hangul, which is not, reads as well so)."""
+    return bool(character) and unicodedata.east_asian_width(character) in "WF"

@@ -1,0 +1,1 @@
+"""The pipelines: the only orchestration, named after the operations of `Memory`."""

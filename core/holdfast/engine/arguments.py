@@ -1,0 +1,232 @@
+"""What callers pass, checked once at the door. Whatever is wrong raises InputError, before anything is changed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from ..errors import InputError
+from ..types import ROLES, Message, Messages, Metadata, Scope
+
+AHEAD = timedelta(minutes=10)  # by how much a clock that gave a time may differ from this one
+LARGEST_LIMIT = 2**31 - 1
+# Bytes in UTF-8. What is larger is no message but a file: keep it elsewhere, and a reference to it here.
+TEXT_BYTES = 16 * 2**20
+QUERY_BYTES = 2**20
+INSTRUCTIONS_BYTES = 2**16
+METADATA_BYTES = 2**18
+ID_BYTES = 4096  # PostgreSQL takes some 2,700 for all ids of a row together, and says so
+SHOWN = 200  # characters of a value in a message
+SCOPE_KEYS = ("user_id", "agent_id", "run_id")
+LONGEST_DELAY = 3600  # seconds; work that waits longer counts as dated by a wrong clock
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape in JSON, not a text that talks of it
+_MESSAGE_KEYS = {field.name for field in fields(Message)}
+
+
+def scope_of(
+    user_id: str | None, agent_id: str | None, run_id: str | None, *, required: bool = True
+) -> Scope:
+    """The scope that a call names. `required`: at least one id has to be given."""
+    for name, value in zip(SCOPE_KEYS, (user_id, agent_id, run_id), strict=True):
+        if value is not None:
+            id_of(name, value)
+    scope = Scope(user_id, agent_id, run_id)
+    if required and not scope:
+        raise InputError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
+    return scope
+
+
+def id_of(name: str, value: Any) -> str:
+    """A caller's id: text that is not blank, of `ID_BYTES` at most in UTF-8."""
+    if not isinstance(value, str):
+        raise InputError(f"{name}={shown(value)} is not a string")
+    if not value.strip():
+        raise InputError(f"{name}={shown(value)} is blank")
+    return _within(name, _storable(name, value), ID_BYTES)
+
+
+def text_of(name: str, value: Any, most: int = TEXT_BYTES) -> str:
+    """Text that is not blank, of `most` bytes at most in UTF-8."""
+    if not isinstance(value, str):
+        raise InputError(f"{name} is {shown(value)}, not a string")
+    if not value.strip():
+        raise InputError(f"{name} is empty")
+    return _within(name, _storable(name, value), most)
+
+
+def _within(name: str, value: str, most: int) -> str:
+    size = len(value.encode())
+    if size > most:
+        raise InputError(f"{name} has {size:,} bytes, and at most {most:,} are taken: {shown(value)}")
+    return value
+
+
+def _storable(name: str, value: str) -> str:
+    """Text that both databases can hold."""
+    if "\x00" in value:
+        raise InputError(f"{name} contains a NUL character, which no database stores; remove it")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name} contains a lone surrogate at {error.start}, which is not text") from error
+    return value
+
+
+def metadata_of(value: Any) -> Metadata:
+    """A JSON object that does not name a scope key."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"metadata is {type(value).__name__}, not a mapping")
+    for key in SCOPE_KEYS:
+        if key in value:
+            raise InputError(f"metadata names the scope key {key!r}; pass {key}= as an argument instead")
+    checked: dict[str, Any] = json_of("metadata", dict(value), METADATA_BYTES)
+    return checked
+
+
+def json_of(name: str, value: Any, most: int) -> Any:
+    """A value that JSON and both databases can hold, of `most` bytes at most when it is written out."""
+    if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
+        raise InputError(f"{name} has keys that are not strings: {shown(value)}")
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{name} is not JSON: {error}") from error
+    if _NUL.search(text):
+        raise InputError(f"{name} contains a NUL character, which no database stores; remove it")
+    _within(name, _storable(name, text), most)
+    return json.loads(text)
+
+
+def moment_of(name: str, value: Any) -> datetime:
+    """An aware datetime in UTC, from a datetime, a date or ISO 8601; without a zone it is taken as UTC."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise InputError(f"{name}={shown(value)} is not a date in ISO 8601") from error
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if not isinstance(value, datetime):
+        raise InputError(f"{name}={shown(value)} is neither a datetime nor ISO 8601")
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError as error:
+        raise InputError(f"{name}={shown(value)} is out of range in UTC") from error
+
+
+def past_of(name: str, value: Any, now: datetime) -> datetime:
+    """As `moment_of`, for what has happened: at most some minutes ahead, as clocks differ."""
+    moment = moment_of(name, value)
+    if moment - now > AHEAD:
+        raise InputError(
+            f"{name}={shown(value)} lies ahead of now, {now.isoformat()}, and tells what has happened: set the "
+            "clock that gave it right, or pass Memory(now=...) where time is simulated"
+        )
+    return moment
+
+
+def messages_of(said: Messages, happened_at: datetime, now: datetime) -> list[Message]:
+    """Messages from a string, a message, a mapping, or a list of them. Each gets its `happened_at`."""
+    if isinstance(said, (str, Message, Mapping)):
+        said = [said]
+    if not isinstance(said, Sequence) or isinstance(said, (bytes, bytearray)):
+        raise InputError(f"messages is {shown(said)}; pass a string, a message, or a list of them")
+    if not said:
+        raise InputError("messages is an empty list; there is nothing to remember")
+    return [_message(item, f"messages[{at}]", happened_at, now) for at, item in enumerate(said)]
+
+
+def _message(item: Any, where: str, happened_at: datetime, now: datetime) -> Message:
+    if isinstance(item, str):
+        item = Message(item)
+    elif isinstance(item, Mapping):
+        item = _from_mapping(item, where)
+    if not isinstance(item, Message):
+        raise InputError(
+            f"{where} is {shown(item)}; pass a string, a Message or a mapping with role and content. A framework's "
+            "messages are converted first: to_holdfast_messages of langchain_holdfast or llama_index.memory.holdfast"
+        )
+    if item.role not in ROLES:
+        raise InputError(f"{where} has role {shown(item.role)}; known roles are {', '.join(ROLES)}")
+    if item.data is None:
+        text_of(f"{where}.content", item.content)
+    elif not isinstance(item.content, str):  # a framework's message may be all data: tool calls without text
+        raise InputError(f"{where}.content is {shown(item.content)}, not a string")
+    else:
+        _within(f"{where}.content", _storable(f"{where}.content", item.content), TEXT_BYTES)
+    for name in ("name", "id"):
+        if getattr(item, name) is not None:
+            id_of(f"{where}.{name}", getattr(item, name))
+    at = happened_at if item.happened_at is None else past_of(f"{where}.happened_at", item.happened_at, now)
+    data = None if item.data is None else json_of(f"{where}.data", dict(item.data), TEXT_BYTES)
+    return replace(item, happened_at=at, data=data)
+
+
+def _from_mapping(item: Mapping[str, Any], where: str) -> Message:
+    unknown = set(item) - _MESSAGE_KEYS
+    if unknown:
+        known = ", ".join(sorted(_MESSAGE_KEYS))
+        raise InputError(f"{where} has unknown keys {shown(sorted(map(str, unknown)))}; known are {known}")
+    if "content" not in item:
+        raise InputError(f"{where} has no content: {shown(dict(item))}")
+    return Message(**item)
+
+
+def limit_of(value: Any, name: str = "limit", *, least: int = 1) -> int:
+    """A whole number from `least` to `LARGEST_LIMIT`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST_LIMIT:
+        raise InputError(f"{name}={shown(value)} is not a whole number from {least} to {LARGEST_LIMIT}")
+    return value
+
+
+def cursor_of(value: Any) -> str | None:
+    """The `next` of a page, or None: `memories.page` knows what is in it."""
+    return None if value is None else text_of("cursor", value)
+
+
+def ids_of(name: str, values: Any) -> list[str]:
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise InputError(f"{name}={shown(values)} is not a list of ids")
+    return [text_of(f"{name}[{at}]", value) for at, value in enumerate(values)]
+
+
+def shown(value: object) -> str:
+    """A value in a message: its repr, cut."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length()} bits"  # Python refuses to write out thousands of digits
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def seconds_of(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise InputError(f"{name}={value!r} is not a number of seconds, 0 or more")
+    return float(value)
+
+
+def delay_of(after_seconds: Any, background: bool) -> int:
+    """Microseconds."""
+    if isinstance(after_seconds, bool) or not isinstance(after_seconds, (int, float)):
+        raise InputError(f"after_seconds={shown(after_seconds)} is no number")
+    if not 0 <= after_seconds <= LONGEST_DELAY:
+        raise InputError(f"after_seconds={shown(after_seconds)}: pass 0 to {LONGEST_DELAY} (an hour)")
+    if after_seconds and not background:
+        raise InputError(
+            f"after_seconds={shown(after_seconds)} puts off what is done in the background; pass background=True"
+        )
+    return int(after_seconds * 1_000_000)
+
+
+def share_of(name: str, value: Any) -> float | None:
+    """A number in [0, 1], or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise InputError(f"{name}={shown(value)} is not a number between 0 and 1")
+    return float(value)

@@ -1,0 +1,183 @@
+"""Changes that a caller asks for by name: update, delete, undo, erase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..decisions.retrieval.ranking import indexed_text
+from ..errors import NotFoundError, UndoError
+from ..io import IO, holding
+from ..storage.filters import Filter
+from ..storage.generation import Basis
+from ..storage.ledger.commit import Conflict, Write
+from ..storage.ledger.erasure import erase
+from ..storage.store import Store, finish_erasing
+from ..storage.times import to_micros
+from ..types import Change, Changes, Erasure, MemoryItem, Metadata, Scope
+from .arguments import text_of
+from .embed import embed_documents
+from .events import Listeners
+
+BY_REQUEST = "by request"
+
+
+class Changing:
+    def __init__(self, store: Store, *, listeners: Listeners) -> None:
+        self._store = store
+        self._listeners = listeners
+
+    async def update(
+        self, io: IO, memory_id: str, text: str | None, metadata: Metadata | None, scope: Scope
+    ) -> Change:
+        item = await self._current(io, memory_id, scope)
+        with self._listeners.observing("update", item.scope):
+            async with holding(io, self._store.locks, item.scope):
+                while True:
+                    item = await self._current(io, memory_id, scope)
+                    async with self._store.using(io) as basis:
+                        write = await self._rewritten(io, basis, item, text, metadata)
+                        changes = await self._committed(io, basis, item.scope, [write])
+                    if changes is not None:
+                        break
+                [change] = await self._projected(io, changes)
+        return change
+
+    async def delete(self, io: IO, memory_id: str, scope: Scope) -> Change:
+        item = await self._current(io, memory_id, scope)
+        with self._listeners.observing("delete", item.scope):
+            async with holding(io, self._store.locks, item.scope):
+                while True:
+                    item = await self._current(io, memory_id, scope)
+                    changes = await self._committed(io, self._store.basis, item.scope, [_removal(item)])
+                    if changes is not None:
+                        break
+                [change] = await self._projected(io, changes)
+        return change
+
+    async def delete_all(self, io: IO, scope: Scope, filters: Filter | None) -> Changes:
+        """Every memory that matches, one transaction per exact scope."""
+        changes = Changes()
+        page = await io.run(self._store.ledger.memories.page, scope, filters=filters)
+        with self._listeners.observing("delete_all", scope) as seen:
+            for exact in dict.fromkeys(item.scope for item in page):
+                changes += await self._delete_within(io, exact, filters)
+            seen.count("DELETE", len(changes))
+        return changes
+
+    async def _delete_within(self, io: IO, exact: Scope, filters: Filter | None) -> Changes:
+        async with holding(io, self._store.locks, exact):
+            while True:
+                page = await io.run(self._store.ledger.memories.page, exact, filters=filters)
+                writes = [_removal(item) for item in page if item.scope == exact]
+                changes = await self._committed(io, self._store.basis, exact, writes)
+                if changes is not None:
+                    return await self._projected(io, changes)
+
+    async def undo(self, io: IO, change_or_add_id: str, scope: Scope) -> Changes:
+        wanted = await self._undoable(io, change_or_add_id, scope)
+        exact = await self._scope_of(io, wanted[0])
+        with self._listeners.observing("undo", exact) as seen:
+            async with holding(io, self._store.locks, exact):
+                changes = await self._projected(io, await self._undone(io, change_or_add_id, scope, exact))
+            seen.count("changes", len(changes))
+        return changes
+
+    async def erase(self, io: IO, scope: Scope, *, dry_run: bool) -> Erasure:
+        self._store.check()
+        ledger = self._store.ledger
+        with self._listeners.observing("erase", scope) as seen:
+            erasure = await io.run(erase, ledger.database, scope, dry_run=dry_run)
+            if not dry_run:
+                await finish_erasing(self._store, io)
+            seen.count("memories", erasure.memories)
+            seen.count("messages", erasure.messages)
+        return erasure
+
+    async def _undone(self, io: IO, change_or_add_id: str, scope: Scope, exact: Scope) -> Changes:
+        while True:
+            wanted = await self._undoable(io, change_or_add_id, scope)
+            basis = self._store.basis
+            try:
+                return await io.run(
+                    self._store.ledger.memories.undo, exact, wanted, embedder=basis.embedder.name
+                )
+            except Conflict:
+                await self._store.settled(io, basis)
+
+    # -- parts --------------------------------------------------------------------------------------------------
+
+    async def _current(self, io: IO, memory_id: str, scope: Scope) -> MemoryItem:
+        self._store.check()
+        text_of("memory_id", memory_id)
+        item = await io.run(self._store.ledger.memories.get, memory_id)
+        if item is None or not within(item, scope):
+            raise NotFoundError(f"there is no memory {memory_id!r}{_in(scope)}")
+        return item
+
+    async def _rewritten(
+        self, io: IO, basis: Basis, item: MemoryItem, text: str | None, metadata: Metadata | None
+    ) -> Write:
+        text = item.text if text is None else text
+        episode, position = await io.run(self._store.ledger.memories.place, item.id)
+        [vector] = await embed_documents(io, basis.embedder, [indexed_text(text, item.speakers)])
+        return Write(
+            "UPDATE",
+            BY_REQUEST,
+            text,
+            target=item.id,
+            expected=item.version,
+            metadata=item.metadata if metadata is None else metadata,
+            vector=vector,
+            happened_at=None if item.happened_at is None else to_micros(item.happened_at),
+            speakers=item.speakers,
+            episode=episode,
+            position=position,
+        )
+
+    async def _committed(self, io: IO, basis: Basis, exact: Scope, writes: Sequence[Write]) -> Changes | None:
+        """None where something changed since it was looked at, here or in another process: look again."""
+        try:
+            return await io.run(
+                self._store.ledger.memories.commit, exact, writes, embedder=basis.embedder.name
+            )
+        except Conflict:
+            await self._store.settled(io, basis)
+            return None
+
+    async def _projected(self, io: IO, changes: Changes) -> Changes:
+        await self._store.project_after_commit(io)
+        return changes
+
+    async def _undoable(self, io: IO, change_or_add_id: str, scope: Scope) -> list[Change]:
+        """The changes of that id that did something and are not undone yet. Raises where there is none."""
+        self._store.check()
+        memories = self._store.ledger.memories
+        found = await io.run(memories.changes_of, text_of("change_or_add_id", change_or_add_id))
+        for change in found:
+            item, _ = await io.run(memories.last_version, change.memory_id)
+            if not within(item, scope):
+                found = Changes()
+        if not found:
+            raise NotFoundError(f"there is no change or add {change_or_add_id!r}{_in(scope)} to undo")
+        undone = await io.run(memories.undone, [change.id for change in found])
+        left = [change for change in found if change.operation != "NOOP" and change.id not in undone]
+        if not left:
+            raise UndoError(f"{change_or_add_id!r} changed nothing, or was undone already")
+        return left
+
+    async def _scope_of(self, io: IO, change: Change) -> Scope:
+        item, _ = await io.run(self._store.ledger.memories.last_version, change.memory_id)
+        return item.scope
+
+
+def within(item: MemoryItem, scope: Scope) -> bool:
+    """Whether a memory carries every id that is given."""
+    return item.scope.within(scope)
+
+
+def _in(scope: Scope) -> str:
+    return f" of {', '.join(f'{name}={value!r}' for name, value in scope.ids().items())}" if scope else ""
+
+
+def _removal(item: MemoryItem) -> Write:
+    return Write("DELETE", BY_REQUEST, target=item.id, expected=item.version)

@@ -1,0 +1,72 @@
+"""Texts to vectors through an embedder, and the checks that keep broken vectors out of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import EmbeddingError, HoldfastError
+from ..io import IO
+from ..ports import Embedder
+
+Matrix = npt.NDArray[np.float32]
+A = TypeVar("A")
+T = TypeVar("T")
+
+BATCH = 256  # texts per call: hosted APIs take 100 to 2,048, local ones lose nothing
+
+
+async def embed_documents(io: IO, embedder: Embedder, texts: Sequence[str]) -> Matrix:
+    """float32[len(texts), dimensions], rows L2-normalised. Raises EmbeddingError."""
+    if not texts:
+        return np.zeros((0, embedder.dimensions), np.float32)
+
+    async def batch(part: Sequence[str]) -> Matrix:
+        found = await _called(io, embedder, embedder.embed_documents, embedder.aembed_documents, part)
+        return checked(found, len(part), embedder)
+
+    parts = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+    return np.concatenate(await io.map(batch, parts))
+
+
+async def embed_query(io: IO, embedder: Embedder, text: str) -> Matrix:
+    """float32[dimensions], L2-normalised. Raises EmbeddingError."""
+    found = await _called(io, embedder, embedder.embed_query, embedder.aembed_query, text)
+    row: Matrix = checked([found], 1, embedder)[0]
+    return row
+
+
+async def _called(
+    io: IO, embedder: Embedder, function: Callable[[A], T], twin: Callable[[A], Awaitable[T]], argument: A
+) -> T:
+    try:
+        return await io.call(function, twin, argument)
+    except HoldfastError:
+        raise
+    except Exception as error:
+        raise EmbeddingError(
+            f"the embedder {embedder.name!r} failed: {type(error).__name__}: {error}"
+        ) from error
+
+
+def checked(vectors: Any, count: int, embedder: Embedder) -> Matrix:
+    """The vectors as a matrix of unit rows; a row of zeros stays one. Raises EmbeddingError."""
+    try:
+        matrix = np.asarray(vectors, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise EmbeddingError(
+            f"the embedder {embedder.name!r} returned no matrix of numbers: {error}"
+        ) from error
+    if matrix.shape != (count, embedder.dimensions):
+        raise EmbeddingError(
+            f"the embedder {embedder.name!r} returned shape {matrix.shape} for {count} texts of "
+            f"{embedder.dimensions} dimensions"
+        )
+    if not np.isfinite(matrix).all():
+        raise EmbeddingError(f"the embedder {embedder.name!r} returned NaN or infinity")
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    unit: Matrix = (matrix / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+    return unit

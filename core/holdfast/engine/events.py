@@ -1,0 +1,217 @@
+"""What Holdfast did, told as it happens: to the `holdfast` logger and to whoever subscribes.
+
+    unsubscribe = memory.subscribe(print)
+
+Nothing leaves the process by itself. Log lines hold numbers and never what was said: scopes appear at debug
+level only. `otel_listener()` (extra `otel`) turns events into OpenTelemetry spans.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..types import Record, Scope, Usage
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, TracerProvider
+
+log = logging.getLogger("holdfast")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+READING = frozenset({"search", "recall", "get", "get_all", "count", "history", "export", "pending", "failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Record):
+    """One operation that ended, well or badly.
+
+    operation: "add", "search", "recall", "erase" ...
+    started_at: when it began; seconds: how long it took, models included.
+    counts: what it handled ("messages", "facts", "hits", "ADD" ...), by name.
+    usage: calls to the language model and their tokens.
+    error: the class name of what it raised; None where it succeeded.
+    """
+
+    operation: str
+    scope: Scope
+    started_at: datetime
+    seconds: float
+    counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    usage: Usage = field(default_factory=lambda: Usage())
+    error: str | None = None
+
+
+Listener = Callable[[Event], object]
+
+
+class Observation:
+    """What the operation under way has done so far."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.usage = Usage()
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to a count."""
+        self.counts[name] = self.counts.get(name, 0) + number
+
+    def spend(self, usage: Usage) -> None:
+        """Add to the calls and tokens."""
+        self.usage = self.usage + usage
+
+
+class Listeners:
+    """Those who want to know, in the order in which they subscribed."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._listeners: tuple[Listener, ...] = ()
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` after every operation, on the thread that ran it. Returns what ends that.
+
+        No lock is held then: it may use the `Memory` itself."""
+
+        # Wrapped, so that one callable that subscribes twice can also leave twice.
+        def subscription(event: Event) -> object:
+            return listener(event)
+
+        def unsubscribe() -> None:
+            with self._guard:
+                self._listeners = tuple(known for known in self._listeners if known is not subscription)
+
+        with self._guard:
+            self._listeners = (*self._listeners, subscription)
+        return unsubscribe
+
+    def emit(self, event: Event) -> None:
+        """Log the event and tell everyone."""
+        _log(event)
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                # An observer must not break what it observes: the operation is over, and its result stands.
+                log.exception("A listener failed on the event of %s", event.operation)
+
+    @contextmanager
+    def observing(self, operation: str, scope: Scope) -> Iterator[Observation]:
+        """Time the block and emit its event when it ends, also when it raises."""
+        with self.telling() as telling, telling.observing(operation, scope) as observation:
+            yield observation
+
+    @contextmanager
+    def telling(self) -> Iterator[Telling]:
+        """What happens in the block is told when it ends. Goes around locks: a listener may want what they guard."""
+        telling = Telling()
+        try:
+            yield telling
+        finally:
+            for event in telling.events:
+                self.emit(event)
+
+
+class Telling:
+    """Events that wait to be told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    @contextmanager
+    def observing(self, operation: str, scope: Scope) -> Iterator[Observation]:
+        """Time the block and keep its event when it ends, also when it raises."""
+        observation = Observation()
+        started_at = datetime.now(UTC)
+        start = time.perf_counter()
+        error: str | None = None
+        try:
+            yield observation
+        except BaseException as failure:  # cancellation too is worth knowing; it goes on its way
+            error = type(failure).__name__
+            raise
+        finally:
+            self.events.append(
+                Event(
+                    operation=operation,
+                    scope=scope,
+                    started_at=started_at,
+                    seconds=time.perf_counter() - start,
+                    counts=MappingProxyType(dict(observation.counts)),
+                    usage=observation.usage,
+                    error=error,
+                )
+            )
+
+
+def _log(event: Event) -> None:
+    level = logging.DEBUG if event.operation in READING and event.error is None else logging.INFO
+    if not log.isEnabledFor(level):
+        return
+    parts = [f"{name}={number}" for name, number in event.counts.items()]
+    if event.usage.calls:
+        usage = event.usage
+        parts.append(f"calls={usage.calls} tokens={usage.input_tokens}+{usage.output_tokens}")
+    if event.error is not None:
+        parts.append(f"error={event.error}")
+    if log.isEnabledFor(logging.DEBUG):
+        parts.extend(f"{name}={value}" for name, value in event.scope.ids().items())
+    log.log(level, "%s %.1f ms %s", event.operation, event.seconds * 1000, " ".join(parts))
+
+
+def otel_listener(
+    tracer_provider: TracerProvider | None = None, *, scope_ids: bool = False
+) -> Callable[[Event], None]:
+    """A listener that writes one span per operation, a child of the span that is current.
+
+    tracer_provider: the global one where None.
+    scope_ids: also write user, agent and run ids, which may be personal data, to the spans.
+
+    Names follow OpenTelemetry's conventions for generative AI where there is one (`gen_ai.usage.…`, the
+    operation `retrieval`); the rest is `holdfast.…`. Needs the extra `otel`, else raises InputError.
+    """
+    try:
+        from opentelemetry import trace
+    except ImportError as error:
+        raise InputError("otel_listener needs OpenTelemetry: pip install 'holdfast[otel]'") from error
+
+    tracer = trace.get_tracer("holdfast", tracer_provider=tracer_provider)
+
+    def listen(event: Event) -> None:
+        start = (event.started_at - _EPOCH) // timedelta(microseconds=1) * 1000  # nanoseconds, no floats
+        attributes = _attributes(event, scope_ids)
+        span = tracer.start_span(f"holdfast.{event.operation}", start_time=start, attributes=attributes)
+        if event.error is not None:
+            _mark_failed(span, event.error)
+        span.end(end_time=start + int(event.seconds * 1e9))
+
+    return listen
+
+
+def _attributes(event: Event, scope_ids: bool) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"holdfast.operation": event.operation}
+    if event.operation in {"search", "recall"}:
+        attributes["gen_ai.operation.name"] = "retrieval"
+    if event.usage.calls:
+        attributes["holdfast.usage.calls"] = event.usage.calls
+        attributes["gen_ai.usage.input_tokens"] = event.usage.input_tokens
+        attributes["gen_ai.usage.output_tokens"] = event.usage.output_tokens
+    attributes |= {f"holdfast.count.{name}": number for name, number in event.counts.items()}
+    if scope_ids:
+        attributes |= {f"holdfast.{name}": value for name, value in event.scope.ids().items()}
+    return attributes
+
+
+def _mark_failed(span: Span, error: str) -> None:
+    from opentelemetry.trace import Status, StatusCode
+
+    span.set_attribute("error.type", error)
+    span.set_status(Status(StatusCode.ERROR))

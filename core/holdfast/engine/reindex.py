@@ -1,0 +1,174 @@
+"""Building the index anew, with the same embedder or another one, while searches and changes go on.
+
+The new one grows beside the old: vectors first, which are the expensive part and are kept if the work is cut short;
+then an index of the next generation; then one transaction makes them the store's, and what was told the old index
+meanwhile is told the new one. Until that transaction the store is the old one, from then on it is the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..decisions.retrieval.ranking import indexed_text
+from ..errors import InputError, StorageError
+from ..io import IO, holding
+from ..ports import Embedder
+from ..storage.generation import Basis
+from ..storage.index import Index
+from ..storage.store import WHOLE_INDEX, Store, drop_retired, fill
+from .embed import BATCH, embed_documents
+
+Progress = Callable[[int, int], None]
+
+ROUNDS = (
+    1_000  # attempts to embed what was written meanwhile; each has only the last one's time to catch up with
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Building:
+    """An index that is filled and not in use yet. last, since: up to where and from when it may lack changes."""
+
+    basis: Basis
+    last: int
+    since: int
+
+
+async def reindex(store: Store, io: IO, embedder: Embedder | None, progress: Progress | None) -> int:
+    """Returns the number of versions in the new index. Raises InputError, EmbeddingError, StorageError."""
+    store.check()
+    async with holding(io, store.locks, WHOLE_INDEX):
+        old = store.basis
+        wanted = embedder or old.embedder
+        _check(old, wanted)
+        await io.run(_clear_away, store, old)
+        await drop_retired(store, io, keep=wanted.name)
+        if wanted.name != old.embedder.name:
+            await _embed(store, io, wanted, progress)
+        built = await _built(store, io, old, wanted, progress)
+        if built.basis.index is old.index:
+            return await store.rebuild(io, progress)
+        try:
+            await _switch(store, io, built, progress)
+        except BaseException:
+            if store.basis is old:
+                await io.run(_abandon, store, built.basis)
+            raise
+        await _remove(store, io, old)
+        return (await store.repair(io)).versions
+
+
+def _check(old: Basis, wanted: Embedder) -> None:
+    if wanted.name == old.embedder.name and wanted.dimensions != old.embedder.dimensions:
+        raise InputError(
+            f"the embedder {wanted.name!r} has {wanted.dimensions} dimensions here and {old.embedder.dimensions} "
+            "in the store: vectors of different kinds need different names"
+        )
+
+
+def _clear_away(store: Store, old: Basis) -> None:
+    """What an earlier attempt left half built. Its vectors stay: they are as good now as they were then."""
+    left = {_following(old.generation), *store.indexes.others(old.generation)}
+    for generation in left - store.ending:
+        store.indexes.remove(generation)
+
+
+def _following(generation: str) -> str:
+    return str(int(generation) + 1)
+
+
+async def _embed(store: Store, io: IO, embedder: Embedder, progress: Progress | None = None) -> None:
+    """Vectors for the versions that have none of this embedder."""
+    outbox = store.ledger.outbox
+    missing: int = await io.run(outbox.count_without_vectors, embedder.name)
+    done = 0
+    while rows := await io.run(outbox.without_vectors, embedder.name, BATCH):
+        await io.run(outbox.store_vectors, embedder.name, await _vectors(io, embedder, rows))
+        done += len(rows)
+        if progress is not None:
+            progress(done, max(done, missing))
+
+
+async def _vectors(io: IO, embedder: Embedder, rows: Sequence[Any]) -> dict[str, Any]:
+    found = await embed_documents(io, embedder, [indexed_text(row.text, row.speakers) for row in rows])
+    return {row.id: vector for row, vector in zip(rows, found, strict=True)}
+
+
+async def _built(
+    store: Store, io: IO, old: Basis, embedder: Embedder, progress: Progress | None
+) -> _Building:
+    generation = _following(old.generation)
+    since = store.ledger.clock()
+    index, fresh = await io.run(_opened, store, embedder, generation)
+    basis = Basis(embedder, index, generation)
+    if index is old.index:
+        if embedder.name != old.embedder.name:
+            raise InputError(
+                "this index was made by the caller, for its embedder; open a store with another one"
+            )
+        return _Building(basis, 0, since)
+    try:
+        if not fresh:
+            await index.clear(io)
+        last, _ = await fill(store.ledger, basis, io, progress)
+    except BaseException:
+        await io.run(_abandon, store, basis)
+        raise
+    return _Building(basis, last, since)
+
+
+def _opened(store: Store, embedder: Embedder, generation: str) -> tuple[Index, bool]:
+    return store.indexes.open(embedder.dimensions, generation)
+
+
+def _abandon(store: Store, basis: Basis) -> None:
+    basis.index.close()
+    store.indexes.remove(basis.generation)
+
+
+async def _switch(store: Store, io: IO, built: _Building, progress: Progress | None) -> None:
+    """Make it the store's. Versions that were written meanwhile get their vectors first."""
+    embedder = built.basis.embedder
+    for _ in range(ROUNDS):
+        await _embed(store, io, embedder)
+        if await store.writing_index(io, lambda io: io.run(_switched, store, built)):
+            break
+    else:
+        raise StorageError(
+            "changes are written faster than their texts are embedded; try again in a quieter hour"
+        )
+    await store.project(io)
+
+
+def _switched(store: Store, built: _Building) -> bool:
+    """One transaction, and then this process: whoever commits in between is told to look again."""
+    basis = built.basis
+    store.switching = True
+    try:
+        if not store.ledger.outbox.switch(
+            basis.embedder.name,
+            basis.embedder.dimensions,
+            basis.generation,
+            last=built.last,
+            since=built.since,
+        ):
+            return False
+        store.switch(basis)
+    finally:
+        store.switching = False
+    return True
+
+
+async def _remove(store: Store, io: IO, old: Basis) -> None:
+    """The old index goes when the last search in it has ended; the old embedder's vectors go now."""
+
+    def ending() -> None:
+        old.index.close()
+        store.indexes.remove(old.generation)
+        store.ending.discard(old.generation)
+
+    store.ending.add(old.generation)
+    await io.run(old.end, ending)
+    await drop_retired(store, io)

@@ -1,0 +1,206 @@
+"""From a question to what answers it: candidates, ranking, texts; and what an agent should see of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from ..decisions.retrieval.context import assemble
+from ..decisions.retrieval.ranking import Ranked, known_speakers, rank, understand
+from ..decisions.text.lexical import query_vector
+from ..errors import HoldfastError, ModelError
+from ..io import IO
+from ..ports import Reranker
+from ..storage.filters import Filter
+from ..storage.index.base import Candidate, IndexQuery
+from ..storage.store import Store
+from ..storage.times import from_micros, to_micros
+from ..types import Context, Hits, JournaledMessage, MemoryItem, Scope, SearchHit
+from .embed import embed_query
+from .events import Listeners
+from .waiting import Waiting
+
+CANDIDATES = 200  # per signal; what fewer lose: `python bench/retrieval.py locomo.json --candidates 100`
+RERANKED = 50  # texts shown to a reranker
+TOKENS_PER_HIT = (
+    20  # of a short memory in a prompt; what comes after the fiftieth hit of 1,000 tokens matters little
+)
+MOST_RECALLED = 200
+EARLIEST_RECKONED = to_micros(datetime(100, 1, 1, tzinfo=UTC))  # Python's calendar ends 99 years before it
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One search, checked."""
+
+    query: str
+    scope: Scope
+    limit: int
+    filters: Filter | None = None
+    as_of: int | None = None
+    threshold: float | None = None
+    explain: bool = False
+    session: str | None = None
+    wait: float = 0.0  # seconds, for what was said under these ids and is not known yet
+
+
+class Recalling:
+    """The read path."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        reranker: Reranker | None,
+        listeners: Listeners,
+        count: Callable[[str], int],
+        waiting: Waiting,
+    ) -> None:
+        self._store = store
+        self._reranker = reranker
+        self._listeners = listeners
+        self._count = count
+        self._waiting = waiting
+
+    async def search(self, io: IO, asked: Asked) -> Hits:
+        with self._listeners.observing("search", asked.scope) as seen:
+            hits = await self._hits(io, asked)
+            seen.count("hits", len(hits))
+        return hits
+
+    async def recall(
+        self, io: IO, asked: Asked, *, max_tokens: int, shown: frozenset[str] = frozenset()
+    ) -> Context:
+        with self._listeners.observing("recall", asked.scope) as seen:
+            hits = [hit for hit in await self._hits(io, asked) if not _is_shown(hit.memory, shown)]
+            behind = await self._turns(io, hits, shown)
+            context = await io.run(assemble, hits, behind, max_tokens=max_tokens, count=self._count)
+            seen.count("hits", len(context.memories))
+            seen.count("messages", len(context.messages))
+        return context
+
+    async def _hits(self, io: IO, asked: Asked) -> Hits:
+        if asked.wait and asked.as_of is None:
+            await self._waiting.heard(io, asked.scope, asked.session, asked.wait)
+        await self._store.caught_up(io)
+        now = self._now(asked)
+        ranked = await self._ranked(io, asked, now)
+        hits = await self._with_texts(io, asked, ranked)
+        if self._reranker is not None:
+            hits = await self._reranked(io, asked.query, hits)
+        return Hits(hits[: asked.limit])
+
+    def _now(self, asked: Asked) -> datetime:
+        """What "yesterday" is reckoned from: `as_of`, as far as that has been and leaves room for reckoning."""
+        now = self._store.ledger.clock()
+        return from_micros(max(now if asked.as_of is None else min(asked.as_of, now), EARLIEST_RECKONED))
+
+    async def _ranked(self, io: IO, asked: Asked, now: datetime) -> list[Ranked]:
+        wanted = asked.limit if self._reranker is None else max(asked.limit, RERANKED)
+        async with self._store.using(io) as basis:
+            query = IndexQuery(
+                asked.scope,
+                await embed_query(io, basis.embedder, asked.query),
+                await io.run(query_vector, asked.query),
+                max(CANDIDATES, 2 * wanted),
+                as_of=asked.as_of,
+                filters=asked.filters,
+            )
+            [candidates] = await basis.index.query(io, [query])
+        return await io.run(_best, asked, candidates, wanted, now)
+
+    async def _with_texts(self, io: IO, asked: Asked, ranked: Sequence[Ranked]) -> list[SearchHit]:
+        """The memories behind the points, as the ledger has them: the index proposes, the ledger decides."""
+        items = await io.run(self._store.ledger.memories.by_version, [hit.id for hit in ranked])
+        ids = asked.scope.ids().items()
+        hits = []
+        for hit in ranked:
+            item = items.get(hit.id)
+            if item is None or not _valid(item, asked.as_of):
+                continue
+            if any(getattr(item, name) != value for name, value in ids):
+                continue
+            hits.append(SearchHit(item, hit.score, hit.parts if asked.explain else {}))
+        return hits
+
+    async def _reranked(self, io: IO, query: str, hits: Sequence[SearchHit]) -> list[SearchHit]:
+        reranker = self._reranker
+        assert reranker is not None
+        if not hits:
+            return []
+        texts = [hit.text for hit in hits]
+        try:
+            found = await io.call(reranker.rerank, reranker.arerank, query, texts)
+        except HoldfastError:
+            raise
+        except Exception as error:
+            raise ModelError(f"the reranker failed: {type(error).__name__}: {error}") from error
+        scores = _unit_scores(found, len(hits))
+        order = sorted(range(len(hits)), key=lambda at: -scores[at])
+        return [
+            SearchHit(
+                hits[at].memory,
+                scores[at],
+                {**hits[at].parts, "rerank": scores[at]} if hits[at].parts else {},
+            )
+            for at in order
+        ]
+
+    async def _turns(
+        self, io: IO, hits: Sequence[SearchHit], shown: frozenset[str]
+    ) -> dict[str, Sequence[JournaledMessage]]:
+        """memory id -> the messages behind what it says now, but for those that are shown anyway."""
+        ids = {source for hit in hits for source in hit.memory.sources} - shown
+        forgotten = await io.run(self._store.ledger.memories.forgotten, sorted(ids))
+        said = await io.run(self._store.ledger.journal.by_ids, sorted(ids - forgotten))
+        return {hit.memory.id: _still_behind(hit.memory, said) for hit in hits}
+
+
+def _best(asked: Asked, candidates: Sequence[Candidate], wanted: int, now: datetime) -> list[Ranked]:
+    """Not on an event loop: a query may be a page that somebody pasted."""
+    understood = understand(asked.query, known_speakers(candidates), now)
+    return rank(understood, candidates, limit=wanted, now=now, threshold=asked.threshold)
+
+
+def _is_shown(memory: MemoryItem, shown: frozenset[str]) -> bool:
+    return bool(memory.sources) and shown.issuperset(memory.sources)
+
+
+def _still_behind(memory: MemoryItem, said: Mapping[str, JournaledMessage]) -> list[JournaledMessage]:
+    """The messages of a memory's sources; of one that was updated only the last ones, for those before them may
+    say what no longer holds."""
+    behind = [said[source] for source in memory.sources if source in said]
+    if memory.version == 1 or not behind:
+        return behind
+    return [message for message in behind if message.add_id == behind[-1].add_id]
+
+
+def _valid(item: MemoryItem, as_of: int | None) -> bool:
+    """Whether this version is, or at that instant was, what is known."""
+    if as_of is None:
+        return item.valid_to is None
+    return to_micros(item.valid_from) <= as_of and (item.valid_to is None or as_of < to_micros(item.valid_to))
+
+
+def hits_for(max_tokens: int, shown: int = 0) -> int:
+    """How many hits could fit a budget of tokens, beside those that came from so many messages that are shown."""
+    return min(MOST_RECALLED, max(10, max_tokens // TOKENS_PER_HIT) + shown)
+
+
+def _unit_scores(found: Any, count: int) -> list[float]:
+    """A reranker's scores in [0, 1], in their order. Raises ModelError."""
+    try:
+        scores = np.asarray(found, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"the reranker returned no numbers: {error}") from error
+    if scores.shape != (count,) or not np.isfinite(scores).all():
+        raise ModelError(
+            f"the reranker returned shape {scores.shape} for {count} texts, or values not finite"
+        )
+    if scores.min() >= 0 and scores.max() <= 1:
+        return [float(score) for score in scores]
+    return [float(score) for score in 1 / (1 + np.exp(-scores))]  # cross-encoders give logits

@@ -1,0 +1,144 @@
+"""Facts as they were found, and the changes to the ledger that decisions about them become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ..decisions.extraction import Fact, statements
+from ..decisions.merging import Decision, Decisions
+from ..decisions.retrieval.ranking import indexed_text
+from ..decisions.text.recalled import strip_recalled
+from ..decisions.text.speakers import speaker_of
+from ..storage.ledger.commit import Write
+from ..storage.times import to_micros
+from ..types import JournaledMessage, MemoryItem, Metadata, Scope
+from .embed import Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A fact, with the journaled messages that it came from."""
+
+    text: str
+    behind: tuple[JournaledMessage, ...]
+    happened_at: datetime | None
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        names = (speaker_of(said.message) for said in self.behind)
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    @property
+    def indexed(self) -> str:
+        return indexed_text(self.text, self.speakers)
+
+
+def found_in(fact: Fact, window: Sequence[JournaledMessage]) -> Found:
+    """An extracted fact with the messages of its window that it came from."""
+    return Found(fact.text, tuple(window[at] for at in fact.sources), fact.happened_at)
+
+
+def verbatim(said: JournaledMessage) -> Found:
+    return Found(said.message.content, (said,), said.happened_at)
+
+
+def without_model(said: Sequence[JournaledMessage]) -> list[Found]:
+    """What users stated, word for word, sentence by sentence."""
+    found = []
+    for message in said:
+        own = replace(message.message, content=strip_recalled(message.message.content))
+        found += [Found(text, (message,), message.happened_at) for text in statements(own)]
+    return found
+
+
+def item_of(fact: Found, memory_id: str, scope: Scope, metadata: Metadata) -> MemoryItem:
+    """The memory that a fact is where it is added, before it is committed."""
+    said = fact.behind[0].created_at
+    return MemoryItem(
+        memory_id,
+        fact.text,
+        **{name: getattr(scope, name) for name in ("user_id", "agent_id", "run_id")},
+        metadata=metadata,
+        created_at=said,
+        updated_at=said,
+        happened_at=fact.happened_at,
+        valid_from=said,
+        valid_to=None,
+        speakers=fact.speakers,
+    )
+
+
+def writes_of(
+    found: Sequence[Found], decisions: Decisions, new_ids: Sequence[str], metadata: Metadata
+) -> list[Write]:
+    """The changes that carry the decisions out, in order, still without vectors.
+
+    new_ids: of the memories that the facts are where they are added.
+    """
+    writes: list[Write] = []
+    changed: set[str] = set()  # by an earlier fact of these: no longer of the version that was looked at
+    for at, (fact, decided) in enumerate(zip(found, decisions, strict=True)):
+        for decision in decided:
+            target = decision.target.id if decision.target is not None else None
+            if decision.repeats is not None:
+                target = _memory_of(decisions[decision.repeats][0], new_ids[decision.repeats])
+            write = _write(decision, fact, target, new_ids[at], metadata)
+            writes.append(replace(write, expected=None) if target in changed else write)
+            if decision.operation != "NOOP":
+                changed.add(target or new_ids[at])
+    return writes
+
+
+def _memory_of(decision: Decision, new_id: str) -> str:
+    return decision.target.id if decision.target is not None else new_id
+
+
+def _write(decision: Decision, fact: Found, target: str | None, new_id: str, metadata: Metadata) -> Write:
+    known = decision.target
+    write = Write(
+        decision.operation,
+        decision.reason,
+        decision.text,
+        target=target,
+        expected=known.version if known is not None else None,
+        metadata={**known.metadata, **metadata} if known is not None else metadata,
+        happened_at=_micros(fact, known),
+        speakers=tuple(dict.fromkeys((*(known.speakers if known else ()), *fact.speakers))),
+        sources=tuple(message.id for message in fact.behind),
+    )
+    return (
+        _placed(write, fact)
+        if decision.operation != "ADD"
+        else _placed(replace(write, memory_id=new_id), fact)
+    )
+
+
+def addition(fact: Found, vector: Matrix, metadata: Metadata, reason: str) -> Write:
+    write = Write(
+        "ADD",
+        reason,
+        fact.text,
+        metadata=metadata,
+        vector=vector,
+        happened_at=_micros(fact, None),
+        speakers=fact.speakers,
+        sources=tuple(message.id for message in fact.behind),
+    )
+    return _placed(write, fact)
+
+
+def _placed(write: Write, fact: Found) -> Write:
+    """Where in the conversation it was said."""
+    if not fact.behind:
+        return write
+    first = min(fact.behind, key=lambda message: message.position)
+    return replace(write, episode=first.episode, position=first.position)
+
+
+def _micros(fact: Found, known: MemoryItem | None) -> int | None:
+    at = fact.happened_at or (
+        fact.behind[0].happened_at if fact.behind else known.happened_at if known else None
+    )
+    return None if at is None else to_micros(at)

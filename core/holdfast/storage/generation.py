@@ -1,0 +1,50 @@
+"""What searches stand on: an embedder, and the index of its vectors. `reindex` replaces both at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from ..io import IO
+from ..ports import Embedder
+from .index import Index
+
+
+class Basis:
+    """Whoever searches holds it for that long, so that a search never loses its index under its feet."""
+
+    def __init__(self, embedder: Embedder, index: Index, generation: str) -> None:
+        self.embedder = embedder
+        self.index = index
+        self.generation = generation
+        self._guard = threading.Lock()
+        self._held = 0
+        self._ending: Callable[[], None] | None = None
+
+    @asynccontextmanager
+    async def held(self, io: IO) -> AsyncIterator[None]:
+        with self._guard:
+            self._held += 1
+        try:
+            yield
+        finally:
+            ending = self._left()
+            if ending is not None:
+                await io.run(ending)
+
+    def end(self, ending: Callable[[], None]) -> None:
+        """Call `ending` once nobody holds this any more: now, or when the last holder leaves."""
+        with self._guard:
+            if self._held:
+                self._ending = ending
+                return
+        ending()
+
+    def _left(self) -> Callable[[], None] | None:
+        with self._guard:
+            self._held -= 1
+            if self._held:
+                return None
+            ending, self._ending = self._ending, None
+        return ending

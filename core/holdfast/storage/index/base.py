@@ -1,0 +1,104 @@
+"""What the engine asks of an index: points in, candidates out. The index is derived data, the ledger is not.
+
+A point is one version of one memory. Its payload holds what filters and ranking need and no text:
+
+    u a r  scope ids ("" where absent)
+    t0 t1  valid from / until, microseconds since the epoch (`FOREVER` while current)
+    c h    created, happened (microseconds; `h` absent where unknown); `t0` says when it was updated
+    e p  episode and position of its first message within the scope (absent where there is no message)
+    s  speakers, lower-cased
+    w q t i y  what ranking wants to know of the text (`ranking.traits`)
+    m  metadata, as `payload.encode_metadata` lays it out
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ...io import IO
+from ...types import Scope
+from ..filters import Filter
+from .facets import Facets
+
+FOREVER = 2**53 - 1  # the largest integer that every JSON number and float64 range holds exactly
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term weights: indices are unique, in [0, 2**31); values are finite and positive."""
+
+    indices: Sequence[int]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """id: the version's UUID. vector: float32[dimensions], L2-normalised. sparse: BM25 term frequencies."""
+
+    id: str
+    vector: npt.NDArray[np.float32]
+    sparse: SparseVector
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexQuery:
+    """scope: ids that must match; an id that is None matches any, unless `exact`, which then wants it absent.
+    as_of: microseconds; None for what is current.
+    vector / sparse: the query; candidates are the union of the best `limit` of each.
+    """
+
+    scope: Scope
+    vector: npt.NDArray[np.float32]
+    sparse: SparseVector
+    limit: int
+    exact: bool = False
+    as_of: int | None = None
+    filters: Filter | None = None
+
+
+class Candidate(NamedTuple):
+    """dense: cosine with the query, always present. sparse: BM25 score with per-scope IDF, 0.0 where no term
+    is shared. facets: what ranking wants to know of the payload. (A tuple: hundreds are made per search.)"""
+
+    id: str
+    dense: float
+    sparse: float
+    facets: Facets
+
+
+class Index(Protocol):
+    """Every method is a coroutine over `io` and idempotent. Failures raise `StorageError`."""
+
+    async def upsert(self, io: IO, points: Sequence[Point]) -> None: ...
+
+    async def delete(self, io: IO, ids: Sequence[str]) -> None: ...
+
+    async def query(self, io: IO, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+        """The candidates of each query, in any order. Several queries go in one round trip where possible."""
+        ...
+
+    async def count(self, io: IO) -> int: ...
+
+    async def ids(self, io: IO) -> set[str]: ...
+
+    async def clear(self, io: IO) -> None:
+        """Remove every point, for a rebuild."""
+        ...
+
+    async def compact(self, io: IO) -> None:
+        """Remove deleted points' bytes from the files, where the index has files."""
+        ...
+
+    async def optimize(self, io: IO) -> bool:
+        """Lay out what was written for reading, where the index has files. Whether there was anything to do."""
+        ...
+
+    async def flush(self, io: IO) -> None: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,324 @@
+"""The embedded index: Qdrant's engine in this process (qdrant-edge), one shard for all users.
+
+Every call into the engine holds the interpreter for its length, so calls are kept small, run in a thread in
+the async face, and take turns under a lock, which also keeps `close` and `compact` from pulling the shard
+away under a search. The folder must be locked by the caller (`FolderLock`) before it is opened: a second
+opener fails, and damages what the first one wrote.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import qdrant_edge as q
+
+from ...errors import ClosedError, StorageError, StoreLockedError
+from ...io import IO
+from ..places import ROOM_TO_INDEX, ROOM_TO_LOAD, expect_room
+from .base import Candidate, IndexQuery, Point
+from .edge_requests import NAME, fill_requests, first_requests, number_of, retrieve, sparse
+from .edge_shard import beside, create, damaged, fields, load, set_aside, translated
+from .facets import Facets
+from .qdrant_filters import stored_payload
+from .union import candidates, missing
+
+_log = logging.getLogger("holdfast")
+
+SLICE = 256  # points per update: the engine holds the interpreter for the length of a call
+PAGE = 2_000  # ids per scroll
+KNOWN = 50_000  # names and facets kept in memory, some 400 bytes each
+
+
+class _Known:
+    """The names and facets that were read last: two halves, of which the older one is dropped when the newer is
+    full. (A dictionary that is emptied from its front gets slow.)"""
+
+    def __init__(self) -> None:
+        self._newer: dict[int, tuple[str, Facets]] = {}
+        self._older: dict[int, tuple[str, Facets]] = {}
+
+    def get(self, number: int) -> tuple[str, Facets] | None:
+        found = self._newer.get(number)
+        if found is None:
+            found = self._older.get(number)
+            if found is not None:
+                self._newer[number] = found
+        return found
+
+    def keep(self, read: Mapping[int, tuple[str, Facets]]) -> None:
+        if len(self._newer) + len(read) > KNOWN // 2:
+            self._older, self._newer = self._newer, {}
+        self._newer.update(read)
+
+    def forget(self, number: int) -> None:
+        self._newer.pop(number, None)
+        self._older.pop(number, None)
+
+    def clear(self) -> None:
+        self._newer, self._older = {}, {}
+
+
+class EdgeIndex:
+    """An `Index` in a folder. Make it with `open`."""
+
+    def __init__(self, path: Path, dimensions: int, shard: q.EdgeShard) -> None:
+        self._path = path
+        self._dimensions = dimensions
+        self._shard: q.EdgeShard | None = shard
+        self._known = _Known()
+        self._written: set[int] | None = None  # numbers that changed since `compact` began to copy
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], dimensions: int) -> tuple[Self, bool]:
+        """The index in a folder, and whether it is new and has to be filled.
+
+        A shard that does not load, or is of other dimensions, is moved to `<name>.damaged-<n>` beside it; one that
+        an earlier version laid out is removed. Raises StorageError where the folder cannot be written.
+        """
+        folder = Path(path)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            for left_over in (beside(folder, "compacting"), beside(folder, "replaced")):
+                shutil.rmtree(left_over, ignore_errors=True)
+            if folder.exists() and any(folder.iterdir()):
+                shard = load(folder, dimensions)
+                if shard is None:
+                    set_aside(folder)
+                elif set(shard.info().payload_schema) == {name for name, _ in fields()}:
+                    return cls(folder, dimensions, shard), False
+                else:
+                    _log.warning("the index in %s is of an earlier version", folder)
+                    shard.close()
+                    shutil.rmtree(folder)
+        except OSError as error:
+            raise StorageError(f"the index folder {folder} cannot be used: {error}") from error
+        return cls(folder, dimensions, create(folder, dimensions)), True
+
+    async def upsert(self, io: IO, points: Sequence[Point]) -> None:
+        for start in range(0, len(points), SLICE):
+            await io.run(self._upsert, points[start : start + SLICE])
+
+    async def delete(self, io: IO, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), SLICE):
+            await io.run(self._delete, ids[start : start + SLICE])
+
+    async def query(self, io: IO, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+        return await io.run(self._query, queries) if queries else []
+
+    async def count(self, io: IO) -> int:
+        return await io.run(self._count)
+
+    async def ids(self, io: IO) -> set[str]:
+        found: set[str] = set()
+        offset: Any = None
+        while True:
+            page, offset = await io.run(self._ids, offset)
+            found.update(page)
+            if offset is None:
+                return found
+
+    async def clear(self, io: IO) -> None:
+        await io.run(self._clear)
+
+    async def compact(self, io: IO) -> None:
+        """Copy what is left into a new shard: only then are deleted points' bytes gone, from segments and
+        write-ahead log alike. Damaged shards that were set aside go too. Searches and changes go on meanwhile; one
+        caller at a time."""
+        copy = await io.run(self._begin_copy)
+        try:
+            offset = await io.run(self._copy_page, copy, None)
+            while offset is not None:
+                offset = await io.run(self._copy_page, copy, offset)
+            await io.run(self._put_in_place, copy)
+        finally:
+            await io.run(self._end_copy, copy)
+
+    async def optimize(self, io: IO) -> bool:
+        return await io.run(self._optimize)
+
+    async def flush(self, io: IO) -> None:
+        await io.run(self._flush)
+
+    def close(self) -> None:
+        """Idempotent. In a forked child it only forgets the shard, which is the parent's."""
+        if os.getpid() != self._process:
+            self._shard = None
+            return
+        with self._lock:
+            shard, self._shard = self._shard, None
+            if shard is not None:
+                with translated("closing the index"):
+                    shard.close()
+
+    # -- the blocking halves
+
+    @contextmanager
+    def _using(self, doing: str, room: int = 0) -> Iterator[q.EdgeShard]:
+        """room: how many bytes the disk has to have free for it."""
+        if os.getpid() != self._process:
+            raise StoreLockedError(
+                f"the index in {self._path} belongs to process {self._process}; this one is a fork of it: "
+                "open a Memory after forking, or keep the store on a server"
+            )
+        with self._lock:
+            if self._shard is None:
+                raise ClosedError("the index was closed")
+            if room:
+                expect_room(self._path, room, doing)
+            with translated(doing):
+                yield self._shard
+
+    def _upsert(self, points: Sequence[Point]) -> None:
+        made = [
+            q.Point(
+                number_of(point.id),
+                {"dense": point.vector.tolist(), "terms": sparse(point.sparse)},
+                stored_payload(point) | {NAME: point.id},
+            )
+            for point in points
+        ]
+        with self._using("writing to the index", ROOM_TO_INDEX) as shard:
+            self._changing(number_of(point.id) for point in points)
+            shard.update(q.UpdateOperation.upsert_points(made))
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        numbers = [number_of(name) for name in ids]
+        with self._using("deleting from the index", ROOM_TO_INDEX) as shard:
+            self._changing(numbers)
+            shard.update(q.UpdateOperation.delete_points(list(numbers)))
+
+    def _changing(self, numbers: Iterable[int]) -> None:
+        """What is known of these points goes, and a copy that is being made wants them again."""
+        for number in numbers:
+            self._known.forget(number)
+            if self._written is not None:
+                self._written.add(number)
+
+    def _query(self, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+        # Not as a batch: a batch of two is slower than two calls, and holds the interpreter for longer.
+        return [self._query_one(query) for query in queries]
+
+    def _query_one(self, query: IndexQuery) -> list[Candidate]:
+        with self._using("searching the index") as shard:
+            found = [_scores(shard.query(request)) for request in first_requests(query)]
+            cosine, shared = found if len(found) == 2 else (found[0], {})
+            gap = missing(query, cosine, shared)
+            fills = iter([_scores(shard.query(request)) for request in fill_requests(query, gap)])
+            more_cosine, more_shared = (next(fills) if numbers else {} for numbers in gap)
+            cosine, shared = cosine | more_cosine, shared | more_shared
+            known = self._facets(shard, list(cosine))
+        return candidates(cosine, shared, known)
+
+    def _facets(self, shard: q.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str, Facets]]:
+        """Reading payloads is the larger part of a search, so the last ones read are kept."""
+        found = {number: known for number in numbers if (known := self._known.get(number))}
+        read = retrieve(shard, [number for number in numbers if number not in found])
+        self._known.keep(read)
+        return {number: known for number in numbers if (known := found.get(number) or read.get(number))}
+
+    def _count(self) -> int:
+        with self._using("counting the index") as shard:
+            return shard.count(q.CountRequest(exact=True))
+
+    def _ids(self, offset: Any) -> tuple[list[str], Any]:
+        with self._using("listing the index") as shard:
+            page, following = shard.scroll(
+                q.ScrollRequest(
+                    offset=offset,
+                    limit=PAGE,
+                    with_payload=q.PayloadSelector.Include([NAME]),
+                    with_vector=False,
+                )
+            )
+        return [(record.payload or {})[NAME] for record in page], following
+
+    def _clear(self) -> None:
+        with self._using("clearing the index") as shard:
+            self._known.clear()
+            self._written = None  # a copy that is being made is of what is gone
+            shard.close()
+            self._shard = None
+            shutil.rmtree(self._path)
+            self._shard = create(self._path, self._dimensions)
+
+    def _begin_copy(self) -> q.EdgeShard:
+        fresh = beside(self._path, "compacting")
+        with self._using("compacting the index", ROOM_TO_LOAD + self._size()):
+            shutil.rmtree(fresh, ignore_errors=True)
+            copy = create(fresh, self._dimensions)
+            self._written = set()
+            return copy
+
+    def _copy_page(self, copy: q.EdgeShard, offset: Any) -> Any:
+        """Where the next page begins; None after the last."""
+        with self._using("compacting the index") as shard:
+            page, following = shard.scroll(
+                q.ScrollRequest(offset=offset, limit=SLICE, with_payload=True, with_vector=True)
+            )
+            _put(copy, page)
+        if following is None:
+            with translated("compacting the index"):
+                copy.flush()  # now, and not while searches wait
+        return following
+
+    def _put_in_place(self, copy: q.EdgeShard) -> None:
+        """Copy what changed since it was copied, and go on with the copy."""
+        with self._using("compacting the index") as shard:
+            if self._written is None:
+                return  # cleared meanwhile, and with it every byte that was to go
+            changed = sorted(self._written)
+            for start in range(0, len(changed), SLICE):
+                numbers = changed[start : start + SLICE]
+                copy.update(q.UpdateOperation.delete_points(list(numbers)))
+                _put(copy, shard.retrieve(list(numbers), True, True))
+            copy.flush()
+            copy.close()
+            shard.close()
+            self._shard = None
+            self._path.rename(beside(self._path, "replaced"))
+            beside(self._path, "compacting").rename(self._path)
+            self._shard = load(self._path, self._dimensions)
+            if self._shard is None:
+                raise StorageError(f"the compacted index in {self._path} does not open; it will be rebuilt")
+        for superseded in (beside(self._path, "replaced"), *damaged(self._path)):
+            shutil.rmtree(superseded)
+
+    def _end_copy(self, copy: q.EdgeShard) -> None:
+        """Whether it came to its place or not."""
+        with self._lock:
+            self._written = None
+            with translated("compacting the index"):
+                copy.close()
+            if self._shard is not None:  # else another process may have the folder by now
+                shutil.rmtree(beside(self._path, "compacting"), ignore_errors=True)
+
+    def _optimize(self) -> bool:
+        with self._using("optimizing the index", ROOM_TO_INDEX + self._size()) as shard:
+            return shard.optimize()
+
+    def _size(self) -> int:
+        """Bytes that the shard takes on the disk: what a copy of it may take."""
+        return sum(file.stat().st_size for file in self._path.rglob("*") if file.is_file())
+
+    def _flush(self) -> None:
+        with self._using("flushing the index") as shard:
+            shard.flush()
+
+
+def _put(shard: q.EdgeShard, records: Sequence[q.Record]) -> None:
+    points: list[q.Point] = [q.Point(r.id, r.vector, r.payload) for r in records]  # type: ignore[arg-type]
+    if points:
+        shard.update(q.UpdateOperation.upsert_points(points))
+
+
+def _scores(hits: Iterable[q.ScoredPoint]) -> dict[int, float]:
+    return {hit.id: hit.score for hit in hits}  # type: ignore[misc]

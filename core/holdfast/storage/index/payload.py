@@ -1,0 +1,61 @@
+"""How metadata lies in a point's payload, so that Qdrant compares exactly as `filters.matches` does.
+
+Qdrant has no match on floats, takes 1 and 1.0 for different values, and looks into lists where our order
+comparisons do not. So each key's value is stored by what may be asked of it:
+
+    t  the text itself             of a text: equality, substrings
+    n  the number itself           of a number: order
+    e  its token                   of a number, a boolean, null: equality
+    l  its elements' tokens        of a list: equality with an element
+
+A token is type and value: "s" + text, "n" + number, "b0", "b1", "z" for null.
+
+Keys are hex-encoded behind a letter, so that any key, the empty one too, is a safe path.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...types import JsonValue, Metadata
+from ..filters import LARGEST_NUMBER
+
+
+def encode_metadata(metadata: Metadata) -> dict[str, Any]:
+    """The payload's `m`."""
+    return {encode_key(key): _encode(value) for key, value in metadata.items()}
+
+
+def encode_key(key: str) -> str:
+    return "k" + key.encode("utf-8", "surrogatepass").hex()
+
+
+def equality_token(value: object) -> str | None:
+    """A scalar as a keyword that equal scalars share; None for lists and objects, which equal nothing."""
+    if value is None:
+        return "z"
+    if isinstance(value, bool):
+        return f"b{value:d}"
+    if isinstance(value, str):
+        return "s" + value
+    if isinstance(value, (int, float)):
+        return f"n{_bounded(value)!r}"
+    return None
+
+
+def _encode(value: JsonValue) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"t": value}
+    if isinstance(value, (list, tuple)):
+        return {"l": [token for token in map(equality_token, value) if token is not None]}
+    token = equality_token(value)
+    if token is None:
+        return {}
+    return {"e": token, "n": _bounded(value)} if token.startswith("n") else {"e": token}  # type: ignore[arg-type]
+
+
+def _bounded(number: int | float) -> int | float:
+    """A number as filters see it: whole ones as integers, and none beyond what a filter may name."""
+    if abs(number) >= LARGEST_NUMBER:
+        return LARGEST_NUMBER if number > 0 else -LARGEST_NUMBER
+    return int(number) if number == int(number) else number

@@ -1,0 +1,73 @@
+"""The ledger: what was said, what is known, how it changed, and what is still to do. The source of truth."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import select
+
+from ...errors import StorageError
+from ..times import Clock, now_utc
+from .database import Database
+from .documents import DocumentTables
+from .erasure import ERASING
+from .jobs import Jobs
+from .journal import Journal
+from .memories import Memories
+from .outbox import Outbox, PointOf
+from .schema import changes, meta
+
+_log = logging.getLogger("holdfast")
+
+
+class Ledger:
+    """Its parts share one database and one clock; every method of theirs is one transaction."""
+
+    def __init__(
+        self, place: str | Path, *, embedder: str, point_of: PointOf, now: Callable[[], datetime] = now_utc
+    ) -> None:
+        self.database = Database(place)
+        self.clock = Clock(now)
+        if (last := self._last_change()) is not None:
+            self.clock.start_after(last)
+        self.journal = Journal(self.database, self.clock)
+        self.documents = DocumentTables(self.database, self.clock)
+        self.jobs = Jobs(self.database, self.clock)
+        self.memories = Memories(self.database, self.clock)
+        self.outbox = Outbox(self.database, self.clock, point_of, embedder)
+
+    def _last_change(self) -> int | None:
+        """A machine's clock may have been set back since, by a little: what comes later is dated later."""
+        with self.database.reading() as db:
+            newest = select(changes.c.at).order_by(changes.c.seq.desc()).limit(1)
+            return db.execute(newest).scalar()
+
+    def forget_erasing(self, mark: str) -> None:
+        """Compact the file, then say that the erasure of that mark is complete; a later one is not."""
+        self.database.compact()
+        with self.database.writing() as db:
+            db.execute(meta.delete().where(meta.c.key == ERASING, meta.c.value == mark))
+
+    def setting(self, key: str) -> str | None:
+        with self.database.reading() as db:
+            return db.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
+
+    def set(self, **values: str | None) -> None:
+        """Store settings; None removes one."""
+        with self.database.writing() as db:
+            for key, value in values.items():
+                db.execute(meta.delete().where(meta.c.key == key))
+                if value is not None:
+                    db.execute(meta.insert().values(key=key, value=value))
+
+    def close(self) -> None:
+        try:
+            self.outbox.tidy()
+        except StorageError as error:
+            # Nothing is lost: the index has these rows, and is told them again by whoever opens the store next.
+            _log.warning("the ledger was closed with rows that its index has already: %s", error)
+        finally:
+            self.database.close()

@@ -1,0 +1,214 @@
+"""The database behind the ledger: connections, transactions, and the translation of its errors."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from ...errors import InputError, StorageError
+from ...types import Scope
+from ..places import ROOM_TO_STORE, expect_room
+from . import migrations
+from .schema import scopes
+
+CACHE_MB = (
+    32  # at most, per connection; SQLite's own 2 MB do not hold the upper pages of a large file's indexes
+)
+_WHOLE = "what it was about to store is stored as a whole or not at all"
+BUSY_SECONDS = 30  # how long SQLite waits for a reader of another program (a backup, say) before it gives up
+
+
+class Database:
+    """SQLite in the file of a path, SQLite in memory (`sqlite://`), or PostgreSQL by URL.
+
+    A path is never read as a URL, in which `?`, `%` and `#` mean something. Raises InputError for what is no URL.
+
+    `reading()` gives a consistent snapshot; `writing()` one transaction, which commits as a whole or not at all.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        url = _url(place)
+        self._folder = None if not isinstance(place, Path) else place.parent
+        self.sqlite = url.get_backend_name() == "sqlite"
+        self._shared = self.sqlite and url.database in (None, "", ":memory:")
+        self._engine = _sqlite(url, self._shared) if self.sqlite else _server(url)
+        # SQLite has one writer at a time; queueing here is fair, and never ends in "database is locked".
+        self._writer = threading.RLock() if self.sqlite else nullcontext()
+        self._reader = self._writer if self._shared else nullcontext()
+        try:
+            with self._translated():
+                migrations.migrate(self._engine)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self._translated(), self._reader, self._engine.connect() as connection:
+            if not self.sqlite:  # its default shows every statement another state
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def writing(self, *, growing: bool = False) -> Iterator[Connection]:
+        """growing: it stores something new, for which the disk has to have room."""
+        if growing and self._folder is not None:
+            expect_room(self._folder, ROOM_TO_STORE, "storing")
+        with self._translated(), self._writer, self._engine.connect() as connection:
+            if self.sqlite:
+                connection = connection.execution_options(holdfast_begin="BEGIN IMMEDIATE")
+            with connection.begin():
+                yield connection
+
+    def compact(self) -> None:
+        """Rewrite the file without the bytes of deleted rows, and empty the write-ahead log."""
+        if not self.sqlite:
+            return
+        with self._translated(), self._writer, self._engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            try:
+                raw.execute("VACUUM")
+                busy = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.Error as error:
+                raise StorageError(f"the ledger's file could not be rewritten: {error}; try again") from error
+            if busy:
+                raise StorageError(
+                    "another program reads the ledger's file, which keeps old bytes in its write-ahead log; "
+                    "end it and erase again"
+                )
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise StorageError(f"the ledger failed: {error.orig}; {_WHOLE}") from error
+        except SQLAlchemyError as error:
+            raise StorageError(f"the ledger failed: {error}; {_WHOLE}") from error
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _url(place: str | Path) -> URL:
+    if isinstance(place, Path):
+        return URL.create("sqlite", database=str(place))
+    try:
+        url = make_url(place)
+    except ArgumentError as error:  # not shown: it may hold a password
+        raise InputError(
+            "ledger=... is not a URL of a database, such as 'postgresql://user@host/name'"
+        ) from error
+    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
+
+
+def _sqlite(url: URL, shared: bool) -> Engine:
+    pool: dict[str, Any] = (
+        {"poolclass": StaticPool} if shared else {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 120}
+    )
+    arguments = {"check_same_thread": False, "timeout": BUSY_SECONDS}
+    engine = create_engine(url, json_serializer=_dumps, connect_args=arguments, **pool)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: Any) -> None:
+        connection.isolation_level = (
+            None  # transactions begin where SQLAlchemy says, not where sqlite3 guesses
+        )
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a journaled message survives a power cut as far as the disk is honest
+            "foreign_keys=ON",
+            "secure_delete=ON",  # erased text leaves no bytes in freed pages
+            f"cache_size={-1024 * CACHE_MB}",
+            f"busy_timeout={BUSY_SECONDS * 1000}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("holdfast_begin", "BEGIN"))
+
+    return engine
+
+
+def _server(url: URL) -> Engine:
+    arguments: dict[str, Any] = {}
+    if url.get_driver_name() == "psycopg":
+        arguments["prepare_threshold"] = _threshold(url.query.get("prepare_threshold", "none"))
+        url = url.difference_update_query(["prepare_threshold"])
+    try:
+        return create_engine(
+            url,
+            json_serializer=_dumps,
+            connect_args=arguments,
+            pool_size=16,
+            max_overflow=64,
+            pool_pre_ping=True,
+        )
+    except ModuleNotFoundError as error:
+        raise StorageError(
+            f"the ledger's driver is not installed ({error}); pip install 'holdfast[postgres]'"
+        ) from error
+
+
+def _threshold(value: str | tuple[str, ...]) -> int | None:
+    """After how many uses psycopg prepares a statement; by default never. A prepared statement belongs to a
+    connection, and PgBouncer in transaction mode gives every transaction any of them."""
+    if value == "none":
+        return None
+    if not isinstance(value, str) or not re.fullmatch("[0-9]{1,9}", value):
+        raise InputError(f"ledger=...?prepare_threshold={value!r}: pass a whole number, or none for never")
+    return int(value)
+
+
+def lock_scope(db: Connection, scope: Scope) -> Any:
+    """The row of an exact scope, made where it is missing, locked until the transaction ends."""
+    key = scope_key(scope)
+    query = select(scopes).where(*(scopes.c[name] == value for name, value in key.items())).with_for_update()
+    row = db.execute(query).one_or_none()
+    if row is None:
+        insert = insert_for(db)
+        db.execute(
+            insert(scopes)
+            .values(**key, revision=0, position=0, episode=0, last_said=0, last_session="")
+            .on_conflict_do_nothing()
+        )
+        row = db.execute(query).one()
+    return row
+
+
+def insert_for(db: Connection) -> Any:
+    """The database's own `insert`, which knows `ON CONFLICT`."""
+    if db.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert
+    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+    return postgresql_insert
+
+
+def scope_key(scope: Scope) -> dict[str, str]:
+    """The exact scope as column values."""
+    return {"user_id": scope.user_id or "", "agent_id": scope.agent_id or "", "run_id": scope.run_id or ""}
+
+
+def in_scope(table: Any, scope: Scope) -> list[Any]:
+    """Conditions: every id that is given matches."""
+    return [table.c[name] == value for name, value in scope.ids().items()]

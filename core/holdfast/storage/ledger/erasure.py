@@ -1,0 +1,67 @@
+"""Erasing: the one verb that removes. Memories, versions, vectors, history, evidence, messages, jobs, outbox rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, func, insert, select
+
+from ...types import Erasure, Scope
+from .database import Database, in_scope
+from .document_tables import documents
+from .ids import new_id
+from .schema import changes, jobs, messages, meta, outbox, scopes, vectors, versions
+
+ERASING = "erasing"  # a setting, the last erasure's mark: it is committed, and its bytes are not yet gone
+
+
+def erase(database: Database, scope: Scope, *, dry_run: bool) -> Erasure:
+    """Remove everything that carries the given ids; all of the ledger for an empty scope.
+
+    The outbox now asks to delete the points of the removed versions, and `ERASING` names this erasure, unless there
+    was nothing to remove.
+    """
+    if dry_run:
+        with database.reading() as db:
+            return _counts(db, scope, dry_run=True)
+    with database.writing() as db:
+        numbers = _counts(db, scope, dry_run=False)
+        removed = list(db.execute(select(versions.c.id).where(*in_scope(versions, scope))).scalars())
+        rows = _remove(db, scope)
+        if removed:
+            db.execute(insert(outbox), [{"version_id": name} for name in removed])
+        if rows:
+            db.execute(delete(meta).where(meta.c.key == ERASING))
+            db.execute(insert(meta).values(key=ERASING, value=new_id()))
+    return numbers
+
+
+def _remove(db: Connection, scope: Scope) -> int:
+    """The number of rows that are gone."""
+    of_scope = select(versions.c.id).where(*in_scope(versions, scope))
+    memories = select(versions.c.memory_id).where(*in_scope(versions, scope))
+    removals = [
+        delete(outbox).where(outbox.c.version_id.in_(of_scope)),
+        delete(vectors).where(vectors.c.version_id.in_(of_scope)),
+        delete(changes).where(changes.c.memory_id.in_(memories)),  # their evidence goes with them
+        *(delete(table).where(*in_scope(table, scope)) for table in (versions, messages, jobs, scopes)),
+    ]
+    if not scope:
+        removals.append(delete(documents))  # they carry no ids; only emptying the store removes them
+    return sum(db.execute(removal).rowcount for removal in removals)
+
+
+def _counts(db: Connection, scope: Scope, *, dry_run: bool) -> Erasure:
+    memories = select(versions.c.memory_id).where(*in_scope(versions, scope)).distinct()
+
+    def rows(table: Table, *conditions: Any) -> int:
+        return db.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one()
+
+    return Erasure(
+        memories=db.execute(select(func.count()).select_from(memories.subquery())).scalar_one(),
+        versions=rows(versions, *in_scope(versions, scope)),
+        changes=rows(changes, changes.c.memory_id.in_(memories)),
+        messages=rows(messages, *in_scope(messages, scope)),
+        jobs=rows(jobs, *in_scope(jobs, scope)),
+        dry_run=dry_run,
+    )

@@ -1,0 +1,370 @@
+"""The work that a journaled `add` still needs, durable and ordered within each scope.
+
+A job is pending until it is leased, running while a process works on it, and then done, pending again (to be retried
+later) or failed (given up). A lease that runs out frees the job; a commit is only accepted from the lease's owner, so
+no job is ever done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
+
+from ...errors import NotFoundError
+from ...types import Job, JobState, Metadata, Scope, Usage
+from ..times import SKEW, Clock, from_micros
+from .database import Database, in_scope, scope_key
+from .schema import jobs
+
+LEASE = 300 * 1_000_000  # renewed before every request to a model, which itself times out far sooner
+LONGEST_WAIT = 3600 * 1_000_000  # of a job that is tried again
+UNFINISHED = ("pending", "running")
+SCOPE = ("user_id", "agent_id", "run_id")
+
+
+class LeaseLost(Exception):
+    """Another process works on the job now; nothing of ours was committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What to journal about an `add`. `owner` is set where the caller goes on to do the work itself.
+
+    infer: merge what is new into what is known. extract: facts are drawn from the messages first; else every
+    message is a fact already. delay: microseconds until the work is due; meanwhile it is put off.
+    """
+
+    id: str
+    infer: bool
+    instructions: str | None
+    metadata: Metadata
+    model: str
+    window_tokens: int
+    owner: str | None = None
+    extract: bool = True
+    delay: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    id: str
+    scope: Scope
+    session_id: str | None
+    state: JobState
+    infer: bool
+    instructions: str | None
+    metadata: Metadata
+    model: str
+    window_tokens: int
+    windows_done: int
+    attempts: int
+    error: str | None
+    usage: Usage
+    created_at: datetime
+    retry_at: datetime | None
+    extract: bool = True
+
+    def public(self) -> Job:
+        return Job(self.id, self.state, self.scope, self.attempts, self.error, self.created_at, self.retry_at)
+
+
+class Jobs:
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def get(self, job_id: str) -> JobRecord:
+        with self._database.reading() as db:
+            row = db.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"there is no add {job_id!r}")
+        return _record(row)
+
+    def listed(self, *states: JobState, scope: Scope | None = None) -> list[JobRecord]:
+        query = select(jobs).where(jobs.c.state.in_(states), *in_scope(jobs, scope or Scope()))
+        with self._database.reading() as db:
+            return [_record(row) for row in db.execute(query.order_by(jobs.c.seq))]
+
+    def lease(
+        self, owner: str, *, ahead_of: JobRecord | None = None, job_id: str | None = None
+    ) -> JobRecord | None:
+        """Take the oldest job that is free and due and whose scope has no older one unfinished.
+
+        ahead_of: only jobs of this one's exact scope that were journaled before it. job_id: only that job.
+        """
+        now = self._clock()
+        query = _next(now)
+        if job_id is not None:
+            query = query.where(jobs.c.id == job_id)
+        if ahead_of is not None:
+            own = select(jobs.c.seq).where(jobs.c.id == ahead_of.id).scalar_subquery()
+            key = scope_key(ahead_of.scope)
+            query = query.where(jobs.c.seq < own, *(jobs.c[name] == value for name, value in key.items()))
+        return self._take(query, owner, now)
+
+    def peek(self, *, beside: Sequence[Scope] = ()) -> JobRecord | None:
+        """What `lease` would take, of no exact scope in `beside`. Its scope's lock comes first, so that nobody
+        overtakes a leased job."""
+        with self._database.reading() as db:
+            row = db.execute(_next(self._clock()).where(*_beside(beside))).one_or_none()
+        return None if row is None else _record(row)
+
+    def lease_one(self, owner: str, job_id: str) -> JobRecord | None:
+        """Take this job, in whatever order and whether or not it is due, unless somebody works on it."""
+        now = self._clock()
+        return self._take(select(jobs).where(jobs.c.id == job_id, _free(now)), owner, now)
+
+    def _take(self, query: Select[Any], owner: str, now: int) -> JobRecord | None:
+        with self._database.writing() as db:
+            row = db.execute(query.with_for_update(skip_locked=True)).one_or_none()
+            if row is None:
+                return None
+            held = {"state": "running", "lease_owner": owner, "lease_until": now + LEASE}
+            db.execute(update(jobs).where(jobs.c.id == row.id).values(held))
+            return _record(row)
+
+    def renew(self, job_id: str, owner: str) -> None:
+        """Push the lease's end away. Raises `LeaseLost`."""
+        with self._database.writing() as db:
+            hold(db, job_id, owner, self._clock())
+
+    def next_due(self, *, beside: Sequence[Scope] = ()) -> datetime | None:
+        """When the next pending job may be tried, of no exact scope in `beside`; None where nothing is pending that
+        waits for no other job."""
+        with self._database.reading() as db:
+            query = select(func.min(func.coalesce(jobs.c.retry_at, jobs.c.created_at)))
+            pending = query.where(
+                _open(jobs), jobs.c.state == "pending", ~_blocked(self._clock()), *_beside(beside)
+            )
+            micros = db.execute(pending).scalar()
+        return None if micros is None else from_micros(micros)
+
+    def under_way(self, scope: Scope, until: int, *, apart_from: str | None = None) -> list[str]:
+        """The unfinished jobs that carry the given ids and that can be done by a moment: somebody is at them, or they
+        may be tried by then, and so may those before them. apart_from: a session whose jobs do not count."""
+        late = jobs.alias("late")
+        held_up = exists().where(
+            *(late.c[name] == jobs.c[name] for name in SCOPE),
+            _open(late),
+            late.c.state == "pending",
+            late.c.retry_at > until,
+            or_(late.c.seq == jobs.c.seq, and_(late.c.seq < jobs.c.seq, not_(put_off(late, self._clock())))),
+        )
+        query = select(jobs.c.id).where(
+            _open(jobs),
+            or_(jobs.c.state == "running", and_(jobs.c.state == "pending", ~held_up)),
+            *in_scope(jobs, scope),
+        )
+        if apart_from is not None:
+            query = query.where(jobs.c.session_id != apart_from)
+        with self._database.reading() as db:
+            return list(db.execute(query).scalars())
+
+    def give_back(
+        self, job_id: str, owner: str, error: str | None, *, retry_at: int | None, failed: bool = False
+    ) -> None:
+        """Release a lease after a failure: to be tried again from `retry_at`, or given up."""
+        with self._database.writing() as db:
+            db.execute(
+                update(jobs)
+                .where(jobs.c.id == job_id, jobs.c.lease_owner == owner)
+                .values(
+                    state="failed" if failed else "pending",
+                    attempts=jobs.c.attempts + (1 if error else 0),
+                    error=error,
+                    retry_at=retry_at,
+                    lease_owner=None,
+                    lease_until=None,
+                )
+            )
+
+    def retry(self, scope: Scope, job_id: str | None = None) -> int:
+        """Make failed jobs pending again, with their attempts counted anew."""
+        query = update(jobs).where(jobs.c.state == "failed", *in_scope(jobs, scope))
+        if job_id is not None:
+            query = query.where(jobs.c.id == job_id)
+        with self._database.writing() as db:
+            return db.execute(query.values(state="pending", attempts=0, retry_at=None)).rowcount
+
+    def begin(self) -> None:
+        """Whatever was put off is due now."""
+        now = self._clock()
+        with self._database.writing() as db:
+            db.execute(update(jobs).where(put_off(jobs, now)).values(retry_at=now))
+
+    def free_all(self) -> None:
+        """On opening a store that only one process can hold: nobody works on its running jobs any more."""
+        with self._database.writing() as db:
+            db.execute(
+                update(jobs)
+                .where(jobs.c.state == "running")
+                .values(state="pending", lease_owner=None, lease_until=None)
+            )
+
+
+def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob, now: int) -> None:
+    db.execute(
+        jobs.insert().values(
+            id=job.id,
+            **scope_key(scope),
+            session_id=session_id or "",
+            state="running" if job.owner else "pending",
+            infer=job.infer,
+            extract=job.extract,
+            instructions=job.instructions,
+            metadata=dict(job.metadata),
+            model=job.model,
+            window_tokens=job.window_tokens,
+            windows_done=0,
+            attempts=0,
+            lease_owner=job.owner,
+            lease_until=now + LEASE if job.owner else None,
+            retry_at=now + job.delay if job.delay else None,
+            calls=0,
+            input_tokens=0,
+            output_tokens=0,
+            created_at=now,
+        )
+    )
+
+
+def take_over(db: Connection, scope: Scope, session_id: str | None, job: NewJob, now: int) -> list[str]:
+    """Within a transaction that locked the scope and writes `job`: conversations of the scope are no longer put off.
+
+    Jobs of the same session that ask for the same are deleted, for `job` remembers their messages with its own;
+    their ids are returned. All others are due now, before `job`. Only a job that extracts does so: a fact that is
+    kept beside a turn does not end the turn.
+    """
+    if not (job.infer and job.extract):
+        return []
+    exact = [jobs.c[name] == value for name, value in scope_key(scope).items()]
+    # Whoever is leasing one of them at this moment keeps it.
+    waiting = db.execute(
+        select(jobs).where(*exact, put_off(jobs, now)).with_for_update(skip_locked=True)
+    ).all()
+    alike = [
+        row.id for row in waiting if _asks_for(row) == _asks_for(job) and row.session_id == (session_id or "")
+    ]
+    others = [row.id for row in waiting if row.id not in alike]
+    if alike:
+        db.execute(jobs.delete().where(jobs.c.id.in_(alike)))
+    if others:
+        db.execute(update(jobs).where(jobs.c.id.in_(others)).values(retry_at=now))
+    return alike
+
+
+def _asks_for(job: Any) -> tuple[Any, ...]:
+    """What is to be done with the messages, of a job or a row of it."""
+    return job.infer, job.extract, job.instructions, dict(job.metadata), job.model, job.window_tokens
+
+
+def hold(db: Connection, job_id: str, owner: str, now: int) -> None:
+    """Within a transaction: the lease is ours, and goes on. Raises `LeaseLost`."""
+    held = db.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.lease_owner == owner, jobs.c.state == "running")
+        .values(lease_until=now + LEASE)
+    )
+    if held.rowcount != 1:
+        raise LeaseLost(job_id)
+
+
+def advance(db: Connection, job_id: str, *, usage: Usage, finished: bool, now: int) -> None:
+    """Within a transaction: one more window of the job is committed; with the last one it is done."""
+    values: dict[str, Any] = {
+        "windows_done": jobs.c.windows_done + 1,
+        "calls": jobs.c.calls + usage.calls,
+        "input_tokens": jobs.c.input_tokens + usage.input_tokens,
+        "output_tokens": jobs.c.output_tokens + usage.output_tokens,
+    }
+    if finished:
+        values |= {
+            "state": "done",
+            "finished_at": now,
+            "lease_owner": None,
+            "lease_until": None,
+            "error": None,
+        }
+    db.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+
+
+def _next(now: int) -> Select[Any]:
+    query = select(jobs).where(_open(jobs), _free(now), _due(now), ~_blocked(now))
+    return query.order_by(jobs.c.seq).limit(1)
+
+
+def _open(table: FromClause) -> ColumnElement[bool]:
+    """Said in so many words, or SQLite does not see that the index of unfinished jobs is enough."""
+    return table.c.state != "done"
+
+
+def _beside(scopes: Sequence[Scope]) -> list[ColumnElement[bool]]:
+    return [not_(and_(*(jobs.c[name] == value for name, value in scope_key(of).items()))) for of in scopes]
+
+
+def _blocked(now: int) -> ColumnElement[bool]:
+    """An older job of the same exact scope is not finished, nor put off."""
+    older = jobs.alias("older")
+    same_scope = and_(*(older.c[name] == jobs.c[name] for name in SCOPE))
+    unfinished = and_(_open(older), older.c.state.in_(UNFINISHED), not_(put_off(older, now)))
+    return exists().where(same_scope, older.c.seq < jobs.c.seq, unfinished)
+
+
+def _free(now: int) -> ColumnElement[bool]:
+    return or_(
+        jobs.c.state == "pending", and_(jobs.c.state == "running", _over(jobs.c.lease_until, now, LEASE))
+    )
+
+
+def put_off(table: FromClause, now: int) -> ColumnElement[bool]:
+    """Not begun, and not due: nothing of it was tried yet."""
+    due = func.coalesce(table.c.retry_at, 0)
+    waits = ~_over(due, now, LONGEST_WAIT)
+    return and_(table.c.state == "pending", table.c.attempts == 0, table.c.windows_done == 0, waits)
+
+
+def _due(now: int) -> ColumnElement[bool]:
+    return or_(jobs.c.retry_at.is_(None), _over(jobs.c.retry_at, now, LONGEST_WAIT))
+
+
+def _over(end: ColumnElement[int], now: int, longest: int) -> ColumnElement[bool]:
+    """A wait is over; or ends later than any can, for the clock was wrong when it began."""
+    return or_(end <= now, end > now + longest + SKEW)
+
+
+def _record(row: Row[Any]) -> JobRecord:
+    return JobRecord(
+        id=row.id,
+        scope=Scope(row.user_id or None, row.agent_id or None, row.run_id or None),
+        session_id=row.session_id or None,
+        state=row.state,
+        infer=row.infer,
+        instructions=row.instructions,
+        metadata=row.metadata,
+        model=row.model,
+        window_tokens=row.window_tokens,
+        windows_done=row.windows_done,
+        attempts=row.attempts,
+        error=row.error,
+        usage=Usage(row.calls, row.input_tokens, row.output_tokens),
+        created_at=from_micros(row.created_at),
+        retry_at=None if row.retry_at is None else from_micros(row.retry_at),
+        extract=row.extract,
+    )

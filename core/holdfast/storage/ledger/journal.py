@@ -1,0 +1,304 @@
+"""What was said, before any model is asked: the journal of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, not_, select, text, update
+
+from ...types import JournaledMessage, Message, Role, Scope
+from ..times import MICROSECOND, SKEW, Clock, from_micros, to_micros
+from .database import Database, in_scope, lock_scope, scope_key
+from .edits import edited, give_up_ids, revise
+from .ids import new_id
+from .jobs import NewJob, insert_job, put_off, take_over
+from .schema import edits, jobs, messages, scopes
+
+# A pause longer than this ends an episode. Chats resume within minutes or come back hours later; LoCoMo's
+# sessions, all of one time each, lie days apart.
+EPISODE_GAP = 60 * 60 * 1_000_000
+
+TOLD_AGAIN = 24 * 60 * 60 * 1_000_000  # a later repetition is said anew
+CHUNK = 500  # ids per statement: databases limit their parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Journaled:
+    """fresh: the messages written now, and with a job those that were only recorded, or put off, before.
+    known: those that were there before, by the caller's own ids."""
+
+    fresh: tuple[JournaledMessage, ...]
+    known: tuple[JournaledMessage, ...]
+
+
+class Journal:
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def append(
+        self,
+        scope: Scope,
+        said: Sequence[Message],
+        *,
+        session_id: str | None,
+        job: NewJob | None,
+        keep: Sequence[str] | None = None,
+    ) -> Journaled:
+        """Write the messages that are new, and the job that will remember them, in one transaction.
+
+        Every message carries its `happened_at`. A message that was recorded and never remembered becomes part of the
+        job, and so do those of a like job of the session that was put off. Without fresh messages no job is written.
+        A known id with another text edits the message. What a caller who waits tells again, after an error, is known:
+        the job that he saw fail is still there. With `keep`, the log is cleared of all but those ids before.
+        """
+        with self._database.writing(growing=True) as db:
+            counters, now = lock_scope(db, scope), self._clock()
+            if keep is not None:
+                _clear(db, scope, session_id, keep, now)
+            if job is not None and job.owner is not None:
+                again = _told_again(db, scope, session_id, said, job, now)
+                if again:
+                    return Journaled((), again)
+            known = _known(db, scope, session_id, said)
+            if session_id is None:
+                known = _recorded(db, known, said)
+            told = edited(known, said)
+            fresh = _unseen(said, known)
+            revised = [_journaled(row) for row in revise(db, told, job.id if job else "", now)]
+            known = {name: message for name, message in known.items() if message.id not in told}
+            adopted = _adopted(db, scope, session_id, job, known, now) if job is not None else {}
+            rows = _rows(scope, fresh, session_id, job.id if job else "", counters, now)
+            if rows:
+                db.execute(insert(messages), rows)
+                last = rows[-1]
+                db.execute(
+                    update(scopes)
+                    .where(*(scopes.c[name] == value for name, value in scope_key(scope).items()))
+                    .values(
+                        position=last["position"],
+                        episode=last["episode"],
+                        last_said=last["happened_at"],
+                        last_session=last["session_id"],
+                    )
+                )
+            if job is not None and (rows or adopted or revised):
+                insert_job(db, scope, session_id, job, now)
+        written = (*revised, *adopted.values(), *(_journaled_from(row) for row in rows))
+        return Journaled(written, tuple(message for message in known.values() if message.id not in adopted))
+
+    def of_add(self, add_id: str) -> tuple[JournaledMessage, ...]:
+        with self._database.reading() as db:
+            query = select(messages).where(messages.c.add_id == add_id).order_by(messages.c.seq)
+            return tuple(_journaled(row) for row in db.execute(query))
+
+    def by_ids(self, ids: Iterable[str]) -> dict[str, JournaledMessage]:
+        wanted = list(ids)
+        found: dict[str, JournaledMessage] = {}
+        with self._database.reading() as db:
+            for start in range(0, len(wanted), CHUNK):
+                query = select(messages).where(messages.c.id.in_(wanted[start : start + CHUNK]))
+                found |= {row.id: _journaled(row) for row in db.execute(query)}
+        return found
+
+    def before(
+        self, scope: Scope, session_id: str | None, position: int, limit: int
+    ) -> tuple[JournaledMessage, ...]:
+        """The last messages of the scope and session ahead of a position, oldest first."""
+        conditions = [messages.c[name] == value for name, value in scope_key(scope).items()]
+        conditions += [messages.c.session_id == (session_id or ""), messages.c.position < position]
+        conditions.append(messages.c.id.not_in(select(edits.c.replaces)))
+        query = select(messages).where(*conditions).order_by(messages.c.position.desc()).limit(limit)
+        with self._database.reading() as db:
+            return tuple(_journaled(row) for row in db.execute(query))[::-1]
+
+    def listed(
+        self, scope: Scope, session_id: str | None, *, limit: int | None = None
+    ) -> tuple[JournaledMessage, ...]:
+        """Messages that match the given ids, oldest first; with a limit, the newest so many of them."""
+        query = select(messages).where(*in_scope(messages, scope), messages.c.cleared_at.is_(None))
+        if session_id is not None:
+            query = query.where(messages.c.session_id == session_id)
+        with self._database.reading() as db:
+            if limit is None:
+                return tuple(_journaled(row) for row in db.execute(query.order_by(messages.c.seq)))
+            newest = db.execute(query.order_by(messages.c.seq.desc()).limit(limit))
+            return tuple(_journaled(row) for row in newest)[::-1]
+
+    def clear(self, scope: Scope, session_id: str | None, keep: Sequence[str] = ()) -> int:
+        """Take messages out of the session's history. They stay in the journal, as evidence of memories."""
+        with self._database.writing() as db:
+            return _clear(db, scope, session_id, keep, self._clock())
+
+
+def _clear(db: Connection, scope: Scope, session_id: str | None, keep: Sequence[str], now: int) -> int:
+    query = select(messages.c.id).where(*in_scope(messages, scope), messages.c.cleared_at.is_(None))
+    if session_id is not None:
+        query = query.where(messages.c.session_id == session_id)
+    kept = set(keep)
+    gone = [name for name in db.execute(query).scalars() if name not in kept]
+    for start in range(0, len(gone), CHUNK):
+        some = update(messages).where(messages.c.id.in_(gone[start : start + CHUNK]))
+        # A cleared message no longer claims its caller's id: the same id may be said anew.
+        db.execute(some.values(cleared_at=now, external_id=None))
+    return len(gone)
+
+
+def _told_again(
+    db: Connection, scope: Scope, session_id: str | None, said: Sequence[Message], job: NewJob, now: int
+) -> tuple[JournaledMessage, ...]:
+    """The messages of an add that was tried and is unfinished, of the last day, where it was told the very same."""
+    place = {**scope_key(scope), "session_id": session_id or ""}
+    # Of the whole store: the unfinished have an index, and are few.
+    unfinished = select(jobs.c.seq, *(jobs.c[name] for name in place)).where(
+        text("state <> 'done'"),
+        jobs.c.retry_at.is_not(None),
+        ~put_off(jobs, now),
+        jobs.c.created_at > now - TOLD_AGAIN,
+    )
+    here = [row.seq for row in db.execute(unfinished) if tuple(row[1:]) == tuple(place.values())]
+    query = select(jobs).where(
+        jobs.c.seq.in_(here[-CHUNK:]), jobs.c.state != "running", not_(put_off(jobs, now))
+    )
+    for row in db.execute(query.order_by(jobs.c.seq.desc())):
+        if (row.infer, row.extract, row.instructions, row.metadata) != (
+            job.infer, job.extract, job.instructions, dict(job.metadata),
+        ):  # fmt: skip
+            continue
+        of_job = select(messages).where(messages.c.add_id == row.id).order_by(messages.c.seq)
+        before = tuple(_journaled(found) for found in db.execute(of_job))
+        if len(before) == len(said) and all(map(lambda one, other: _same(one, other, now), before, said)):
+            return before
+    return ()
+
+
+def _same(before: JournaledMessage, message: Message, now: int) -> bool:
+    """Whether all that the caller told is equal; a time that is the journal's own was not told."""
+    assert message.happened_at is not None
+    told = replace(before.message, happened_at=None) == replace(message, happened_at=None)
+    undated = abs(to_micros(message.happened_at) - now) <= SKEW
+    was_undated = abs(before.happened_at - before.created_at) <= SKEW * MICROSECOND
+    return told and (before.happened_at == message.happened_at or (undated and was_undated))
+
+
+def _adopted(
+    db: Connection,
+    scope: Scope,
+    session_id: str | None,
+    job: NewJob,
+    known: Mapping[str, JournaledMessage],
+    now: int,
+) -> dict[str, JournaledMessage]:
+    """Messages that become part of `job`, by id: those of jobs that were put off, and known ones of no job."""
+    before = take_over(db, scope, session_id, job, now)
+    query = select(messages).where(messages.c.add_id.in_(before)).order_by(messages.c.seq)
+    waited = [_journaled(row) for row in db.execute(query)] if before else []
+    adopted = [*waited, *(message for message in known.values() if message.add_id is None)]
+    for start in range(0, len(adopted), CHUNK):
+        ids = [message.id for message in adopted[start : start + CHUNK]]
+        db.execute(update(messages).where(messages.c.id.in_(ids)).values(add_id=job.id))
+    return {message.id: replace(message, add_id=job.id) for message in adopted}
+
+
+def _known(
+    db: Connection, scope: Scope, session_id: str | None, said: Sequence[Message]
+) -> dict[str, JournaledMessage]:
+    ids = [message.id for message in said if message.id is not None]
+    found: dict[str, JournaledMessage] = {}
+    for start in range(0, len(ids), 500):
+        query = select(messages).where(
+            *(messages.c[name] == value for name, value in scope_key(scope).items()),
+            messages.c.session_id == (session_id or ""),
+            messages.c.external_id.in_(ids[start : start + 500]),
+        )
+        found |= {row.external_id: _journaled(row) for row in db.execute(query)}
+    return found
+
+
+def _recorded(
+    db: Connection, known: dict[str, JournaledMessage], said: Sequence[Message]
+) -> dict[str, JournaledMessage]:
+    """Without a session an id names a message within one call, and until the message is remembered. Older messages of
+    the same ids give them up."""
+    texts = {message.id: message.content for message in said}
+    adds = {message.add_id for message in known.values() if message.add_id is not None}
+    done = set(db.execute(select(jobs.c.id).where(jobs.c.id.in_(adds), jobs.c.state == "done")).scalars())
+    waiting = {
+        name: message
+        for name, message in known.items()
+        if message.add_id not in done and message.message.content == texts[name]
+    }
+    give_up_ids(db, [message.id for name, message in known.items() if name not in waiting])
+    return waiting
+
+
+def _unseen(said: Sequence[Message], known: dict[str, JournaledMessage]) -> list[Message]:
+    seen = set(known)
+    fresh = []
+    for message in said:
+        if message.id is None or message.id not in seen:
+            fresh.append(message)
+        if message.id is not None:
+            seen.add(message.id)
+    return fresh
+
+
+def _rows(
+    scope: Scope,
+    said: Sequence[Message],
+    session_id: str | None,
+    add_id: str,
+    counters: Row[Any],
+    now: int,
+) -> list[dict[str, Any]]:
+    """Message rows, numbered on from the scope's counters; a long pause or another session opens an episode."""
+    rows = []
+    position, episode, last = counters.position, counters.episode, counters.last_said
+    session = counters.last_session
+    for message in said:
+        assert message.happened_at is not None
+        at = to_micros(message.happened_at)
+        position += 1
+        if episode == 0 or abs(at - last) > EPISODE_GAP or (session_id or "") != session:
+            episode += 1
+        last, session = at, session_id or ""
+        rows.append(
+            {
+                "id": new_id(),
+                **scope_key(scope),
+                "session_id": session,
+                "add_id": add_id,
+                "position": position,
+                "episode": episode,
+                "role": message.role,
+                "name": message.name,
+                "external_id": message.id,
+                "content": message.content,
+                "data": dict(message.data) if message.data is not None else None,
+                "happened_at": at,
+                "created_at": now,
+            }
+        )
+    return rows
+
+
+def _journaled(row: Row[Any]) -> JournaledMessage:
+    return _journaled_from(row._mapping)
+
+
+def _journaled_from(row: Any) -> JournaledMessage:
+    happened_at = from_micros(row["happened_at"])
+    role: Role = row["role"]
+    return JournaledMessage(
+        id=row["id"],
+        message=Message(row["content"], role, row["name"], row["external_id"], happened_at, row["data"]),
+        scope=Scope(row["user_id"] or None, row["agent_id"] or None, row["run_id"] or None),
+        session_id=row["session_id"] or None,
+        add_id=row["add_id"] or None,
+        position=row["position"],
+        episode=row["episode"],
+        happened_at=happened_at,
+        created_at=from_micros(row["created_at"]),
+    )

@@ -1,0 +1,54 @@
+"""Numbered steps that bring an older ledger forward. A newer one is refused and left as it is.
+
+A new store is made by running the steps from the first, so there is one way to every schema. A step that has been
+released is never edited; `schema.py` describes where the last one leads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, Engine, inspect, select
+
+from ...errors import StoreVersionError
+from . import document_tables  # noqa: F401 - its tables are of the first step, too
+from .schema import edits, meta, metadata
+
+
+def _first(db: Connection) -> None:
+    metadata.create_all(db)
+
+
+def _second(db: Connection) -> None:
+    """Edited messages."""
+    edits.create(db, checkfirst=True)
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second)
+NEWEST = len(STEPS)
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database to `NEWEST` in one transaction."""
+    with engine.connect().execution_options(holdfast_begin="BEGIN IMMEDIATE") as db, db.begin():
+        if db.dialect.name == "postgresql":
+            # Several processes may open a new store at once.
+            db.exec_driver_sql("SELECT pg_advisory_xact_lock(7268453912)")
+        found = _version(db)
+        if found > NEWEST:
+            raise StoreVersionError(
+                f"this store has schema version {found}, this Holdfast knows versions up to {NEWEST}: "
+                "upgrade the package; nothing was changed"
+            )
+        for step in STEPS[found:]:
+            step(db)
+        if found < NEWEST:
+            db.execute(meta.delete().where(meta.c.key == "schema_version"))
+            db.execute(meta.insert().values(key="schema_version", value=str(NEWEST)))
+
+
+def _version(db: Connection) -> int:
+    if not inspect(db).has_table(meta.name):
+        return 0
+    value = db.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar()
+    return int(value or 0)
