@@ -26,6 +26,7 @@ check: $(READY)  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core langmem_adapter/langchain_holdfast llamaindex_adapter/llama_index
 	$(BIN)/mypy tests/typing_surface.py
+	$(BIN)/lint-imports
 
 bench: $(READY)  ## overhead, size and start-up; see docs/BENCHMARKS.md for the rest
 	$(BIN)/python bench/index_speed.py

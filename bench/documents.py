@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from holdfast import Memory
-from holdfast.engine.documents import Find, Put
+from holdfast.types import Find, Put
 
 DIMENSIONS, USERS, SLICE, ROUNDS = 256, 100, 1000, 20
 

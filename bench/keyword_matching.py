@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast import lexical
+from holdfast.decisions.text import lexical
 
 
 @dataclass(frozen=True)

@@ -33,12 +33,14 @@ import locomo
 import numpy as np
 from locomo import Asked, Conversation, Entry, Kind
 
-from holdfast import Memory, Message, SearchHit, _recalling, ranking
+from holdfast import Memory, Message, SearchHit
+from holdfast.decisions.retrieval import ranking
+from holdfast.decisions.retrieval.candidates import Candidate
 from holdfast.decisions.retrieval.context import assemble
 from holdfast.decisions.retrieval.ranking import RankQuery, Weights
+from holdfast.engine import search as _recalling
 from holdfast.models.tokens import count_tokens
 from holdfast.ports import Embedder
-from holdfast.storage.index.base import Candidate
 from holdfast.types import JournaledMessage
 
 KS = (5, 10, 20)

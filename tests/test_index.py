@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 import qdrant_edge
 
-from holdfast import filters
 from holdfast.decisions.text.lexical import document_vector, query_vector
 from holdfast.errors import ClosedError, StorageError, StoreLockedError
 from holdfast.io import IO, Asyncio, Inline, run_inline
+from holdfast.storage import filters
 from holdfast.storage.index import FOREVER, Candidate, IndexQuery, Point, encode_metadata
 from holdfast.storage.index.client import ClientIndex
 from holdfast.storage.index.edge import EdgeIndex

@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast import lexical
-from holdfast.decisions.text.lexical import content_terms, document_vector, query_vector, term_index, terms
-from holdfast.storage.index.base import SparseVector
+from holdfast.decisions.text import lexical
+from holdfast.decisions.text.lexical import (
+    SparseVector,
+    content_terms,
+    document_vector,
+    query_vector,
+    term_index,
+    terms,
+)
 
 
 def score(query: str, document: str) -> float:

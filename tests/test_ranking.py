@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.decisions.retrieval.candidates import Candidate
 from holdfast.decisions.retrieval.ranking import (
     RankQuery,
     indexed_text,
@@ -19,7 +20,6 @@ from holdfast.decisions.retrieval.ranking import (
     traits,
     understand,
 )
-from holdfast.storage.index.base import Candidate
 from holdfast.storage.index.facets import facets
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)

@@ -23,7 +23,9 @@ ROOT = Path(__file__).parent.parent
 WORST = r"""
 from datetime import datetime, UTC
 import sys
-from holdfast import lexical, ranking, recall, recalled
+from holdfast.decisions.retrieval import context as recall
+from holdfast.decisions.retrieval import ranking
+from holdfast.decisions.text import lexical, recalled
 from holdfast.models.bundled import BundledEmbedder
 from holdfast.types import Message
 import importlib

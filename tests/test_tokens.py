@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast import tokens
 from holdfast.errors import InputError
+from holdfast.models import tokens
 from holdfast.models.tokens import TokenCounter, count_tokens, estimate_tokens
 
 

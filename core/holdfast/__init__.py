@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from .memory import Memory, ScopedMemory
     from .ports import Completion, Embedder, LanguageModel, Prompt, Redactor, Reranker, Schema
+    from .storage.places import IN_MEMORY, folder_of
     from .storage.store import Agreement
     from .types import (
         AddResult,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "storage.places": ("IN_MEMORY", "folder_of"),
     "storage.store": ("Agreement",),
     "errors": (
         "ClosedError",
@@ -101,6 +103,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "FROM_ENVIRONMENT",
+    "IN_MEMORY",
     "AddResult",
     "Agreement",
     "Change",
@@ -142,6 +145,7 @@ __all__ = [
     "Transfer",
     "UndoError",
     "Usage",
+    "folder_of",
 ]
 
 

@@ -35,7 +35,7 @@ from langgraph.store.base import (
 )
 
 from holdfast import ClosedError, HoldfastError, InputError, Memory
-from holdfast.engine.documents import Document, Find, Get, Match, Namespaces, Operation, Put, plain_value
+from holdfast.types import Document, DocumentOperation, Find, Get, Match, Namespaces, Put
 
 from ._convert import storable
 from ._options import checked
@@ -98,7 +98,7 @@ class HoldfastStore(BaseStore):
         given = list(ops)
         return _results(given, await self._documents.abatch([self._operation(op) for op in given]))
 
-    def _operation(self, op: Op) -> Operation:
+    def _operation(self, op: Op) -> DocumentOperation:
         validate_op_namespace(op)
         shows_expired = not (self.ttl_config or {}).get("omit_expired", False)
         match op:
@@ -119,7 +119,7 @@ class HoldfastStore(BaseStore):
                 return Namespaces(matches, op.max_depth, op.limit, op.offset, shows_expired)
             case PutOp():
                 ttl = None if op.ttl is None else _minutes(op.ttl)
-                value = None if op.value is None else plain_value(op.value)
+                value = None if op.value is None else self._memory.documents.plain(op.value)
                 return Put(tuple(op.namespace), str(op.key), value, self._texts(value, op.index), ttl)
         raise ValueError(f"unknown operation {op!r}")
 

@@ -34,7 +34,7 @@ from langgraph.store.sqlite import SqliteStore
 from pydantic import BaseModel
 
 from holdfast import EmbeddingError, InputError, Memory
-from holdfast.engine.documents import decode_namespace, encode_namespace
+from holdfast.storage.ledger.document_values import decode_namespace, encode_namespace
 from langchain_holdfast import HoldfastStore
 from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from holdfast import FilterError, Memory, Message
-from holdfast.engine.documents import Find, Get, Put
 from holdfast.models.redaction import PersonalDataRedactor
+from holdfast.types import Find, Get, Put
 from tests.conftest import Face, Opener
 from tests.fakes import HashEmbedder, ScriptedModel
 

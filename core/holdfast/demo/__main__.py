@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from holdfast import AddResult, Change, HoldfastError, InputError, Memory
-from holdfast.models import default_model
-from holdfast.ports import LanguageModel
-from holdfast.storage.places import default_folder
 
+from ..models import default_model
+from ..ports import LanguageModel
+from ..storage.places import default_folder
 from . import Person, RecordedModel, Session, Story, StoryClock, story
 
 WIDTH = 74  # of a heading

@@ -26,13 +26,14 @@ from ..decisions.merging import (
     known,
     with_known,
 )
+from ..decisions.retrieval.candidates import Candidate
 from ..decisions.retrieval.ranking import RankQuery, Weights, indexed_text, rank
 from ..decisions.text.lexical import query_vector
 from ..errors import HoldfastError, ModelError, ModelReplyError, StorageError
 from ..io import CONCURRENCY, IO, Inline, holding, running_loop
 from ..ports import LanguageModel
 from ..storage.generation import Basis
-from ..storage.index.base import Candidate, IndexQuery
+from ..storage.index.base import IndexQuery
 from ..storage.ledger.commit import Conflict, Write
 from ..storage.ledger.ids import new_id
 from ..storage.ledger.jobs import JobRecord, LeaseLost, NewJob

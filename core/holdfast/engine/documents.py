@@ -1,4 +1,4 @@
-"""Documents: JSON objects under namespaces and keys, found by key, by filter, or by meaning.
+"""The document store of a `Memory`: documents found by key, by filter, or by meaning.
 
 What frameworks keep beside memories: profiles, settings, an agent's notes. Documents are written and read as they
 are; nothing is extracted from them and nothing merges. Operations are data: a batch of them is one transaction, in
@@ -13,120 +13,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from uuid import UUID
-
-import numpy as np
-from pydantic import BaseModel
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
 
 from ..errors import InputError
 from ..io import IO, Asyncio, Inline, run_inline
+from ..storage.ledger.document_values import Vectors, dump_value, plain_value
+from ..storage.store import Store
+from ..types.documents import DocumentOperation as Operation
+from ..types.documents import DocumentResult as Result
+from ..types.documents import Find, Namespaces, Put
 from .arguments import limit_of
-from .embed import Matrix, embed_documents, embed_query
-
-if TYPE_CHECKING:
-    from ..storage.store import Store
-    from .masking import Masking
-
-Namespace: TypeAlias = tuple[str, ...]
-Matches = Callable[[Mapping[str, Any]], bool]
+from .embed import embed_documents, embed_query
+from .masking import Masking
 
 _INLINE = Inline()
 _ASYNCIO = Asyncio()
 
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """One document. score: with a query, its cosine with the nearest of the document's texts."""
-
-    namespace: Namespace
-    key: str
-    value: dict[str, Any]
-    created_at: datetime
-    updated_at: datetime
-    score: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Get:
-    """The document of a key, or None. refresh: its time to live begins anew. expired: see it even if expired."""
-
-    namespace: Namespace
-    key: str
-    refresh: bool = False
-    expired: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """Write a document whole, or with the value None delete it.
-
-    texts: path -> what the document is found by; embedded unless blank.
-    ttl: after which it expires.
-    """
-
-    namespace: Namespace
-    key: str
-    value: Mapping[str, Any] | None
-    texts: Mapping[str, str] = field(default_factory=dict)
-    ttl: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Find:
-    """Documents in and below a namespace: with a query the nearest first, else the last written first."""
-
-    prefix: Namespace
-    query: str | None = None
-    matches: Matches | None = None
-    limit: int = 10
-    offset: int = 0
-    refresh: bool = False
-    expired: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A condition on a namespace: how it begins or ends; "*" stands for any one label."""
-
-    kind: Literal["prefix", "suffix"]
-    path: Namespace
-
-    def __call__(self, namespace: Namespace) -> bool:
-        if len(namespace) < len(self.path):
-            return False
-        part = namespace[: len(self.path)]
-        if self.kind == "suffix":
-            part = namespace[len(namespace) - len(self.path) :]
-        return all(wanted in ("*", label) for wanted, label in zip(self.path, part, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Namespaces:
-    """The namespaces that hold documents, cut to `max_depth` labels, each once, in alphabetical order."""
-
-    matches: tuple[Match, ...] = ()
-    max_depth: int | None = None
-    limit: int = 100
-    offset: int = 0
-    expired: bool = True
-
-
-Operation: TypeAlias = Get | Put | Find | Namespaces
-Result: TypeAlias = "Document | list[Document] | list[Namespace] | None"
-
-
-@dataclass(frozen=True, slots=True)
-class Vectors:
-    """What a batch needs of the embedder. texts, queries: text -> float32[dimensions], L2-normalised."""
-
-    embedder: str
-    texts: Mapping[str, Matrix]
-    queries: Mapping[str, Matrix]
+LONGEST_TTL = timedelta(days=366_000)  # a thousand years
+_UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Documents:
@@ -150,6 +56,11 @@ class Documents:
     async def abatch(self, operations: Sequence[Operation]) -> list[Result]:
         """Async `batch`."""
         return await self._batch(_ASYNCIO, operations)
+
+    @staticmethod
+    def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+        """A value as it comes back from the store: JSON objects, lists, texts, numbers. Raises InputError."""
+        return plain_value(value)
 
     def sweep(self) -> int:
         """Delete what has expired. Returns how many."""
@@ -228,89 +139,3 @@ def _texts(operations: Sequence[Operation]) -> list[str]:
     """Every text to embed, once."""
     written = (op for op in operations if isinstance(op, Put) and op.value is not None)
     return list(dict.fromkeys(text for op in written for text in op.texts.values() if text.strip()))
-
-
-# -- as the ledger keeps them ------------------------------------------------------------------------------------
-
-LONGEST_TTL = timedelta(days=366_000)  # a thousand years
-_UNREADABLE = re.compile("[\x00\ud800-\udfff]")
-_UNSAFE = re.compile("[%/\x00\ud800-\udfff]")
-_ESCAPED = re.compile(r"%([0-9a-f]+);")
-
-
-def encode(label: str) -> str:
-    """A label without the separator, and without what databases refuse. `decode` is its inverse."""
-    return _UNSAFE.sub(lambda found: f"%{ord(found[0]):x};", label)
-
-
-def decode(label: str) -> str:
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), label)
-
-
-def encode_namespace(namespace: Namespace) -> str:
-    """Every label followed by "/": a prefix of labels is a prefix of the text, and nothing else is."""
-    return "".join(f"{encode(label)}/" for label in namespace)
-
-
-def decode_namespace(text: str) -> Namespace:
-    return tuple(decode(label) for label in text.split("/")[:-1])
-
-
-def plain_value(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The value as it comes back: JSON objects, lists, texts, numbers. Raises InputError."""
-    plain: dict[str, Any] = json.loads(dump_value(value))
-    return plain
-
-
-def dump_value(value: Mapping[str, Any]) -> str:
-    """JSON. Dates, UUIDs, enums, dataclasses and pydantic models are written as they are usually written.
-
-    Raises InputError.
-    """
-    try:
-        text = json.dumps(_checked_keys(dict(value)), ensure_ascii=False, allow_nan=False, default=_usual)
-        text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, allow_nan=False, default=_usual)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"the document is not JSON: {error}") from error
-    return text
-
-
-def _checked_keys(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"key {key!r} is not a string")
-            _checked_keys(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            _checked_keys(item)
-    return value
-
-
-def _usual(value: Any) -> Any:
-    if isinstance(value, (datetime, date, time)):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def nearest(query: Matrix, seqs: Sequence[int], vectors: Sequence[bytes]) -> list[tuple[int, float]]:
-    """(document, cosine of its nearest text), best first; ties by the order of writing."""
-    if not seqs:
-        return []
-    matrix = np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(seqs), -1)
-    best: dict[int, float] = {}
-    for seq, score in zip(seqs, (matrix @ query).tolist(), strict=True):
-        best[seq] = max(score, best.get(seq, -2.0))
-    return sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))

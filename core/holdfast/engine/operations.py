@@ -23,11 +23,10 @@ from ..models.tokens import count_tokens
 from ..ports import Embedder, LanguageModel, Redactor, Reranker
 from ..storage.filters import Filter, parse
 from ..storage.index import Index
-from ..storage.index.base import FOREVER
 from ..storage.opening import open_store
 from ..storage.places import IN_MEMORY, folder_of
 from ..storage.store import OPEN_STORES, Agreement, Store
-from ..storage.times import now_utc, to_micros
+from ..storage.times import FOREVER, now_utc, to_micros
 from ..types import (
     AddResult,
     Changes,

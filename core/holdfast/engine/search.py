@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..decisions.retrieval.candidates import Candidate
 from ..decisions.retrieval.context import assemble
 from ..decisions.retrieval.ranking import Ranked, known_speakers, rank, understand
 from ..decisions.text.lexical import query_vector
@@ -16,7 +17,7 @@ from ..errors import HoldfastError, ModelError
 from ..io import IO
 from ..ports import Reranker
 from ..storage.filters import Filter
-from ..storage.index.base import Candidate, IndexQuery
+from ..storage.index.base import IndexQuery
 from ..storage.store import Store
 from ..storage.times import from_micros, to_micros
 from ..types import Context, Hits, JournaledMessage, MemoryItem, Scope, SearchHit

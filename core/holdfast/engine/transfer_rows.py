@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, String
-
 from ..errors import InputError
 from ..storage.ledger.exchange import BLANK, SCOPE, TABLES, TIMES, Plain, columns, scope_of
 from ..types import ROLES, JobState, Operation, Scope
@@ -103,11 +101,11 @@ class _Field:
                 return _time(value)
             if name in ("metadata", "data", "speakers"):
                 return _json(name, value)
-            if isinstance(self.column.type, Boolean):
+            if self.column.type.python_type is bool:
                 return _expect(value, isinstance(value, bool), "true or false")
-            if isinstance(self.column.type, Integer):
+            if self.column.type.python_type is int:
                 return _number(name, value)
-            assert isinstance(self.column.type, String)
+            assert self.column.type.python_type is str
             return self._text(value)
         except InputError as error:
             raise InputError(f"line {self.number}: {name}: {error}; nothing was imported") from error

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from ..lengths import estimate_tokens
 
 if TYPE_CHECKING:
     import tiktoken
@@ -49,15 +50,6 @@ def count_tokens(text: str, encoding: str | None = None) -> int:
         with _guard:
             counter = _counters.setdefault(encoding, TokenCounter(encoding))
     return counter(text)
-
-
-def estimate_tokens(text: str) -> int:
-    """A wide character (above U+2E7F: Chinese, Japanese, Korean, emoji) is one token, four others are one.
-
-    Measured against o200k_base: English 1.27 times the true count, Chinese 1.12, code 0.63.
-    """
-    wide = sum(character > "\u2e7f" for character in text)
-    return wide + (len(text) - wide + 3) // 4
 
 
 class TokenCounter:

@@ -19,7 +19,6 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Row
 
 from ..decisions.retrieval.ranking import indexed_text, said_by, traits
 from ..decisions.text.lexical import terms, vector_of_terms
@@ -381,7 +380,7 @@ async def finish_erasing(store: Store, io: IO) -> None:
         await io.run(store.ledger.forget_erasing, mark)
 
 
-def point_of(row: Row[Any], vector: npt.NDArray[np.float32]) -> Point:
+def point_of(row: Any, vector: npt.NDArray[np.float32]) -> Point:
     """The point of a version: `row` is of the ledger's versions."""
     text = indexed_text(row.text, row.speakers)
     found = terms(text)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 _log = logging.getLogger("holdfast")
 
+FOREVER = 2**53 - 1  # the largest integer that every JSON number and float64 range holds exactly
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
-from ...models.tokens import count_tokens
+from ...lengths import estimate_tokens
 from ...ports import Prompt
 from ...types import Message
 from ..question import Question, Unreadable
@@ -154,7 +154,7 @@ def _numbered(lines: Sequence[_Line], texts: Texts) -> list[str]:
 
 def _most(lines: Sequence[_Line]) -> int:
     """How many facts may be told: few steps, as endpoints prepare each form of reply once and keep it."""
-    tokens = sum(count_tokens(line.text) for line in lines)
+    tokens = sum(estimate_tokens(line.text) for line in lines)
     most = FEWEST
     while most * _TOKENS_PER_FACT < tokens:
         most *= 2

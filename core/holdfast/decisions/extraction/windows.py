@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ...models.tokens import count_tokens
+from ...lengths import estimate_tokens
 from ...types import Message
 from ..text.recalled import strip_recalled
 
@@ -44,7 +44,7 @@ def windows(
     *,
     earlier: Sequence[Message] = (),
     max_tokens: int = WINDOW_TOKENS,
-    count: Callable[[str], int] = count_tokens,
+    count: Callable[[str], int] = estimate_tokens,
 ) -> list[Window]:
     """`messages` in windows of at most `max_tokens`, each with the tail of what came before it.
 
@@ -61,7 +61,7 @@ def windows(
     return made
 
 
-def parts(window: Window, most: int, *, count: Callable[[str], int] = count_tokens) -> list[Window]:
+def parts(window: Window, most: int, *, count: Callable[[str], int] = estimate_tokens) -> list[Window]:
     """A window in smaller ones, of at most `most` messages that are shown each, for models that do better so."""
     made: list[Window] = []
     before, group = list(window.context), list[Message]()

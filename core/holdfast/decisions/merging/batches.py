@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ...models.tokens import count_tokens
+from ...lengths import estimate_tokens
 from ...types import MemoryItem
 from .base import Decision, Neighbour, NewFact
 
@@ -18,7 +18,7 @@ def batches(facts: Sequence[NewFact]) -> list[range]:
     runs: list[range] = []
     start = used = 0
     for at, fact in enumerate(facts):
-        cost = count_tokens(fact.text)
+        cost = estimate_tokens(fact.text)
         if at > start and (at - start == MOST_FACTS or used + cost > MOST_TOKENS):
             runs.append(range(start, at))
             start, used = at, 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...models.tokens import count_tokens
+from ...lengths import estimate_tokens
 from ...ports import Prompt, Schema
 from ..text.language import Language, language_of
 from .base import Neighbour, NewFact
@@ -63,7 +63,7 @@ def decisions(facts: Sequence[NewFact], shown: Sequence[Neighbour]) -> tuple[tup
     new = [_line(at, fact.happened_at, fact.speakers, fact.text) for at, fact in enumerate(facts, 1)]
     asked = "\n".join([texts.memories, *known, "", texts.facts, *new])
     rows = len(facts) + len(shown)
-    longest = 2 * sum(count_tokens(line) for line in (*known, *new))
+    longest = 2 * sum(estimate_tokens(line) for line in (*known, *new))
     form = _schema(len(facts), len(shown), rows, _ROW_TOKENS * rows + longest)
     return (Prompt("system", texts.system), Prompt("user", asked)), form
 

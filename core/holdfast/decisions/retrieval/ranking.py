@@ -18,10 +18,9 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from ...storage.index.base import Candidate
-from ...storage.index.facets import MARKS, UNKNOWN, table
 from ..text.lexical import terms
 from ..text.periods import mentioned
+from .candidates import MARKS, UNKNOWN, Candidate, table
 
 Floats = npt.NDArray[np.float64]
 Table = npt.NDArray[np.void]  # of `index.facets.TABLE`

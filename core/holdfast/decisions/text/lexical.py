@@ -11,16 +11,14 @@ product is multiplied by the inverse document frequency within the tenant, which
 from __future__ import annotations
 
 import re
-import threading
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import snowballstemmer
-
-from ...storage.index.base import SparseVector
 
 # BM25's constants, and the length (in terms) at which a document is neither favoured nor penalised: constant
 # rather than the mean of the store, so that a document's vector never changes. Among short memories length
@@ -65,7 +63,13 @@ _CONTRACTION = re.compile(r"(?:n't|'(?:s|ll|re|ve|d|m))$")
 _THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
 _UNDECOMPOSED = str.maketrans({"’": "'", "ʼ": "'", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae"})
 
-_stemmers = threading.local()  # a stemmer keeps its word in itself: one per thread
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Term weights: indices are unique, in [0, 2**31); values are finite and positive."""
+
+    indices: Sequence[int]
+    values: Sequence[float]
 
 
 def terms(text: str) -> list[str]:
@@ -159,6 +163,5 @@ def _word(word: str) -> tuple[str, bool]:
         plain = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", plain))) or plain
     if plain in STOP_WORDS:
         return plain, False
-    if not hasattr(_stemmers, "english"):
-        _stemmers.english = snowballstemmer.stemmer("english")
-    return str(_stemmers.english.stemWord(plain)), True
+    # A stemmer keeps its word in itself, so each word has its own: threads share nothing, and words are cached.
+    return str(snowballstemmer.stemmer("english").stemWord(plain)), True

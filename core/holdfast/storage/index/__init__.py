@@ -1,6 +1,10 @@
 """The index: Qdrant in the process (`EdgeIndex`) or behind qdrant-client (`ClientIndex`). Derived data."""
 
-from .base import FOREVER, Candidate, Index, IndexQuery, Point, SparseVector
+from ...decisions.retrieval.candidates import Candidate
+from ...decisions.text.lexical import SparseVector
+from ..points import Point
+from ..times import FOREVER
+from .base import Index, IndexQuery
 from .payload import encode_metadata
 
 __all__ = ["FOREVER", "Candidate", "Index", "IndexQuery", "Point", "SparseVector", "encode_metadata"]

@@ -13,37 +13,19 @@ A point is one version of one memory. Its payload holds what filters and ranking
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from ...decisions.retrieval.candidates import Candidate
+from ...decisions.text.lexical import SparseVector
 from ...io import IO
 from ...types import Scope
 from ..filters import Filter
-from .facets import Facets
-
-FOREVER = 2**53 - 1  # the largest integer that every JSON number and float64 range holds exactly
-
-
-@dataclass(frozen=True, slots=True)
-class SparseVector:
-    """Term weights: indices are unique, in [0, 2**31); values are finite and positive."""
-
-    indices: Sequence[int]
-    values: Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """id: the version's UUID. vector: float32[dimensions], L2-normalised. sparse: BM25 term frequencies."""
-
-    id: str
-    vector: npt.NDArray[np.float32]
-    sparse: SparseVector
-    payload: Mapping[str, Any]
+from ..points import Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +42,6 @@ class IndexQuery:
     exact: bool = False
     as_of: int | None = None
     filters: Filter | None = None
-
-
-class Candidate(NamedTuple):
-    """dense: cosine with the query, always present. sparse: BM25 score with per-scope IDF, 0.0 where no term
-    is shared. facets: what ranking wants to know of the payload. (A tuple: hundreds are made per search.)"""
-
-    id: str
-    dense: float
-    sparse: float
-    facets: Facets
 
 
 class Index(Protocol):

@@ -13,13 +13,15 @@ import random
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from ...decisions.retrieval.candidates import Candidate
 from ...errors import ClosedError, StorageError, StoreLockedError
 from ...io import IO, Inline, PerLoop, run_inline
-from .base import Candidate, IndexQuery, Point
+from ..points import Point
+from .base import IndexQuery
 from .facets import facets
+from .options import ServerOptions
 from .union import candidates, missing
 
 if TYPE_CHECKING:
@@ -29,21 +31,6 @@ SLICE = 128  # points per request: some 400 KB of JSON at 768 dimensions, far be
 PAGE = 2_000  # ids per scroll
 ATTEMPTS = 4  # 0.2 + 0.4 + 0.8 s of waiting: rides out a restarting node, not an outage
 FIRST_WAIT = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """How a collection is made and used. Only `shard_key` matters once it exists.
-
-    shard_key: for a collection with custom sharding: where all of this store's points lie.
-    """
-
-    shard_number: int | None = None
-    replication_factor: int | None = None
-    write_consistency_factor: int | None = None
-    shard_key: str | None = None
-    timeout: int = 30  # seconds per request
-    prefer_grpc: bool = False
 
 
 class ClientIndex:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 from qdrant_client import models as m
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from .base import IndexQuery, Point
+from ..points import Point
+from .base import IndexQuery
+from .options import ServerOptions
 from .qdrant_filters import CURRENT, FACETS, population, selection, stored_payload
-
-if TYPE_CHECKING:
-    from .client import ServerOptions
 
 _SEEN = m.PayloadSelectorInclude(include=FACETS)
 _BUSY_STATUS = {408, 429, 500, 502, 503, 504}

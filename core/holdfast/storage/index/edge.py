@@ -19,13 +19,14 @@ from typing import Any, Self
 
 import qdrant_edge as q
 
+from ...decisions.retrieval.candidates import Candidate, Facets
 from ...errors import ClosedError, StorageError, StoreLockedError
 from ...io import IO
 from ..places import ROOM_TO_INDEX, ROOM_TO_LOAD, expect_room
-from .base import Candidate, IndexQuery, Point
+from ..points import Point
+from .base import IndexQuery
 from .edge_requests import NAME, fill_requests, first_requests, number_of, retrieve, sparse
 from .edge_shard import beside, create, damaged, fields, load, set_aside, translated
-from .facets import Facets
 from .qdrant_filters import stored_payload
 from .union import candidates, missing
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import qdrant_edge as q
 
-from .base import IndexQuery, SparseVector
-from .facets import Facets, facets
+from ...decisions.retrieval.candidates import Facets
+from ...decisions.text.lexical import SparseVector
+from .base import IndexQuery
+from .facets import facets
 from .qdrant_filters import FACETS, population, selection
 
 NAME = "id"  # where a point's payload keeps the UUID that its number stands for

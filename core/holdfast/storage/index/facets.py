@@ -1,41 +1,15 @@
-"""What ranking reads of a point's payload, packed: hundreds of candidates per search become columns at once.
-
-A payload as a dictionary takes some 800 bytes and is asked for a dozen keys per search; packed it takes a third of
-that, and the rows of all candidates, one after another, are the table that ranking works on.
-"""
+"""What ranking reads of a point's payload, packed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-UNKNOWN = -(2**63)  # a time that is not known; an episode that there is none of
-MARKS = ("q", "t", "i", "y")  # the traits that hold or do not: bit 0, bit 1 ...
+from ...decisions.retrieval.candidates import MARKS, UNKNOWN, Facets
 
 _BITS = [(key, 1 << bit) for bit, key in enumerate(MARKS)]
 _ROW = Struct("<qqqqIB")
-TABLE = np.dtype(
-    [
-        ("happened", "<i8"),
-        ("created", "<i8"),
-        ("episode", "<i8"),
-        ("position", "<i8"),
-        ("words", "<u4"),
-        ("marks", "u1"),
-    ]
-)
-
-
-class Facets(NamedTuple):
-    """row: of `TABLE`; its `episode` is a hash of scope and number that only this process understands.
-    speakers: lower-cased."""
-
-    row: bytes
-    speakers: tuple[str, ...]
 
 
 def facets(payload: Mapping[str, Any]) -> Facets:
@@ -55,8 +29,3 @@ def facets(payload: Mapping[str, Any]) -> Facets:
         marks,
     )
     return Facets(row, tuple(get("s") or ()))
-
-
-def table(rows: Iterable[Facets]) -> npt.NDArray[np.void]:
-    """One row of `TABLE` for each."""
-    return np.frombuffer(b"".join([each.row for each in rows]), TABLE)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
+from ...decisions.retrieval.candidates import MARKS
 from ..filters import TIMES, All, AnyOf, Condition, Filter, Not
-from .base import FOREVER, IndexQuery, Point
-from .facets import MARKS
+from ..points import Point
+from ..times import FOREVER
+from .base import IndexQuery
 from .payload import encode_key, equality_token
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017

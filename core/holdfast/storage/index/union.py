@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from .base import Candidate, IndexQuery
-from .facets import Facets
+from ...decisions.retrieval.candidates import Candidate, Facets
+from .base import IndexQuery
 
 Id = TypeVar("Id", int, str)
 

@@ -13,8 +13,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from ...errors import NotFoundError, UndoError
 from ...types import Change, Changes, Metadata, Operation, Scope
-from ..index.base import FOREVER
-from ..times import from_micros, to_micros
+from ..times import FOREVER, from_micros, to_micros
 from .database import scope_key
 from .ids import new_id
 from .schema import changes, evidence, outbox, vectors, versions

@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
-from ...engine.documents import (
-    Document,
-    Find,
-    Get,
-    Namespace,
-    Namespaces,
-    Operation,
-    Put,
-    Result,
+from ...types.documents import Document, Find, Get, Namespace, Namespaces, Put
+from ...types.documents import DocumentOperation as Operation
+from ...types.documents import DocumentResult as Result
+from ..times import MICROSECOND, Clock, from_micros
+from .database import Database, insert_for
+from .document_tables import document_texts as texts
+from .document_tables import documents
+from .document_values import (
+    Matrix,
     Vectors,
     decode,
     decode_namespace,
@@ -26,11 +26,6 @@ from ...engine.documents import (
     encode_namespace,
     nearest,
 )
-from ...engine.embed import Matrix
-from ..times import MICROSECOND, Clock, from_micros
-from .database import Database, insert_for
-from .document_tables import document_texts as texts
-from .document_tables import documents
 
 SLICE = 500  # bound values per statement: SQLite takes 32,766, a PostgreSQL driver 65,535
 

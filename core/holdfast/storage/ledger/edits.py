@@ -13,8 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, exists, insert, select, update
 
 from ...types import JournaledMessage, Message
-from ..index.base import FOREVER
-from ..times import to_micros
+from ..times import FOREVER, to_micros
 from .ids import new_id
 from .schema import edits, evidence, messages, versions
 

@@ -17,8 +17,7 @@ from sqlalchemy import Connection, Table, func, insert, select, update
 
 from ...errors import InputError
 from ...types import Scope
-from ..index.base import FOREVER
-from ..times import from_micros, to_micros
+from ..times import FOREVER, from_micros, to_micros
 from .database import Database, in_scope, lock_scope, scope_key
 from .memories import expect_embedder, raise_revision
 from .schema import changes, evidence, jobs, messages, outbox, scopes, vectors, versions

@@ -29,8 +29,7 @@ from sqlalchemy import (
 from ...errors import InputError, NotFoundError
 from ...types import Change, Changes, MemoryItem, Page, Scope, Usage
 from ..filters import Filter
-from ..index.base import FOREVER
-from ..times import Clock, from_micros
+from ..times import FOREVER, Clock, from_micros
 from .commit import ROOM_BITS, Commit, Conflict, Write
 from .database import Database, in_scope, lock_scope, scope_key
 from .edits import REASON, superseded

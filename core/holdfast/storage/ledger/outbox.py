@@ -24,8 +24,8 @@ from sqlalchemy import (
 
 from ...errors import StorageError
 from ...types import Scope
-from ..index.base import FOREVER, Point
-from ..times import SKEW, Clock
+from ..points import Point
+from ..times import FOREVER, SKEW, Clock
 from .database import Database, scope_key
 from .schema import meta, outbox, vectors, versions
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ..index.base import FOREVER
+from ..times import FOREVER
 
 metadata = MetaData()
 

@@ -21,6 +21,7 @@ from llama_index.core.settings import Settings
 
 from holdfast import (
     FROM_ENVIRONMENT,
+    IN_MEMORY,
     Embedder,
     EmbedderMismatchError,
     InputError,
@@ -28,9 +29,9 @@ from holdfast import (
     Memory,
     Scope,
     ScopedMemory,
+    folder_of,
 )
 from holdfast.models import default_model
-from holdfast.storage.places import IN_MEMORY, folder_of
 
 from ._conversation import Conversation
 from .models import as_embedder, as_language_model
