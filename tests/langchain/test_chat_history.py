@@ -103,7 +103,8 @@ def test_what_is_not_json_is_kept_as_far_as_it_can_be(memory: Memory) -> None:
 )  # fmt: skip
 @settings(max_examples=150, deadline=None)
 def test_whatever_langchain_can_hold_the_journal_takes(messages: list[HumanMessage]) -> None:
-    assert len(messages_of(to_holdfast_messages(messages), now_utc())) == len(messages)
+    now = now_utc()
+    assert len(messages_of(to_holdfast_messages(messages), now, now)) == len(messages)
 
 
 def test_messages_with_an_id_are_kept_once(memory: Memory, run: Runner) -> None:
