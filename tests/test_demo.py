@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from holdfast import Memory, ModelError
 from holdfast.demo import RecordedModel, StoryClock, story
 from holdfast.demo.recorded import key
 from holdfast.ports import Completion, Prompt, Schema
+from tests.endpoint import Endpoint, chat
 
 
 def run(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -157,6 +159,18 @@ def test_the_demo_leaves_nothing_behind(tmp_path: Path) -> None:
     done = run(tmp_path / "home", TMPDIR=str(tmp_path))
     assert str(tmp_path / "home") in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fact", ["", "Has a dog named Rex"])
+def test_the_demo_asks_the_model_at_a_base_url_and_bears_whatever_it_says(
+    endpoint: Endpoint, tmp_path: Path, fact: str
+) -> None:
+    told = [{"message": 1, "speaker": "user", "fact": fact, "when": ""}] if fact else []
+    endpoint.answer = lambda _: chat(json.dumps({"facts": told, "decisions": []}))
+    shown = printed(run(tmp_path, OPENAI_API_KEY="local", OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="tiny"))
+    assert "Model: tiny. It extracts and merges." in shown
+    assert len(endpoint.bodies) >= len(story().sessions)
+    assert ("ADD     Has a dog named Rex" in shown) == bool(fact)
 
 
 def test_the_demo_explains_a_model_that_cannot_be_reached(tmp_path: Path) -> None:

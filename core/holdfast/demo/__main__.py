@@ -60,7 +60,7 @@ def tell(told: Story, llm: LanguageModel | None) -> None:
             added = [remember(memory, clock, session) for session in told.sessions]
             for person in told.people:
                 ask(memory, person)
-            show_history(memory, added)
+            show_history(memory, [change for result in added for change in result])
             take_back(memory, added[-1], told.sessions[-1].user_id)
     print(f"\nThe folder of this run is gone. By default memories are kept in {default_folder()}")
 
@@ -128,18 +128,19 @@ def elapsed(start: float) -> str:
     return f"{(time.perf_counter() - start) * 1000:.1f} ms"
 
 
-def show_history(memory: Memory, added: Sequence[AddResult]) -> None:
-    """All that happened to the first memory of which something was said again."""
-    again = next(change for result in added for change in result if change.operation != "ADD")
+def show_history(memory: Memory, changes: Sequence[Change]) -> None:
+    """All that happened to the first memory of which something was said again, if there is one."""
+    again = [change.memory_id for change in changes if change.operation != "ADD"]
     heading("The history of one memory")
-    for change in memory.history(again.memory_id):
+    for change in memory.history(again[0]) if again else ():
         print(f"      {change.operation:<6}  {change.at:%d %b %H:%M}  {change.text}")
 
 
 def take_back(memory: Memory, result: AddResult, user_id: str) -> None:
-    """Undo the last conversation, and say what holds again."""
+    """Undo what the last conversation changed, and say what holds again."""
     heading(f"The last conversation of {user_id} taken back")
-    for change in memory.undo(result.id, user_id=user_id):
+    changed = any(change.operation != "NOOP" for change in result)
+    for change in memory.undo(result.id, user_id=user_id) if changed else ():
         show_change(change)
     print(f"  {user_id} has {memory.count(user_id=user_id)} memories again, as before it.")
 
