@@ -54,9 +54,13 @@ def test_links_are_absolute_and_lead_to_files_that_are_there(name: str) -> None:
 
 def test_where_things_are_names_what_is_there() -> None:
     tree = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("```")[1]
-    paths: list[Path] = []
+    paths, folder = list[Path](), ROOT
     for line in filter(None, tree.splitlines()):
-        folder = ROOT / "core/holdfast" if line.startswith("  ") else ROOT
-        paths += [folder / name for name in re.findall(r"[\w/]+(?:/|\.py)(?=[\s,]|$)", line)]
+        if not line.startswith("    "):
+            folder = ROOT / "core/holdfast" if line.startswith("  ") else ROOT
+        names = re.findall(r"[\w/]+(?:/|\.py)(?=[\s,]|$)", line)
+        paths += [folder / name for name in names]
+        if line.startswith("  ") and not line.startswith("    "):
+            folder /= names[0]
     assert len(paths) > 20
     assert [path for path in paths if not path.exists()] == []
