@@ -9,7 +9,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.storage.index.facets import MARKS, UNKNOWN, facets, table
+from holdfast.decisions.retrieval.candidates import MARKS, UNKNOWN, table
+from holdfast.storage.index.facets import facets
 from holdfast.storage.ledger.ids import new_id
 
 micros = st.integers(-(2**55), 2**55)
