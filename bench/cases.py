@@ -48,6 +48,7 @@ class Outcome:
     store: list[str]
     lost: list[str | list[str]]
     stale: list[str]
+    reason: str = ""
 
     @property
     def decided(self) -> bool:
@@ -68,9 +69,9 @@ def case_of(told: Mapping[str, Any]) -> Case:
     return Case(**{name: value for name, value in told.items() if name in known})
 
 
-def judged(case: Case, operation: str, target: int | None, store: Sequence[str]) -> Outcome:
+def judged(case: Case, operation: str, target: int | None, store: Sequence[str], reason: str = "") -> Outcome:
     lost, stale = asked_for(case, store)
-    return Outcome(case, operation, target, list(store), lost, stale)
+    return Outcome(case, operation, target, list(store), lost, stale, reason)
 
 
 def asked_for(case: Case, texts: Sequence[str]) -> tuple[list[str | list[str]], list[str]]:

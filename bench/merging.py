@@ -115,7 +115,9 @@ def decide(strategy: MergeStrategy, fact: NewFact, model: Answering) -> tuple[De
     settled = known([fact])
     if settled:
         return (settled[0],)
-    answers = [model.answer(question) for question in strategy.ask([fact])]
+    answers: list[Any] = []
+    while questions := strategy.ask([fact], answers):
+        answers += [model.answer(question) for question in questions]
     (decided,) = guarded([fact], strategy.decide([fact], answers))
     return decided
 
@@ -129,7 +131,8 @@ def outcome(case: Case, decisions: Sequence[Decision]) -> Outcome:
         elif decision.operation == "DELETE":
             del store[target]
     first = decisions[0]
-    return judged(case, first.operation, int(first.target.id) if first.target else None, list(store.values()))
+    about = int(first.target.id) if first.target else None
+    return judged(case, first.operation, about, list(store.values()), first.reason)
 
 
 def sample(cases: Sequence[Case], count: int | None) -> list[Case]:
@@ -140,7 +143,7 @@ def sample(cases: Sequence[Case], count: int | None) -> list[Case]:
 def show(one: Outcome) -> None:
     case = one.case
     print(f"{case.id} {case.kind}: {case.memories} + {case.fact!r}")
-    print(f"    {one.operation} {one.target} -> {one.store}")
+    print(f"    {one.operation} {one.target} ({one.reason}) -> {one.store}")
     print(f"    wanted {case.operations} {case.target}; lost {one.lost}; stale {one.stale}")
 
 

@@ -23,29 +23,27 @@ import os
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 import numpy as np
 import numpy.typing as npt
+from cases import Case, Outcome, load
+from merging import embedder, fact_of, outcome, show
 
-from holdfast.decisions.merging import Decision, Neighbour, NewFact, known
+from holdfast.decisions.merging import NewFact, known
 from holdfast.decisions.question import Question, Unreadable
 from holdfast.decisions.small_models import Careful
 from holdfast.decisions.small_models.odds import RELATIONS, Answer, Heard, Relation, Weights, measures
 from holdfast.decisions.small_models.questions import relation
 from holdfast.errors import ModelReplyError
-from holdfast.models import BundledEmbedder
 from holdfast.models.likelihoods import MOST_ALTERNATIVES, likelihoods
-from holdfast.types import MemoryItem
 
 HERE = Path(__file__).parent
 RELATED = HERE / "results" / "merging_answers.json"
 EXCHANGED = HERE / "results" / "exchanges.json"
-NEIGHBOURS = 5
 AUTHORS = "jkmnpqrtuvwxyzabcdfghiloeABCDEFGHIJKLMNOP"  # their batches; all other cases are of one more author
 NAMED = "s"  # told by named people
 PENALTY = 0.003  # of a weight's square, on standardised measures
@@ -58,47 +56,6 @@ OF_KIND: Mapping[str, Relation] = {
 }
 
 Matrix = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Case:
-    """operations: those that are right. target: the position of the memory they are about; None for ADD.
-    keep / gone: what the memories must say, and must not say, afterwards; a list means any of its members.
-    fact_speaker / memory_speakers: who told them, in a conversation between named people.
-    """
-
-    id: str
-    kind: str
-    language: Literal["en", "zh"]
-    split: Literal["dev", "held-out"]
-    memories: list[str]
-    fact: str
-    operations: list[str]
-    target: int | None
-    keep: list[str | list[str]]
-    gone: list[str]
-    fact_speaker: str = ""
-    memory_speakers: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    case: Case
-    operation: str
-    target: int | None
-    store: list[str]
-    reason: str
-    lost: list[str | list[str]]
-    stale: list[str]
-
-    @property
-    def decided(self) -> bool:
-        """Right operation on the right target."""
-        return self.operation in self.case.operations and self.target == self.case.target
-
-    @property
-    def right(self) -> bool:
-        return self.decided and not self.lost and not self.stale
 
 
 class Model:
@@ -161,42 +118,6 @@ class Kept:
         kept = self.exchanges if question.schema.choice is None else self.relations
         answer: Any = kept.get(question.messages[-1].content)
         return surest(answer) if answer and self.plainly and question.schema.choice else answer
-
-
-def memory(text: str, position: int, speaker: str = "") -> MemoryItem:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    speakers = (speaker,) if speaker else ()
-    return MemoryItem(str(position), text, "user", None, None, {}, at, at, None, at, None, speakers=speakers)
-
-
-def fact_of(case: Case, embed: Callable[[Sequence[str]], Any]) -> NewFact:
-    vectors = np.asarray(embed([case.fact, *case.memories]))
-    cosines = vectors[1:] @ vectors[0]
-    order = [int(i) for i in np.argsort(-cosines)[:NEIGHBOURS]]
-    told_by = case.memory_speakers or [""] * len(case.memories)
-    near = [Neighbour(memory(case.memories[i], i, told_by[i]), float(cosines[i])) for i in order]
-    return NewFact(case.fact, tuple(near), speakers=(case.fact_speaker,) if case.fact_speaker else ())
-
-
-def outcome(case: Case, decisions: Sequence[Decision]) -> Outcome:
-    store = dict(enumerate(case.memories))
-    for decision in decisions:
-        target = int(decision.target.id) if decision.target else len(store)
-        if decision.operation in ("ADD", "UPDATE"):
-            store[target] = decision.text
-        elif decision.operation == "DELETE":
-            del store[target]
-    first = decisions[0]
-    lost, stale = asked_for(case, list(store.values()))
-    about = int(first.target.id) if first.target else None
-    return Outcome(case, first.operation, about, list(store.values()), first.reason, lost, stale)
-
-
-def asked_for(case: Case, texts: Sequence[str]) -> tuple[list[str | list[str]], list[str]]:
-    """The details that a case wants to be kept and that no memory says; those that should be gone and are not."""
-    said = ";\n".join(texts).casefold() + ";"
-    lost = [k for k in case.keep if not any(d.casefold() in said for d in ([k] if isinstance(k, str) else k))]
-    return lost, [g for g in case.gone if g.casefold() in said]
 
 
 def author(case: Case) -> str:
@@ -338,14 +259,6 @@ def report(rows: Sequence[Tried]) -> None:
         print(f"{name:22}", "  ".join(f"{key} {value}" for key, value in summary(members).items()))
 
 
-def show(row: Tried) -> None:
-    one, case = row.outcome, row.case
-    if one and not one.right:
-        print(f"{case.id} {case.kind}: {case.memories} + {case.fact!r}")
-        print(f"    {one.operation} {one.target} ({one.reason}) -> {one.store}")
-        print(f"    wanted {case.operations} {case.target}; lost {one.lost}; stale {one.stale}")
-
-
 def ask(rows: Sequence[Tried], count: int) -> None:
     """Ask so many of the questions that are not on record, and keep each answer."""
     left = [row.missing for row in rows if row.missing]
@@ -376,8 +289,7 @@ def main() -> None:
     parser.add_argument("--ask", type=int, default=0, metavar="N", help="ask a model what is not on record")
     parser.add_argument("--only", type=Path, help="judge the cases of this file alone, by their ids")
     arguments = parser.parse_args()
-    stored = json.loads((HERE / "merging_cases.json").read_text(encoding="utf-8"))
-    cases = [case for case in (Case(**one) for one in stored) if author(case) != NAMED]
+    cases = [case for case in load() if author(case) != NAMED]
     answers = json.loads(RELATED.read_text(encoding="utf-8"))
     fit = Fit(list(pairs(cases, answers)))
     if arguments.write:
@@ -388,7 +300,7 @@ def main() -> None:
     if arguments.only:
         ids = {one["id"] for one in json.loads(arguments.only.read_text(encoding="utf-8"))}
         cases = [case for case in cases if case.id in ids]
-    embed = BundledEmbedder().embed_documents
+    embed = embedder()
     facts = {case.id: fact_of(case, embed) for case in cases}
     strategies = {one: Careful(fit.without(one)) for one in {author(case) for case in cases}}
     for plainly in (False, True):
@@ -399,7 +311,8 @@ def main() -> None:
         print(f"calls a case: {kept.calls / len(cases):.2f}")
         if arguments.wrong and not plainly:
             for row in rows:
-                show(row)
+                if row.outcome and not row.outcome.right:
+                    show(row.outcome)
         if arguments.ask and not plainly:
             ask(rows, arguments.ask)
 
