@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import InputError, Memory
-from holdfast.storage.index import _probe
+from holdfast.storage.index import edge_probe
 from tests.fakes import HashEmbedder
 
 HOSTILE = (
@@ -87,11 +87,11 @@ def test_nothing_is_run_from_the_working_directory(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(planted)
     monkeypatch.setenv("PYTHONPATH", str(planted))
     monkeypatch.setattr(sys, "path", ["", ".", *sys.path])
-    assert _probe.loads(shard, HashEmbedder().dimensions)
+    assert edge_probe.loads(shard, HashEmbedder().dimensions)
     assert not ran.exists()
     shutil.rmtree(shard / "segments")
     (shard / "edge_config.json").write_text("{")
-    assert not _probe.loads(shard, HashEmbedder().dimensions + 1)
+    assert not edge_probe.loads(shard, HashEmbedder().dimensions + 1)
     assert not ran.exists()
 
 
@@ -103,7 +103,7 @@ def test_the_probe_is_started_isolated(tmp_path: Path, monkeypatch: pytest.Monke
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", started)
-    assert _probe.loads(tmp_path, 8)
+    assert edge_probe.loads(tmp_path, 8)
     [command] = commands
     script = next(at for at, part in enumerate(command) if part.endswith(".py"))
     assert {"-P", "-I"} <= set(command[1:script])
