@@ -28,6 +28,7 @@ from holdfast.models.tokens import count_tokens
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 from tests import strong
+from tests.fakes import Ticking
 
 RECORD = Path(__file__).with_name("results") / "guard.json"
 MARGIN = 0.02  # four questions of the 131 may go the other way before it is called a loss
@@ -47,7 +48,7 @@ def retrieval() -> dict[str, float]:
 
 def replay() -> dict[str, float]:
     model = strong.StrongModel()
-    with Memory(":memory:", llm=model, model_size="large") as memory:
+    with Memory(":memory:", llm=model, model_size="large", now=Ticking(strong.LATER)) as memory:
         merged = [strong.merge(memory, model, told) for told in strong.merging()]
         windows = strong.windows()
         lost = sum(len(strong.extract(memory, model, window)[0]) for window in windows)

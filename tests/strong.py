@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from holdfast.ports import Completion, Prompt, Schema
 from holdfast.types import Usage
 
 DATA = Path(__file__).parent / "data" / "strong"
+LATER = datetime(2026, 4, 1, tzinfo=UTC)  # than all that was said
 FUNCTIONS = {"ADD": "add_memory", "UPDATE": "update_memory", "DELETE": "delete_memory", "NOOP": "none"}
 _LINE = re.compile(r"\[(\d+)\] (?:\([^)]*\) )?(.*)")
 

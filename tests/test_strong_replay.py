@@ -10,7 +10,7 @@ import pytest
 from holdfast import Message
 from tests import strong
 from tests.conftest import Opener
-from tests.fakes import ScriptedModel, facts
+from tests.fakes import ScriptedModel, Ticking, facts
 
 OTHERS = os.environ.get("HOLDFAST_STRONG")  # read before the fixtures take such names out of the environment
 
@@ -61,7 +61,7 @@ def test_an_add_of_forty_short_messages_takes_two_calls(open_memory: Opener) -> 
 
 def _replayed(open_memory: Opener, windows: list[strong.Told]) -> None:
     model = strong.StrongModel()
-    memory = open_memory(llm=model)
+    memory = open_memory(llm=model, now=Ticking(strong.LATER))
     assert any(window["facts"] for window in windows)
     for at, window in enumerate(windows):
         missing, withheld = strong.extract(memory, model, {**window, "id": f"{at}: {window['id']}"})
