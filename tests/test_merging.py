@@ -293,7 +293,7 @@ def test_what_is_gone_or_changed_is_seen_so_by_later_questions() -> None:
         0, [Decision("DELETE", "x", REX, ""), Decision("UPDATE", "Lives in Rome", BERLIN, "")], item("x", 9)
     )
     working.apply(1, [Decision("ADD", "new", None, "")], item("new", 8))
-    seen = working.seen_by(NEW[1], lambda at: 0.9)
+    seen = working.seen_by(NEW[1], lambda others: [0.9] * len(others))
     assert [(one.memory.id, one.memory.text) for one in seen.neighbours] == [
         ("m8", "new"),
         ("m1", "Lives in Rome"),

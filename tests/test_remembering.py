@@ -331,6 +331,17 @@ def test_a_long_conversation_is_worked_off_window_by_window(open_memory: Opener)
     assert [change.sources for change in result] == [(message,) for message in result.messages]
 
 
+@pytest.mark.parametrize("infer", [True, "merge"])
+def test_a_message_longer_than_a_window_is_taken_once_without_a_model(memory: Face, infer: Any) -> None:
+    said = " ".join(f"I own boat number {at}." for at in range(700))
+    result = memory.add(
+        [Message("I like tea."), Message(said), Message("I like rice.")], user_id="alice", infer=infer
+    )
+    own = [f"I own boat number {at}." for at in range(700)] if infer is True else [said]
+    assert [change.operation for change in result] == ["ADD"] * (len(own) + 2)
+    assert texts(memory, user_id="alice") == ["I like tea.", *own, "I like rice."]
+
+
 def test_a_model_that_fails_in_the_middle_keeps_the_windows_before(open_memory: Opener) -> None:
     model = ScriptedModel([owns_the_boat] * 4 + [OSError("down")] * 2)
     memory = open_memory(llm=model, window_tokens=30, merger=WithoutModel())

@@ -380,10 +380,11 @@ class Remembering:
         self, io: IO, job: JobRecord, path: Path, window: Window, shown: Sequence[JournaledMessage]
     ) -> tuple[list[Found], Usage]:
         behind = shown[window.start : window.start + len(window.messages)]
+        begun = behind[window.continues :]  # what needs no model is taken whole, where a long message begins
         if not job.extract:
-            return [verbatim(message) for message in behind], Usage()
+            return [verbatim(message) for message in begun], Usage()
         if self._llm is None:
-            return await io.run(without_model, behind), Usage()
+            return await io.run(without_model, begun), Usage()
         await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
         pieces = parts(window, path.messages) if path.messages else [window]
         asked = [(piece, question(piece, job.instructions)) for piece in pieces]
@@ -452,7 +453,7 @@ class Remembering:
         settled, decided = known(new), dict[int, tuple[Decision, ...]]()
         spent, working = Usage(), Working()
         for run in batches(new):
-            seen = {at: working.seen_by(new[at], partial(_cosine, vectors, at)) for at in run}
+            seen = {at: working.seen_by(new[at], partial(_cosines, vectors, at)) for at in run}
             in_doubt = [at for at in run if at not in settled and seen[at].neighbours]
             facts = [seen[at] for at in in_doubt]
             decisions, usage = await self._asked(io, job, merger, facts)
@@ -528,8 +529,8 @@ def _batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _cosine(vectors: Matrix, one: int, other: int) -> float:
-    return float(vectors[one] @ vectors[other])
+def _cosines(vectors: Matrix, one: int, others: Sequence[int]) -> list[float]:
+    return (vectors[list(others)] @ vectors[one]).tolist()
 
 
 def _nearest(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -32,11 +32,13 @@ class Window:
 
     start: the position, in the whole add, of the first of them; the others follow without gaps.
     context: earlier messages that help to understand these ("yes, I do") and are not extracted again.
+    continues: whether the first is a further piece of a message that an earlier window begins.
     """
 
     messages: tuple[Message, ...]
     start: int
     context: tuple[Message, ...]
+    continues: bool = False
 
 
 def windows(
@@ -56,7 +58,8 @@ def windows(
     made: list[Window] = []
     before = list(earlier[-CONTEXT_MESSAGES:])
     for start, group in _groups(messages, max(16, max_tokens), count):
-        made.append(Window(tuple(group), start, _tail(before, count)))
+        continues = bool(made) and start < made[-1].start + len(made[-1].messages)
+        made.append(Window(tuple(group), start, _tail(before, count), continues))
         before = (before + group)[-CONTEXT_MESSAGES:]
     return made
 

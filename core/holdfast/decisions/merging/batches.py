@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from .base import Decision, Neighbour, NewFact
 
 MOST_FACTS = 50  # in one question: more than a session of forty short messages tells
 MOST_TOKENS = 3_000  # of the facts of one question
+MOST_NEW = 30  # memories of earlier questions that a fact is shown beside older ones
 
 
 def batches(facts: Sequence[NewFact]) -> list[range]:
@@ -34,15 +36,17 @@ class Working:
         self._gone: set[str] = set()
         self._new: dict[int, MemoryItem] = {}
 
-    def seen_by(self, fact: NewFact, similarity: Callable[[int], float]) -> NewFact:
-        """A fact with its neighbours as they are by now, new ones among them.
+    def seen_by(self, fact: NewFact, similarities: Callable[[Sequence[int]], Sequence[float]]) -> NewFact:
+        """A fact with its neighbours as they are by now, the nearest of the new ones among them.
 
-        similarity: the cosine of the fact with that of another position.
+        similarities: the cosines of the fact with those of other positions.
         """
         if not (self._texts or self._gone or self._new):
             return fact
         near = [replace(one, memory=self._now(one.memory)) for one in fact.neighbours]
-        near += [Neighbour(self._now(item), similarity(at)) for at, item in self._new.items()]
+        new = list(self._new)
+        nearest = heapq.nlargest(MOST_NEW, zip(similarities(new), new, strict=True))
+        near += [Neighbour(self._now(self._new[at]), similarity) for similarity, at in nearest]
         alive = (one for one in near if one.memory.id not in self._gone)
         return replace(fact, neighbours=tuple(sorted(alive, key=lambda one: -one.similarity)))
 
