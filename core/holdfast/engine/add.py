@@ -530,7 +530,8 @@ def _batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
 
 
 def _cosines(vectors: Matrix, one: int, others: Sequence[int]) -> list[float]:
-    return (vectors[list(others)] @ vectors[one]).tolist()
+    cosines: list[float] = (vectors[list(others)] @ vectors[one]).tolist()
+    return cosines
 
 
 def _nearest(candidates: Sequence[Candidate]) -> list[Candidate]:
