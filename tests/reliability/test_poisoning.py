@@ -67,7 +67,7 @@ def test_a_memory_cannot_leave_its_frame(case: dict[str, str]) -> None:
     assert text.endswith(FRAME_CLOSE)
     inside = text.removeprefix(FRAME_OPEN).removesuffix(FRAME_CLOSE)
     assert not re.search(r"<\s*/?\s*memories", inside, re.I)
-    known = ("- ", "[", "Known from", "以下内容", "What was said", "当时的原话")
+    known = ("- ", "[", "Known from", "以下是此前", "What was said", "当时的原话")
     for line in filter(None, BREAKS.split(inside)):
         assert line.startswith(known), f"{line!r} speaks for itself"
 

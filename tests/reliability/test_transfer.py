@@ -23,7 +23,9 @@ Row = dict[str, Any]
 
 
 def opened(path: Any = ":memory:", **options: Any) -> Memory:
-    return Memory(path, **{"llm": None, "embedder": HashEmbedder(), "now": Ticking(), **options})
+    return Memory(
+        path, **{"llm": None, "model_size": "large", "embedder": HashEmbedder(), "now": Ticking(), **options}
+    )
 
 
 def lived_in(path: Any = ":memory:") -> Memory:
