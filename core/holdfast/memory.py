@@ -299,7 +299,7 @@ class Memory:
             self._door.messages(messages, happened_at),
             self._door.metadata(metadata),
             self._door.session(session_id),
-            inputs.infer_of(infer) is not False,
+            bool(inputs.infer_of(infer)),
             self._door.instructions(instructions),
             background,
             extract=infer != "merge",
