@@ -83,7 +83,7 @@ def what_is_refused(memory: Memory) -> None:
     memory.search("x", "a")  # type: ignore[call-arg]
     memory.search("x", io=None)  # type: ignore[call-arg]
     memory.search()  # type: ignore[call-arg]
-    memory.search("x", user_id="a").nonsense  # type: ignore[attr-defined]
+    _ = memory.search("x", user_id="a").nonsense  # type: ignore[attr-defined]
 
 
 async def what_is_refused_on_a_loop(memory: Memory) -> None:

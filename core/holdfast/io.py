@@ -2,7 +2,8 @@
 
 Pipelines are written once, as coroutines over an `IO`. With `Inline` they never suspend, so `run_inline`
 drives one to its end with a single `send`. With `Asyncio` blocking calls go to a thread and ports' `a…`
-methods are awaited. Nothing in here is bound to one event loop.
+methods are awaited. `operation` makes both faces of a public method out of one coroutine. Nothing in here is bound
+to one event loop.
 
 Threads: blocking calls run in threads of our own, never in those of the event loop's default executor, which the
 application may fill with callers that wait for us. A function that runs there never waits for a lock whose holder

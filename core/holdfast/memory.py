@@ -661,52 +661,7 @@ class Memory:
 
     aclear_messages = clear_messages.twin
 
-    # -- work that waits ----------------------------------------------------------------------------------------
-
-    @operation
-    async def resume(self, io: IO) -> list[AddResult]:
-        """Finish every `add` that is journaled and not done. Raises ModelError where the model still fails."""
-        return await self._jobs.resume(io, self._door.bound)
-
-    aresume = resume.twin
-
-    @operation
-    async def flush(self, io: IO, timeout: float | None = None) -> Flushed:
-        """Wait for what the background can do; what is done is found by the next search.
-
-        timeout: seconds. Without it, until nothing is under way: an add that failed and waits to be tried again
-        (minutes later, at last an hour) is not waited for. With it, retries that come in time are waited for, too.
-
-        Returns what is still pending, and why: false where that is anything. Raises InputError, StorageError.
-        """
-        seconds = None if timeout is None else inputs.seconds_of("timeout", timeout)
-        return await self._jobs.flush(io, self._door.bound, seconds)
-
-    aflush = flush.twin
-
-    @operation
-    async def pending(self, io: IO) -> list[Job]:
-        """Adds that are journaled and not done."""
-        return await self._jobs.listed(io, self._door.bound, "pending", "running")
-
-    apending = pending.twin
-
-    @operation
-    async def failed(self, io: IO) -> list[Job]:
-        """Adds that were given up after several attempts; `retry` takes them up again."""
-        return await self._jobs.listed(io, self._door.bound, "failed")
-
-    afailed = failed.twin
-
-    @operation
-    async def retry(self, io: IO, job_id: str | None = None) -> int:
-        """Put one failed job, or all of them, back to work in the background. Returns how many."""
-        wanted = None if job_id is None else inputs.text_of("job_id", job_id)
-        return await self._jobs.retry(io, self._door.bound, wanted)
-
-    aretry = retry.twin
-
-    # -- whole stores -------------------------------------------------------------------------------------------
+    # -- moving -------------------------------------------------------------------------------------------------
 
     @operation
     async def export(
@@ -762,6 +717,69 @@ class Memory:
 
     aimport_ = import_.twin
 
+    # -- work that waits ----------------------------------------------------------------------------------------
+
+    @operation
+    async def resume(self, io: IO) -> list[AddResult]:
+        """Finish every `add` that is journaled and not done. Raises ModelError where the model still fails."""
+        return await self._jobs.resume(io, self._door.bound)
+
+    aresume = resume.twin
+
+    @operation
+    async def flush(self, io: IO, timeout: float | None = None) -> Flushed:
+        """Wait for what the background can do; what is done is found by the next search.
+
+        timeout: seconds. Without it, until nothing is under way: an add that failed and waits to be tried again
+        (minutes later, at last an hour) is not waited for. With it, retries that come in time are waited for, too.
+
+        Returns what is still pending, and why: false where that is anything. Raises InputError, StorageError.
+        """
+        seconds = None if timeout is None else inputs.seconds_of("timeout", timeout)
+        return await self._jobs.flush(io, self._door.bound, seconds)
+
+    aflush = flush.twin
+
+    # -- for whoever keeps the store ----------------------------------------------------------------------------
+
+    @operation
+    async def pending(self, io: IO) -> list[Job]:
+        """Adds that are journaled and not done."""
+        return await self._jobs.listed(io, self._door.bound, "pending", "running")
+
+    apending = pending.twin
+
+    @operation
+    async def failed(self, io: IO) -> list[Job]:
+        """Adds that were given up after several attempts; `retry` takes them up again."""
+        return await self._jobs.listed(io, self._door.bound, "failed")
+
+    afailed = failed.twin
+
+    @operation
+    async def retry(self, io: IO, job_id: str | None = None) -> int:
+        """Put one failed job, or all of them, back to work in the background. Returns how many."""
+        wanted = None if job_id is None else inputs.text_of("job_id", job_id)
+        return await self._jobs.retry(io, self._door.bound, wanted)
+
+    aretry = retry.twin
+
+    @operation
+    async def verify(self, io: IO) -> Agreement:
+        """Whether ledger and index agree, and what is missing where. True in a condition if they do."""
+        self._door.whole("verify")
+        return await self._store.verify(io)
+
+    averify = verify.twin
+
+    @operation
+    async def repair(self, io: IO) -> Agreement:
+        """Bring the index in line with the ledger."""
+        self._door.whole("repair")
+        return await self._store.repair(io)
+
+    arepair = repair.twin
+
     @operation
     async def reindex(
         self, io: IO, embedder: Embedder | None = None, *, progress: transfer.Progress | None = None
@@ -780,8 +798,6 @@ class Memory:
 
     areindex = reindex.twin
 
-    # -- care ---------------------------------------------------------------------------------------------------
-
     @operation
     async def optimize(self, io: IO) -> bool:
         """Lay the embedded index out for reading: a large store opens several times faster after it, takes a quarter
@@ -797,22 +813,6 @@ class Memory:
             return await self._store.optimize(io)
 
     aoptimize = optimize.twin
-
-    @operation
-    async def verify(self, io: IO) -> Agreement:
-        """Whether ledger and index agree, and what is missing where. True in a condition if they do."""
-        self._door.whole("verify")
-        return await self._store.verify(io)
-
-    averify = verify.twin
-
-    @operation
-    async def repair(self, io: IO) -> Agreement:
-        """Bring the index in line with the ledger."""
-        self._door.whole("repair")
-        return await self._store.repair(io)
-
-    arepair = repair.twin
 
 
 class ScopedMemory(Memory):

@@ -61,16 +61,20 @@ class Door:
         """
         self.store.check()
         given = scope_of(user_id, agent_id, run_id)
+        scope = self._narrowed(given) if self.bound else given
+        if not scope and (required or self.require_scope):
+            raise InputError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
+        return scope
+
+    def _narrowed(self, given: Scope) -> Scope:
+        """The ids that this memory is bound to, and those of a call. Raises InputError where they differ."""
         for name, value in self.bound.ids().items():
             if given.ids().get(name, value) != value:
                 raise InputError(
                     f"{name}={given.ids()[name]!r}: this memory is bound to {name}={value!r}; "
                     "use the Memory that it came from"
                 )
-        scope = Scope(**{**self.bound.ids(), **given.ids()})
-        if not scope and (required or self.require_scope):
-            raise InputError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
-        return scope
+        return Scope(**{**self.bound.ids(), **given.ids()})
 
     def exported(
         self, user_id: str | None, agent_id: str | None, run_id: str | None, everything: bool
