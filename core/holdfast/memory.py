@@ -23,7 +23,7 @@ from .engine.documents import Documents
 from .engine.events import Event, Listeners
 from .engine.jobs import Jobs
 from .engine.masking import Masking
-from .engine.paths import ModelSize, Paths
+from .engine.paths import ModelSize, Paths, size_of
 from .engine.search import Asked, Recalling, hits_for
 from .engine.waiting import WAIT, Waiting
 from .engine.worker import Worker
@@ -111,6 +111,7 @@ class Memory:
     ) -> None:
         inputs.limit_of(window_tokens, "window_tokens")
         inputs.limit_of(workers, "workers")
+        size = size_of(model_size)
         self._llm = model_of(llm)
         inputs.check_ports(llm=self._llm, embedder=embedder, reranker=reranker)
         self._masking = Masking(redactor)
@@ -123,7 +124,7 @@ class Memory:
         self._closed = False
         self._closing: list[Callable[[], None]] = []
         self._door = Door(store, self._masking, now, require_scope)
-        self._paths = Paths(store, self._llm, merger, model_size)
+        self._paths = Paths(store, self._llm, merger, size)
         self._remembering = Remembering(
             store,
             llm=self._llm,
