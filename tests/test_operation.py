@@ -113,3 +113,9 @@ def test_every_operation_of_a_memory_has_a_twin() -> None:
 def test_the_hints_of_an_operation_are_types() -> None:
     assert get_type_hints(Memory.search)["return"] is Hits
     assert get_type_hints(Memory.asearch)["query"] is str
+
+
+def test_the_annotations_of_an_operation_are_types_not_their_names() -> None:
+    parameters = inspect.signature(Memory.asearch).parameters
+    assert parameters["query"].annotation is str
+    assert parameters["user_id"].annotation == str | None

@@ -247,7 +247,7 @@ def operation(
 
     `box.get("a")` returns the value, `await box.aget("a")` too. Both are plain functions, so that subclasses,
     `super()`, `help` and whatever makes a tool of a function find what they expect: signature and annotations are
-    those of the method without `io`.
+    those of the method without `io`, and name what is known where the class is made.
     """
 
     def face(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -264,12 +264,15 @@ def operation(
 
 def _dressed(function: Callable[..., Any], method: Callable[..., Any], name: str, doc: str | None) -> Any:
     """The function under this name, with the method's signature but for the `IO`."""
-    update_wrapper(function, method)  # keeps `__wrapped__`, in whose module annotations are looked up
-    signature = inspect.signature(method)
-    own, io, *others = signature.parameters.values()
+    update_wrapper(function, method)
+    # Types, not their names: LlamaIndex reads names as those of its own module.
+    signature = inspect.signature(method, eval_str=True)
+    own, _, *others = signature.parameters.values()
     function.__name__, function.__doc__ = name, doc
     function.__qualname__ = f"{method.__qualname__.rpartition('.')[0]}.{name}"
-    function.__annotations__ = {of: kind for of, kind in method.__annotations__.items() if of != io.name}
+    function.__annotations__ = {one.name: one.annotation for one in others} | {
+        "return": signature.return_annotation
+    }
     function.__signature__ = signature.replace(parameters=[own, *others])  # type: ignore[attr-defined]
     return function
 
