@@ -130,7 +130,7 @@ def _answer(store: Filled, asked: Asked, seen: list[Any]) -> Answered:
     hits = store.memory.search(asked.question, user_id=USER, limit=max(KS))
     seconds = time.perf_counter() - started
     query, candidates, now = seen.pop()
-    items = store.memory._do.store.ledger.memories.by_version([one.id for one in candidates])
+    items = store.memory._store.ledger.memories.by_version([one.id for one in candidates])
     entries = {version: store.entries[item.id] for version, item in items.items()}
     return Answered(asked, query, candidates, entries, hits, now, seconds)
 

@@ -243,3 +243,22 @@ def test_a_closed_memory_says_so(open_memory: Opener) -> None:
     ):
         with pytest.raises(ClosedError):
             call()
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"llm": object()},
+        {"embedder": object()},
+        {"reranker": object()},
+        {"model_size": "huge"},
+        {"model_size": ["large"]},
+        {"window_tokens": 0},
+        {"workers": 0},
+    ],
+    ids=lambda refused: next(iter(refused)),
+)
+def test_a_memory_that_is_refused_opens_no_store(tmp_path: Path, refused: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="|".join(refused)):
+        Memory(tmp_path / "store", **{"llm": None, **refused})
+    assert not (tmp_path / "store").exists()

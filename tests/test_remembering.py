@@ -13,7 +13,7 @@ import pytest
 
 from holdfast import Memory, Message, ModelError, ModelReplyError, StorageError
 from holdfast.decisions.merging import Decision, NewFact, WithoutModel
-from holdfast.engine import operations
+from holdfast.models import defaults
 from holdfast.ports import Prompt
 from tests.conftest import Face, Opener
 from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, Ticking, facts, updating_nearest
@@ -408,7 +408,7 @@ def test_an_opened_store_finishes_what_was_begun(tmp_path: Path) -> None:
 
 
 def test_the_missing_model_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    operations._say_once_that_there_is_no_model.cache_clear()
+    defaults._say_once_that_there_is_no_model.cache_clear()
     for name in ("one", "two"):
         Memory(tmp_path / name, embedder=HashEmbedder(), model_size="large").close()
     assert sum("no model" in record.message for record in caplog.records) == 1

@@ -1,4 +1,7 @@
-"""Type-checked by `make check`, never run: the public surface as a typed caller sees it."""
+"""Type-checked by `make check`, never run: the public surface as a typed caller sees it.
+
+An ignored error is one that has to be found: mypy refuses an `ignore` that nothing is behind.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from holdfast import (
     Changes,
     Completion,
     Context,
+    Erasure,
     Hits,
     Memory,
     MemoryItem,
@@ -64,3 +68,46 @@ async def in_the_async_face() -> None:
         assert_type(await memory.aadd("hi", user_id="a"), AddResult)
         assert_type(await memory.asearch("x", user_id="a"), Hits)
         assert_type(await memory.aundo("id"), Changes)
+        assert_type(await memory.areset(confirm=True), Erasure)
+
+
+def on_the_class(memory: Memory) -> None:
+    assert_type(Memory.search(memory, "x", user_id="a"), Hits)
+    assert_type(memory.scoped(user_id="a").search("x"), Hits)
+
+
+def what_is_refused(memory: Memory) -> None:
+    memory.search("x", usr_id="a")  # type: ignore[call-arg]
+    memory.search(1, user_id="a")  # type: ignore[arg-type]
+    memory.search("x", user_id="a", limit="3")  # type: ignore[arg-type]
+    memory.search("x", "a")  # type: ignore[call-arg]
+    memory.search("x", io=None)  # type: ignore[call-arg]
+    memory.search()  # type: ignore[call-arg]
+    _ = memory.search("x", user_id="a").nonsense  # type: ignore[attr-defined]
+
+
+async def what_is_refused_on_a_loop(memory: Memory) -> None:
+    await memory.asearch("x", usr_id="a")  # type: ignore[call-arg]
+    await memory.search("x", user_id="a")  # type: ignore[misc]
+    memory.asearch("x", user_id="a")  # type: ignore[unused-coroutine]
+    memory.asearch("x", user_id="a")[0]  # type: ignore[index]
+    memory.documents.asweep()  # type: ignore[unused-coroutine]
+
+
+class Shorter(Memory):
+    """Operations are overridden like methods, in each face by itself."""
+
+    def delete(
+        self,
+        memory_id: str,
+        *,
+        user_id: str | None = None,
+        agent_id: str | None = None,
+        run_id: str | None = None,
+    ) -> Change:
+        return assert_type(super().delete(memory_id, user_id=user_id), Change)
+
+    async def aerase(  # type: ignore[override]
+        self, *, user_id: str
+    ) -> Erasure:
+        return assert_type(await super().aerase(user_id=user_id), Erasure)

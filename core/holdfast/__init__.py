@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .engine.events import Event
-    from .engine.operations import FROM_ENVIRONMENT
     from .errors import (
         ClosedError,
         EmbedderMismatchError,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
         UndoError,
     )
     from .memory import Memory, ScopedMemory
+    from .models.defaults import FROM_ENVIRONMENT
     from .ports import Completion, Embedder, LanguageModel, Prompt, Redactor, Reranker, Schema
     from .storage.places import IN_MEMORY, folder_of
     from .storage.store import Agreement
@@ -77,8 +77,8 @@ _HOME = {
         "UndoError",
     ),
     "engine.events": ("Event",),
-    "engine.operations": ("FROM_ENVIRONMENT",),
     "memory": ("Memory", "ScopedMemory"),
+    "models.defaults": ("FROM_ENVIRONMENT",),
     "ports": ("Completion", "Embedder", "LanguageModel", "Prompt", "Redactor", "Reranker", "Schema"),
     "types": (
         "AddResult",

@@ -2,7 +2,8 @@
 
 Pipelines are written once, as coroutines over an `IO`. With `Inline` they never suspend, so `run_inline`
 drives one to its end with a single `send`. With `Asyncio` blocking calls go to a thread and ports' `a…`
-methods are awaited. Nothing in here is bound to one event loop.
+methods are awaited. `operation` makes both faces of a public method out of one coroutine. Nothing in here is bound
+to one event loop.
 
 Threads: blocking calls run in threads of our own, never in those of the event loop's default executor, which the
 application may fill with callers that wait for us. A function that runs there never waits for a lock whose holder
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import os
 import threading
 import time
@@ -20,8 +22,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any, ParamSpec, Protocol, TypeVar
+from functools import partial, update_wrapper
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
 
 from .errors import StorageError
@@ -29,6 +31,8 @@ from .errors import StorageError
 T = TypeVar("T")
 R = TypeVar("R")
 P = ParamSpec("P")
+S_contra = TypeVar("S_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 CONCURRENCY = 4  # requests to one provider at a time: polite to hosted APIs, harmless for local servers
 THREADS = min(32, (os.cpu_count() or 1) + 4)  # as many as an event loop's own
@@ -210,6 +214,67 @@ class Asyncio:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+INLINE: IO = Inline()
+ASYNCIO: IO = Asyncio()
+
+
+class Operation(Protocol[S_contra, P, R_co]):
+    """A method that runs inline, as a type checker sees it; and its `twin`, the coroutine function that does the same
+    on an event loop."""
+
+    @property
+    def twin(self) -> Callable[Concatenate[S_contra, P], Coroutine[Any, Any, R_co]]: ...
+
+    @overload
+    def __get__(self, at: None, owner: type, /) -> Callable[Concatenate[S_contra, P], R_co]: ...
+    @overload
+    def __get__(self, at: S_contra, owner: type | None = None, /) -> Callable[P, R_co]: ...
+
+
+def operation(
+    method: Callable[Concatenate[S_contra, IO, P], Coroutine[Any, Any, R_co]],
+) -> Operation[S_contra, P, R_co]:
+    """Both faces of an operation that is written once, as a coroutine that takes the `IO` behind `self`.
+
+        @operation
+        async def get(self, io: IO, key: str) -> str | None:
+            "The value of a key, or None."
+            return await io.run(self._store.get, key)
+
+        aget = get.twin
+
+    `box.get("a")` returns the value, `await box.aget("a")` too. Both are plain functions, so that subclasses,
+    `super()`, `help` and whatever makes a tool of a function find what they expect: signature and annotations are
+    those of the method without `io`, and name what is known where the class is made.
+    """
+
+    def face(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return run_inline(method(self, INLINE, *args, **kwargs))
+
+    async def twin(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return await method(self, ASYNCIO, *args, **kwargs)
+
+    name = method.__name__
+    _dressed(face, method, name, method.__doc__)
+    face.twin = _dressed(twin, method, f"a{name}", f"Async `{name}`.")  # type: ignore[attr-defined]
+    return cast("Operation[S_contra, P, R_co]", face)
+
+
+def _dressed(function: Callable[..., Any], method: Callable[..., Any], name: str, doc: str | None) -> Any:
+    """The function under this name, with the method's signature but for the `IO`."""
+    update_wrapper(function, method)
+    # Types, not their names: LlamaIndex reads names as those of its own module.
+    signature = inspect.signature(method, eval_str=True)
+    own, _, *others = signature.parameters.values()
+    function.__name__, function.__doc__ = name, doc
+    function.__qualname__ = f"{method.__qualname__.rpartition('.')[0]}.{name}"
+    function.__annotations__ = {one.name: one.annotation for one in others} | {
+        "return": signature.return_annotation
+    }
+    function.__signature__ = signature.replace(parameters=[own, *others])  # type: ignore[attr-defined]
+    return function
 
 
 class _Threads:

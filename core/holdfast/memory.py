@@ -1,8 +1,10 @@
-"""`Memory`: the public face. Each operation as `x` and `ax`; what they do is in the pipelines."""
+"""`Memory`: the public face. Every operation is written once, as `x`, and its twin `ax` follows from it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -13,17 +15,28 @@ from typing import Any, Self
 from .decisions.extraction import WINDOW_TOKENS
 from .decisions.merging import Examination, MergeStrategy
 from .engine import arguments as inputs
+from .engine import reindex, transfer
+from .engine.add import Remembering, Told
+from .engine.arguments import Door, Filters, Infer
+from .engine.change import Changing
 from .engine.documents import Documents
-from .engine.events import Event
-from .engine.operations import FROM_ENVIRONMENT, WAIT, Environment, Filters, Infer, Operations, confirmed
-from .engine.paths import ModelSize
-from .engine.reindex import Progress
-from .engine.search import hits_for
-from .errors import InputError
-from .io import IO, Asyncio, Inline, run_inline
+from .engine.events import Event, Listeners
+from .engine.jobs import Jobs
+from .engine.masking import Masking
+from .engine.paths import ModelSize, Paths, size_of
+from .engine.search import Asked, Recalling, hits_for
+from .engine.waiting import WAIT, Waiting
+from .engine.worker import Worker
+from .errors import InputError, NotFoundError
+from .io import IO, Asyncio, operation
+from .models import default_embedder
+from .models.defaults import FROM_ENVIRONMENT, Environment, model_of
+from .models.tokens import count_tokens
 from .ports import Embedder, LanguageModel, Redactor, Reranker
 from .storage.index import Index
-from .storage.store import Agreement
+from .storage.opening import open_store
+from .storage.places import IN_MEMORY, folder_of
+from .storage.store import OPEN_STORES, Agreement
 from .storage.times import now_utc
 from .types import (
     AddResult,
@@ -41,9 +54,6 @@ from .types import (
     Scope,
     Transfer,
 )
-
-INLINE: IO = Inline()
-ASYNCIO: IO = Asyncio()
 
 
 class Memory:
@@ -99,24 +109,42 @@ class Memory:
         require_scope: bool = False,
         now: Callable[[], datetime] = now_utc,
     ) -> None:
-        self._do = Operations(
-            path,
-            llm=llm,
-            embedder=embedder,
-            reranker=reranker,
-            merger=merger,
-            redactor=redactor,
-            ledger=ledger,
-            index=index,
-            model_size=model_size,
+        inputs.limit_of(window_tokens, "window_tokens")
+        inputs.limit_of(workers, "workers")
+        size = size_of(model_size)
+        self._llm = model_of(llm)
+        inputs.check_ports(llm=self._llm, embedder=embedder, reranker=reranker)
+        self._masking = Masking(redactor)
+        self._events = Listeners()
+        for listener in listeners:
+            self._events.subscribe(listener)
+        store = open_store(path, embedder or default_embedder(), ledger, index, now)
+        self._store = store
+        self._folder = None if ledger is not None or str(path) == IN_MEMORY else folder_of(path)
+        self._closed = False
+        self._closing: list[Callable[[], None]] = []
+        self._door = Door(store, self._masking, now, require_scope)
+        self._paths = Paths(store, self._llm, merger, size)
+        self._remembering = Remembering(
+            store,
+            llm=self._llm,
+            paths=self._paths,
+            listeners=self._events,
             window_tokens=window_tokens,
-            encoding=encoding,
-            listeners=listeners,
-            resume_on_open=resume_on_open,
-            workers=workers,
-            require_scope=require_scope,
-            now=now,
         )
+        self._worker = Worker(store, self._remembering, now, workers)
+        waiting = Waiting(store, self._remembering, self._worker.start)
+        self._jobs = Jobs(store, self._remembering, self._worker, waiting)
+        self._recalling = Recalling(
+            store,
+            reranker=reranker,
+            listeners=self._events,
+            count=lambda text: count_tokens(text, encoding),
+            waiting=waiting,
+        )
+        self._changing = Changing(store, listeners=self._events)
+        if resume_on_open and store.ledger.jobs.next_due() is not None:
+            self._worker.start()
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -135,7 +163,7 @@ class Memory:
         """Raise the InputError that `add`, `search` or `recall` would raise for these arguments later."""
         inputs.limit_of(max_tokens, "max_tokens")
         inputs.limit_of(limit)
-        self._do.parsed(filters)
+        self._door.filters(filters)
         inputs.share_of("threshold", threshold)
         inputs.metadata_of(metadata)
         if instructions is not None:
@@ -145,46 +173,54 @@ class Memory:
     @property
     def llm(self) -> LanguageModel | None:
         """The model that extracts and merges."""
-        return self._do.llm
+        return self._llm
 
     @property
     def llm_examined(self) -> Examination | None:
         """How the model did in this store's examination: `right` of `asked` decisions, and `passed`. None before its
         first use, and where none is needed (no model, `model_size` given, or a `merger` of your own)."""
-        return self._do.paths.examined
+        return self._paths.examined
 
     @property
     def embedder(self) -> Embedder:
         """The embedder of the store."""
-        return self._do.store.embedder
+        return self._store.embedder
 
     @property
     def documents(self) -> Documents:
         """The store of documents beside the memories: JSON objects under namespaces and keys."""
-        self._do.whole("documents")
-        return Documents(self._do.store, self._do.masking)
+        self._door.whole("documents")
+        return Documents(self._store, self._masking)
 
     @property
     def folder(self) -> Path | None:
         """The folder of an embedded store; None for ":memory:" and for servers."""
-        return self._do.folder
+        return self._folder
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._do.closed
+        return self._closed
 
     def close(self) -> None:
         """Finish the background work that is due, and close the store. Closing twice is harmless."""
-        self._do.close()
+        if self._closed:
+            return
+        self._closed = True
+        for function in self._closing:
+            function()
+        self._worker.stop(drain=True)
+        OPEN_STORES.leave(self._store)
 
     def on_close(self, function: Callable[[], None]) -> None:
         """Call `function` when the memory is closed, before its store is."""
-        self._do.closing.append(function)
+        self._closing.append(function)
 
     async def aclose(self) -> None:
         """Async `close`."""
-        await self._do.aclose()
+        # It waits for a model, and the threads that we share are not for waiting.
+        with ThreadPoolExecutor(1, "holdfast-closing") as thread:
+            await Asyncio().within(thread, self.close)
 
     def __enter__(self) -> Self:
         return self
@@ -204,8 +240,8 @@ class Memory:
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Have every operation reported to `listener`. Returns the function that ends it."""
-        self._do.whole("subscribe")
-        return self._do.events.subscribe(listener)
+        self._door.whole("subscribe")
+        return self._events.subscribe(listener)
 
     def scoped(
         self, *, user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None
@@ -215,12 +251,14 @@ class Memory:
 
         Further ids narrow a call down; another value of a bound one raises InputError.
         """
-        return ScopedMemory._of(self, self._do.narrowed(user_id, agent_id, run_id))
+        return ScopedMemory._of(self, self._door.scope(user_id, agent_id, run_id, required=True))
 
     # -- remembering --------------------------------------------------------------------------------------------
 
-    def add(
+    @operation
+    async def add(
         self,
+        io: IO,
         messages: Messages,
         *,
         user_id: str | None = None,
@@ -256,54 +294,26 @@ class Memory:
         Raises InputError (nothing is stored), ModelError (the messages are journaled, `resume` finishes the
         work), StorageError, ClosedError.
         """
-        told = self._do.told(
-            messages,
-            user_id,
-            agent_id,
-            run_id,
-            session_id,
-            metadata,
-            happened_at,
-            infer,
-            instructions,
+        scope = self._door.scope(user_id, agent_id, run_id, required=True)
+        told = Told(
+            scope,
+            self._door.messages(messages, happened_at),
+            self._door.metadata(metadata),
+            self._door.session(session_id),
+            bool(inputs.infer_of(infer)),
+            self._door.instructions(instructions),
             background,
-            after_seconds,
+            extract=infer != "merge",
+            delay=inputs.delay_of(after_seconds, background),
         )
-        return run_inline(self._do.add(INLINE, told))
+        return await self._jobs.add(io, told)
 
-    async def aadd(
-        self,
-        messages: Messages,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        happened_at: datetime | str | None = None,
-        infer: Infer = True,
-        instructions: str | None = None,
-        background: bool = False,
-        after_seconds: float = 0,
-    ) -> AddResult:
-        """Async `add`."""
-        told = self._do.told(
-            messages,
-            user_id,
-            agent_id,
-            run_id,
-            session_id,
-            metadata,
-            happened_at,
-            infer,
-            instructions,
-            background,
-            after_seconds,
-        )
-        return await self._do.add(ASYNCIO, told)
+    aadd = add.twin
 
-    def record(
+    @operation
+    async def record(
         self,
+        io: IO,
         messages: Messages,
         *,
         user_id: str | None = None,
@@ -321,30 +331,19 @@ class Memory:
         Returns those that are new; messages whose `id` is known in the session are left as they are. A later
         `add` with the same ids remembers them.
         """
+        scope = self._door.scope(user_id, agent_id, run_id, required=True)
+        said = self._door.messages(messages, happened_at)
         kept = None if keep is None else inputs.ids_of("keep", keep)
-        scope, session, said = self._do.said(messages, user_id, agent_id, run_id, session_id, happened_at)
-        return run_inline(self._do.remembering.record(INLINE, scope, session, said, kept))
+        return await self._remembering.record(io, scope, self._door.session(session_id), said, kept)
 
-    async def arecord(
-        self,
-        messages: Messages,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        happened_at: datetime | str | None = None,
-        keep: Sequence[str] | None = None,
-    ) -> tuple[JournaledMessage, ...]:
-        """Async `record`."""
-        kept = None if keep is None else inputs.ids_of("keep", keep)
-        scope, session, said = self._do.said(messages, user_id, agent_id, run_id, session_id, happened_at)
-        return await self._do.remembering.record(ASYNCIO, scope, session, said, kept)
+    arecord = record.twin
 
     # -- recalling ----------------------------------------------------------------------------------------------
 
-    def search(
+    @operation
+    async def search(
         self,
+        io: IO,
         query: str,
         *,
         user_id: str | None = None,
@@ -370,34 +369,16 @@ class Memory:
         session_id: the conversation that asks; what it is adding itself is not waited for.
         explain: fill `parts` of each hit with what its score is made of.
         """
-        asked = self._do.asked(
-            query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id, explain
-        )
-        return run_inline(self._do.recalling.search(INLINE, asked))
+        scope = self._door.scope(user_id, agent_id, run_id, required=True)
+        asked = self._asked(query, scope, inputs.limit_of(limit), filters, as_of, threshold, session_id, wait)
+        return await self._recalling.search(io, replace(asked, explain=explain))
 
-    async def asearch(
-        self,
-        query: str,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        limit: int = 10,
-        filters: Filters = None,
-        as_of: datetime | str | None = None,
-        threshold: float | None = None,
-        session_id: str | None = None,
-        wait: float = WAIT,
-        explain: bool = False,
-    ) -> Hits:
-        """Async `search`."""
-        asked = self._do.asked(
-            query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id, explain
-        )
-        return await self._do.recalling.search(ASYNCIO, asked)
+    asearch = search.twin
 
-    def recall(
+    @operation
+    async def recall(
         self,
+        io: IO,
         query: str,
         *,
         user_id: str | None = None,
@@ -419,40 +400,42 @@ class Memory:
         shown: ids of journaled messages that the prompt shows anyway. They are not shown again, nor are memories
             that came from these alone.
         """
+        scope = self._door.scope(user_id, agent_id, run_id, required=True)
         budget = inputs.limit_of(max_tokens, "max_tokens")
         limit = hits_for(budget, len(shown))
-        asked = self._do.asked(
-            query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id
-        )
-        return run_inline(self._do.recalling.recall(INLINE, asked, max_tokens=budget, shown=frozenset(shown)))
+        asked = self._asked(query, scope, limit, filters, as_of, threshold, session_id, wait)
+        return await self._recalling.recall(io, asked, max_tokens=budget, shown=frozenset(shown))
 
-    async def arecall(
+    arecall = recall.twin
+
+    def _asked(
         self,
         query: str,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        max_tokens: int = 1000,
-        filters: Filters = None,
-        as_of: datetime | str | None = None,
-        threshold: float | None = None,
-        session_id: str | None = None,
-        wait: float = WAIT,
-        shown: Collection[str] = (),
-    ) -> Context:
-        """Async `recall`."""
-        budget = inputs.limit_of(max_tokens, "max_tokens")
-        limit = hits_for(budget, len(shown))
-        asked = self._do.asked(
-            query, user_id, agent_id, run_id, limit, filters, as_of, threshold, wait, session_id
+        scope: Scope,
+        limit: int,
+        filters: Filters,
+        as_of: datetime | str | None,
+        threshold: float | None,
+        session_id: str | None,
+        wait: float,
+    ) -> Asked:
+        return Asked(
+            self._door.text("query", query, inputs.QUERY_BYTES),
+            scope,
+            limit,
+            self._door.filters(filters),
+            inputs.instant_of(as_of),
+            inputs.share_of("threshold", threshold),
+            session=self._door.session(session_id),
+            wait=inputs.seconds_of("wait", wait),
         )
-        return await self._do.recalling.recall(ASYNCIO, asked, max_tokens=budget, shown=frozenset(shown))
 
     # -- reading ------------------------------------------------------------------------------------------------
 
-    def get(
+    @operation
+    async def get(
         self,
+        io: IO,
         memory_id: str,
         *,
         user_id: str | None = None,
@@ -461,22 +444,18 @@ class Memory:
         as_of: datetime | str | None = None,
     ) -> MemoryItem | None:
         """A memory by its id, or None where there is none (of those ids, at that instant)."""
-        return run_inline(self._do.get(INLINE, memory_id, self._do.reach(user_id, agent_id, run_id), as_of))
+        scope = self._door.scope(user_id, agent_id, run_id)
+        memories = self._store.ledger.memories
+        inputs.text_of("memory_id", memory_id)
+        item = await io.run(memories.get, memory_id, as_of=inputs.instant_of(as_of))
+        return item if item is not None and item.scope.within(scope) else None
 
-    async def aget(
-        self,
-        memory_id: str,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        as_of: datetime | str | None = None,
-    ) -> MemoryItem | None:
-        """Async `get`."""
-        return await self._do.get(ASYNCIO, memory_id, self._do.reach(user_id, agent_id, run_id), as_of)
+    aget = get.twin
 
-    def get_all(
+    @operation
+    async def get_all(
         self,
+        io: IO,
         *,
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -487,35 +466,21 @@ class Memory:
         cursor: str | None = None,
     ) -> Page:
         """Memories, oldest first: all of them, or `limit` at a time with `cursor=page.next` for the next page."""
-        return run_inline(
-            self._do.get_all(
-                INLINE,
-                self._do.reach(user_id, agent_id, run_id, required=True),
-                filters,
-                as_of,
-                limit,
-                cursor,
-            )
+        return await io.run(
+            self._store.ledger.memories.page,
+            self._door.scope(user_id, agent_id, run_id, required=True),
+            filters=self._door.filters(filters),
+            as_of=inputs.instant_of(as_of),
+            limit=None if limit is None else inputs.limit_of(limit),
+            cursor=inputs.cursor_of(cursor),
         )
 
-    async def aget_all(
-        self,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        filters: Filters = None,
-        as_of: datetime | str | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-    ) -> Page:
-        """Async `get_all`."""
-        return await self._do.get_all(
-            ASYNCIO, self._do.reach(user_id, agent_id, run_id, required=True), filters, as_of, limit, cursor
-        )
+    aget_all = get_all.twin
 
-    def count(
+    @operation
+    async def count(
         self,
+        io: IO,
         *,
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -524,22 +489,16 @@ class Memory:
         as_of: datetime | str | None = None,
     ) -> int:
         """How many memories match; without ids, those of the whole store."""
-        return run_inline(self._do.count(INLINE, self._do.reach(user_id, agent_id, run_id), filters, as_of))
+        scope = self._door.scope(user_id, agent_id, run_id)
+        wanted, instant = self._door.filters(filters), inputs.instant_of(as_of)
+        return await io.run(self._store.ledger.memories.count, scope, wanted, instant)
 
-    async def acount(
-        self,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        filters: Filters = None,
-        as_of: datetime | str | None = None,
-    ) -> int:
-        """Async `count`."""
-        return await self._do.count(ASYNCIO, self._do.reach(user_id, agent_id, run_id), filters, as_of)
+    acount = count.twin
 
-    def history(
+    @operation
+    async def history(
         self,
+        io: IO,
         memory_id: str,
         *,
         user_id: str | None = None,
@@ -547,21 +506,19 @@ class Memory:
         run_id: str | None = None,
     ) -> Changes:
         """Everything that happened to a memory, oldest first. Raises NotFoundError."""
-        return run_inline(self._do.history(INLINE, memory_id, self._do.reach(user_id, agent_id, run_id)))
+        scope = self._door.scope(user_id, agent_id, run_id)
+        memories = self._store.ledger.memories
+        item, _ = await io.run(memories.last_version, inputs.text_of("memory_id", memory_id))
+        if not item.scope.within(scope):
+            raise NotFoundError(f"there is no memory {memory_id!r}")
+        return await io.run(memories.history, memory_id)
 
-    async def ahistory(
-        self,
-        memory_id: str,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-    ) -> Changes:
-        """Async `history`."""
-        return await self._do.history(ASYNCIO, memory_id, self._do.reach(user_id, agent_id, run_id))
+    ahistory = history.twin
 
-    def messages(
+    @operation
+    async def messages(
         self,
+        io: IO,
         *,
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -570,32 +527,19 @@ class Memory:
         limit: int | None = None,
     ) -> tuple[JournaledMessage, ...]:
         """The journal: what was said, oldest first; with `limit`, the newest so many."""
-        scope, session = (
-            self._do.reach(user_id, agent_id, run_id, required=True),
-            self._do.session(session_id),
-        )
-        return run_inline(self._do.messages(INLINE, scope, session, limit))
+        scope = self._door.scope(user_id, agent_id, run_id, required=True)
+        session = self._door.session(session_id)
+        newest = None if limit is None else inputs.limit_of(limit)
+        return await io.run(self._store.ledger.journal.listed, scope, session, limit=newest)
 
-    async def amessages(
-        self,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        limit: int | None = None,
-    ) -> tuple[JournaledMessage, ...]:
-        """Async `messages`."""
-        scope, session = (
-            self._do.reach(user_id, agent_id, run_id, required=True),
-            self._do.session(session_id),
-        )
-        return await self._do.messages(ASYNCIO, scope, session, limit)
+    amessages = messages.twin
 
     # -- changing -----------------------------------------------------------------------------------------------
 
-    def update(
+    @operation
+    async def update(
         self,
+        io: IO,
         memory_id: str,
         text: str | None = None,
         *,
@@ -605,27 +549,19 @@ class Memory:
         run_id: str | None = None,
     ) -> Change:
         """Replace a memory's text, its metadata (as a whole), or both. Raises NotFoundError."""
-        arguments = self._do.rewriting(memory_id, text, metadata)
-        return run_inline(
-            self._do.changing.update(INLINE, *arguments, self._do.reach(user_id, agent_id, run_id))
-        )
+        scope = self._door.scope(user_id, agent_id, run_id)
+        if text is None and metadata is None:
+            raise InputError("update changes the text, the metadata, or both; neither was given")
+        new_text = None if text is None else self._door.text("text", text)
+        carried = None if metadata is None else self._door.metadata(metadata)
+        return await self._changing.update(io, memory_id, new_text, carried, scope)
 
-    async def aupdate(
-        self,
-        memory_id: str,
-        text: str | None = None,
-        *,
-        metadata: Mapping[str, Any] | None = None,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-    ) -> Change:
-        """Async `update`."""
-        arguments = self._do.rewriting(memory_id, text, metadata)
-        return await self._do.changing.update(ASYNCIO, *arguments, self._do.reach(user_id, agent_id, run_id))
+    aupdate = update.twin
 
-    def delete(
+    @operation
+    async def delete(
         self,
+        io: IO,
         memory_id: str,
         *,
         user_id: str | None = None,
@@ -636,23 +572,14 @@ class Memory:
 
         To remove it for good, use `erase`. Raises NotFoundError.
         """
-        return run_inline(
-            self._do.changing.delete(INLINE, memory_id, self._do.reach(user_id, agent_id, run_id))
-        )
+        return await self._changing.delete(io, memory_id, self._door.scope(user_id, agent_id, run_id))
 
-    async def adelete(
-        self,
-        memory_id: str,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-    ) -> Change:
-        """Async `delete`."""
-        return await self._do.changing.delete(ASYNCIO, memory_id, self._do.reach(user_id, agent_id, run_id))
+    adelete = delete.twin
 
-    def delete_all(
+    @operation
+    async def delete_all(
         self,
+        io: IO,
         *,
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -660,23 +587,15 @@ class Memory:
         filters: Filters = None,
     ) -> Changes:
         """`delete` every memory that matches. At least one id is required."""
-        scope = self._do.reach(user_id, agent_id, run_id, required=True)
-        return run_inline(self._do.changing.delete_all(INLINE, scope, self._do.parsed(filters)))
+        scope = self._door.scope(user_id, agent_id, run_id, required=True)
+        return await self._changing.delete_all(io, scope, self._door.filters(filters))
 
-    async def adelete_all(
-        self,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        filters: Filters = None,
-    ) -> Changes:
-        """Async `delete_all`."""
-        scope = self._do.reach(user_id, agent_id, run_id, required=True)
-        return await self._do.changing.delete_all(ASYNCIO, scope, self._do.parsed(filters))
+    adelete_all = delete_all.twin
 
-    def undo(
+    @operation
+    async def undo(
         self,
+        io: IO,
         change_or_add_id: str,
         *,
         user_id: str | None = None,
@@ -687,25 +606,14 @@ class Memory:
 
         Raises UndoError where later changes depend on it, and NotFoundError.
         """
-        return run_inline(
-            self._do.changing.undo(INLINE, change_or_add_id, self._do.reach(user_id, agent_id, run_id))
-        )
+        return await self._changing.undo(io, change_or_add_id, self._door.scope(user_id, agent_id, run_id))
 
-    async def aundo(
-        self,
-        change_or_add_id: str,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-    ) -> Changes:
-        """Async `undo`."""
-        return await self._do.changing.undo(
-            ASYNCIO, change_or_add_id, self._do.reach(user_id, agent_id, run_id)
-        )
+    aundo = undo.twin
 
-    def erase(
+    @operation
+    async def erase(
         self,
+        io: IO,
         *,
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -719,35 +627,24 @@ class Memory:
         minutes where it holds a million memories; searches go on meanwhile, and changes but for some seconds. It
         waits for a `reindex` under way. If it is cut short, the next opening completes it. Raises StorageError.
         """
-        scope = self._do.reach(user_id, agent_id, run_id, required=True)
-        return run_inline(self._do.changing.erase(INLINE, scope, dry_run=dry_run))
+        scope = self._door.scope(user_id, agent_id, run_id, required=True)
+        return await self._changing.erase(io, scope, dry_run=dry_run)
 
-    async def aerase(
-        self,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        dry_run: bool = False,
-    ) -> Erasure:
-        """Async `erase`."""
-        scope = self._do.reach(user_id, agent_id, run_id, required=True)
-        return await self._do.changing.erase(ASYNCIO, scope, dry_run=dry_run)
+    aerase = erase.twin
 
-    def reset(self, *, confirm: bool = False) -> Erasure:
+    @operation
+    async def reset(self, io: IO, *, confirm: bool = False) -> Erasure:
         """`erase` the whole store, of every user. Only with `confirm=True`."""
-        self._do.whole("reset")
-        confirmed(confirm)
-        return run_inline(self._do.changing.erase(INLINE, Scope(), dry_run=False))
+        self._door.whole("reset")
+        inputs.confirmed(confirm)
+        return await self._changing.erase(io, Scope(), dry_run=False)
 
-    async def areset(self, *, confirm: bool = False) -> Erasure:
-        """Async `reset`."""
-        self._do.whole("reset")
-        confirmed(confirm)
-        return await self._do.changing.erase(ASYNCIO, Scope(), dry_run=False)
+    areset = reset.twin
 
-    def clear_messages(
+    @operation
+    async def clear_messages(
         self,
+        io: IO,
         *,
         user_id: str | None = None,
         agent_id: str | None = None,
@@ -759,80 +656,18 @@ class Memory:
 
         keep: ids of journaled messages that stay in the log. Returns how many messages left it.
         """
-        scope, session = (
-            self._do.reach(user_id, agent_id, run_id, required=True),
-            self._do.session(session_id),
-        )
-        return run_inline(self._do.clear(INLINE, scope, session, keep))
+        scope = self._door.scope(user_id, agent_id, run_id, required=True)
+        session, kept = self._door.session(session_id), inputs.ids_of("keep", keep)
+        return await io.run(self._store.ledger.journal.clear, scope, session, kept)
 
-    async def aclear_messages(
+    aclear_messages = clear_messages.twin
+
+    # -- moving -------------------------------------------------------------------------------------------------
+
+    @operation
+    async def export(
         self,
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        session_id: str | None = None,
-        keep: Sequence[str] = (),
-    ) -> int:
-        """Async `clear_messages`."""
-        scope, session = (
-            self._do.reach(user_id, agent_id, run_id, required=True),
-            self._do.session(session_id),
-        )
-        return await self._do.clear(ASYNCIO, scope, session, keep)
-
-    # -- work that waits ----------------------------------------------------------------------------------------
-
-    def resume(self) -> list[AddResult]:
-        """Finish every `add` that is journaled and not done. Raises ModelError where the model still fails."""
-        return run_inline(self._do.resume(INLINE))
-
-    async def aresume(self) -> list[AddResult]:
-        """Async `resume`."""
-        return await self._do.resume(ASYNCIO)
-
-    def flush(self, timeout: float | None = None) -> Flushed:
-        """Wait for what the background can do; what is done is found by the next search.
-
-        timeout: seconds. Without it, until nothing is under way: an add that failed and waits to be tried again
-        (minutes later, at last an hour) is not waited for. With it, retries that come in time are waited for, too.
-
-        Returns what is still pending, and why: false where that is anything. Raises InputError, StorageError.
-        """
-        return run_inline(self._do.flush(INLINE, timeout))
-
-    async def aflush(self, timeout: float | None = None) -> Flushed:
-        """Async `flush`."""
-        return await self._do.flush(ASYNCIO, timeout)
-
-    def pending(self) -> list[Job]:
-        """Adds that are journaled and not done."""
-        return run_inline(self._do.jobs(INLINE, "pending", "running"))
-
-    async def apending(self) -> list[Job]:
-        """Async `pending`."""
-        return await self._do.jobs(ASYNCIO, "pending", "running")
-
-    def failed(self) -> list[Job]:
-        """Adds that were given up after several attempts; `retry` takes them up again."""
-        return run_inline(self._do.jobs(INLINE, "failed"))
-
-    async def afailed(self) -> list[Job]:
-        """Async `failed`."""
-        return await self._do.jobs(ASYNCIO, "failed")
-
-    def retry(self, job_id: str | None = None) -> int:
-        """Put one failed job, or all of them, back to work in the background. Returns how many."""
-        return run_inline(self._do.retry(INLINE, job_id))
-
-    async def aretry(self, job_id: str | None = None) -> int:
-        """Async `retry`."""
-        return await self._do.retry(ASYNCIO, job_id)
-
-    # -- whole stores -------------------------------------------------------------------------------------------
-
-    def export(
-        self,
+        io: IO,
         target: str | PathLike[str] | IO_[str],
         *,
         user_id: str | None = None,
@@ -848,31 +683,22 @@ class Memory:
         target: a path, replaced once the export is whole; or a text file that is open for writing.
         Vectors are not written: `import_` embeds texts anew. Raises StorageError.
         """
-        scope = self._do.exported(user_id, agent_id, run_id, everything)
-        return run_inline(self._do.write_out(INLINE, target, scope))
+        scope = self._door.exported(user_id, agent_id, run_id, everything)
+        with self._events.observing("export", scope):
+            return await io.run(transfer.export, self._store.ledger, scope, target)
 
-    async def aexport(
-        self,
-        target: str | PathLike[str] | IO_[str],
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        everything: bool = False,
-    ) -> Transfer:
-        """Async `export`."""
-        return await self._do.write_out(
-            ASYNCIO, target, self._do.exported(user_id, agent_id, run_id, everything)
-        )
+    aexport = export.twin
 
-    def import_(
+    @operation
+    async def import_(
         self,
+        io: IO,
         source: str | PathLike[str] | IO_[str],
         *,
         user_id: str | None = None,
         agent_id: str | None = None,
         run_id: str | None = None,
-        progress: Progress | None = None,
+        progress: transfer.Progress | None = None,
     ) -> Transfer:
         """Read an export back as it was: ids, times, history. Into any store, whatever its embedder.
 
@@ -883,23 +709,82 @@ class Memory:
         Raises InputError, with the number of the line, where the file is damaged, cut short, or contradicts what
         is here; EmbeddingError; StorageError.
         """
-        return run_inline(
-            self._do.read_in(INLINE, source, self._do.reach(user_id, agent_id, run_id), progress)
-        )
+        scope = self._door.scope(user_id, agent_id, run_id)
+        self._door.whole("import_")
+        with self._events.observing("import", scope):
+            imported = await transfer.import_(self._store, io, source, scope, progress)
+        await self._jobs.imported(io)
+        return imported
 
-    async def aimport_(
-        self,
-        source: str | PathLike[str] | IO_[str],
-        *,
-        user_id: str | None = None,
-        agent_id: str | None = None,
-        run_id: str | None = None,
-        progress: Progress | None = None,
-    ) -> Transfer:
-        """Async `import_`."""
-        return await self._do.read_in(ASYNCIO, source, self._do.reach(user_id, agent_id, run_id), progress)
+    aimport_ = import_.twin
 
-    def reindex(self, embedder: Embedder | None = None, *, progress: Progress | None = None) -> int:
+    # -- work that waits ----------------------------------------------------------------------------------------
+
+    @operation
+    async def resume(self, io: IO) -> list[AddResult]:
+        """Finish every `add` that is journaled and not done. Raises ModelError where the model still fails."""
+        return await self._jobs.resume(io, self._door.bound)
+
+    aresume = resume.twin
+
+    @operation
+    async def flush(self, io: IO, timeout: float | None = None) -> Flushed:
+        """Wait for what the background can do; what is done is found by the next search.
+
+        timeout: seconds. Without it, until nothing is under way: an add that failed and waits to be tried again
+        (minutes later, at last an hour) is not waited for. With it, retries that come in time are waited for, too.
+
+        Returns what is still pending, and why: false where that is anything. Raises InputError, StorageError.
+        """
+        seconds = None if timeout is None else inputs.seconds_of("timeout", timeout)
+        return await self._jobs.flush(io, self._door.bound, seconds)
+
+    aflush = flush.twin
+
+    # -- for whoever keeps the store ----------------------------------------------------------------------------
+
+    @operation
+    async def pending(self, io: IO) -> list[Job]:
+        """Adds that are journaled and not done."""
+        return await self._jobs.listed(io, self._door.bound, "pending", "running")
+
+    apending = pending.twin
+
+    @operation
+    async def failed(self, io: IO) -> list[Job]:
+        """Adds that were given up after several attempts; `retry` takes them up again."""
+        return await self._jobs.listed(io, self._door.bound, "failed")
+
+    afailed = failed.twin
+
+    @operation
+    async def retry(self, io: IO, job_id: str | None = None) -> int:
+        """Put one failed job, or all of them, back to work in the background. Returns how many."""
+        wanted = None if job_id is None else inputs.text_of("job_id", job_id)
+        return await self._jobs.retry(io, self._door.bound, wanted)
+
+    aretry = retry.twin
+
+    @operation
+    async def verify(self, io: IO) -> Agreement:
+        """Whether ledger and index agree, and what is missing where. True in a condition if they do."""
+        self._door.whole("verify")
+        return await self._store.verify(io)
+
+    averify = verify.twin
+
+    @operation
+    async def repair(self, io: IO) -> Agreement:
+        """Bring the index in line with the ledger."""
+        self._door.whole("repair")
+        return await self._store.repair(io)
+
+    arepair = repair.twin
+
+    @operation
+    async def reindex(
+        self, io: IO, embedder: Embedder | None = None, *, progress: transfer.Progress | None = None
+    ) -> int:
         """Build the index anew, with another embedder where one is given, while everything goes on.
 
         Every `Memory` of this process on the store has the new embedder when it returns; other processes have to
@@ -907,15 +792,15 @@ class Memory:
         not embedded again. progress: called with how many texts, then points, are done, and how many there are.
         Returns the number of points. Raises InputError, EmbeddingError, StorageError.
         """
-        return run_inline(self._do.reindex(INLINE, embedder, progress))
+        self._door.whole("reindex")
+        inputs.check_ports(embedder=embedder)
+        with self._events.observing("reindex", Scope()):
+            return await reindex.reindex(self._store, io, embedder, progress)
 
-    async def areindex(self, embedder: Embedder | None = None, *, progress: Progress | None = None) -> int:
-        """Async `reindex`."""
-        return await self._do.reindex(ASYNCIO, embedder, progress)
+    areindex = reindex.twin
 
-    # -- care ---------------------------------------------------------------------------------------------------
-
-    def optimize(self) -> bool:
+    @operation
+    async def optimize(self, io: IO) -> bool:
         """Lay the embedded index out for reading: a large store opens several times faster after it, takes a quarter
         of the memory, and searches somewhat faster.
 
@@ -924,27 +809,11 @@ class Memory:
         is as it was. Returns whether there was anything to do: with fewer than some 10,000 new memories, and with a
         Qdrant server, which does it by itself, there is not. Raises StorageError.
         """
-        return run_inline(self._do.optimize(INLINE))
+        self._door.whole("optimize")
+        with self._events.observing("optimize", Scope()):
+            return await self._store.optimize(io)
 
-    async def aoptimize(self) -> bool:
-        """Async `optimize`."""
-        return await self._do.optimize(ASYNCIO)
-
-    def verify(self) -> Agreement:
-        """Whether ledger and index agree, and what is missing where. True in a condition if they do."""
-        return run_inline(self._do.verify(INLINE))
-
-    async def averify(self) -> Agreement:
-        """Async `verify`."""
-        return await self._do.verify(ASYNCIO)
-
-    def repair(self) -> Agreement:
-        """Bring the index in line with the ledger."""
-        return run_inline(self._do.repair(INLINE))
-
-    async def arepair(self) -> Agreement:
-        """Async `repair`."""
-        return await self._do.repair(ASYNCIO)
+    aoptimize = optimize.twin
 
 
 class ScopedMemory(Memory):
@@ -960,10 +829,11 @@ class ScopedMemory(Memory):
         raise InputError("a ScopedMemory is made by Memory.scoped(user_id=...)")
 
     @classmethod
-    def _of(cls, memory: Memory, do: Operations) -> Self:
+    def _of(cls, memory: Memory, bound: Scope) -> Self:
         self = cls.__new__(cls)
-        self._do = do
+        self.__dict__.update(memory.__dict__)
         self._whole = memory
+        self._door = replace(memory._door, bound=bound)
         return self
 
     def __repr__(self) -> str:
@@ -972,7 +842,7 @@ class ScopedMemory(Memory):
     @property
     def scope(self) -> Scope:
         """The ids that it is bound to."""
-        return self._do.bound
+        return self._door.bound
 
     @property
     def closed(self) -> bool:

@@ -498,13 +498,13 @@ def test_the_async_face_does_not_block_the_event_loop(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: set[str] = set()
-    append = memory._do.store.ledger.journal.append
+    append = memory._store.ledger.journal.append
 
     def spying(*args: Any, **options: Any) -> Any:
         threads.add(threading.current_thread().name)
         return append(*args, **options)
 
-    monkeypatch.setattr(memory._do.store.ledger.journal, "append", spying)
+    monkeypatch.setattr(memory._store.ledger.journal, "append", spying)
     agent = agent_of(memory, ScriptedChat("a"))
     asyncio.run(agent.ainvoke(says("I live in Lisbon."), config=thread("t"), context=ALICE))
     assert threads

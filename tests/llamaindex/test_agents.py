@@ -275,7 +275,7 @@ async def test_what_another_session_committed_while_this_one_looked_is_recalled(
     engine: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last add is done in the ledger, and whoever did it has not told the index yet."""
-    memory, store = engine.memory, engine.memory._do.store
+    memory, store = engine.memory, engine.memory._store
     project, committed, go_on = store.project_after_commit, threading.Event(), threading.Event()
 
     async def late(io: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import re
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from llama_index.core.agent.workflow import FunctionAgent
+from llama_index.core.tools import FunctionTool
 
 from holdfast import ClosedError, InputError, Memory
 from llama_index.memory.holdfast import HoldfastToolSpec
@@ -36,8 +38,6 @@ def use(request: pytest.FixtureRequest, engine: Counted) -> Any:
         tool = tools[name]
         if request.param == "sync":
             return str(tool.call(**arguments).content)
-        import asyncio
-
         return str(asyncio.run(tool.acall(**arguments)).content)
 
     return call
@@ -202,3 +202,12 @@ async def test_a_run_of_nobody_reaches_nobody_s_memory(engine: Counted) -> None:
     assert (await spec.asearch_memories("boat")).startswith("Nothing was done: whose memory")
     assert spec.save_memory("I own a yacht").startswith("Nothing was done: whose memory")
     assert engine.texts() == ["I own a boat."]
+
+
+def test_an_operation_of_the_engine_is_a_tool_as_it_is(engine: Counted) -> None:
+    engine.memory.add("Alice is allergic to peanuts", user_id="alice")
+    tool = FunctionTool.from_defaults(engine.memory.search, async_fn=engine.memory.asearch)
+    assert tool.metadata.name == "search"
+    asked = {"query": "peanuts", "user_id": "alice"}
+    for found in (tool.call(**asked), asyncio.run(tool.acall(**asked))):
+        assert [hit.text for hit in found.raw_output] == ["Alice is allergic to peanuts"]

@@ -391,7 +391,7 @@ def test_a_history_that_cannot_be_written_is_raised_all_the_same(
     def full(*args: Any, **kwargs: Any) -> None:
         raise StorageError("the disk is full")
 
-    monkeypatch.setattr(engine.memory._do.store.ledger.journal, "append", full)
+    monkeypatch.setattr(engine.memory._store.ledger.journal, "append", full)
     for message in (user("Hello?"), assistant("Nice.")):
         with pytest.raises(StorageError, match="full"):
             face(memory, "put", message)
@@ -449,7 +449,7 @@ class Failing:
 
 def a_stuck_add(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     """An add of another conversation that never ends."""
-    monkeypatch.setattr(memory._do._worker, "start", lambda: None)
+    monkeypatch.setattr(memory._worker, "start", lambda: None)
     memory.add("I own a boat.", user_id="alice", background=True)
 
 

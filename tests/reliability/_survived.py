@@ -119,7 +119,7 @@ def _check_points(memory: Memory) -> None:
     """Every point says what its version says."""
     import qdrant_edge as q
 
-    store = memory._do.store
+    store = memory._store
     wanted: dict[str, Any] = {}
     last = 0
     while page := store.ledger.outbox.page(last, 500, store.embedder.name):
@@ -138,7 +138,7 @@ def _check_points(memory: Memory) -> None:
 
 def _check_chains(memory: Memory) -> None:
     """Versions follow one another, and every one has the change that made it."""
-    with memory._do.store.ledger.database.reading() as db:
+    with memory._store.ledger.database.reading() as db:
         rows = db.exec_driver_sql(
             "SELECT memory_id, version, valid_from, valid_to, id FROM versions ORDER BY memory_id, version"
         ).all()

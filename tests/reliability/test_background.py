@@ -73,7 +73,7 @@ def test_a_failing_model_is_retried_with_growing_patience_and_then_given_up() ->
             waits.append((job.retry_at - now.at).total_seconds())
             assert len(model.prompts) == attempt, "it waits for its time"
             now.pass_(waits[-1] + 1)
-            memory._do._worker.start()
+            memory._worker.start()
         until(lambda: bool(memory.failed()))
         assert waits == sorted(waits)
         assert waits[0] < 10 < 600 < waits[-1]
@@ -163,7 +163,7 @@ def test_the_background_outlives_a_listener_that_wants_to_exit() -> None:
     with opened() as memory:
         unsubscribe = memory.subscribe(leaving)
         memory.add("fact", user_id="alice", infer=False, background=True)
-        until(lambda: not memory._do.store.ledger.jobs.listed("pending", "running"))
+        until(lambda: not memory._store.ledger.jobs.listed("pending", "running"))
         unsubscribe()
         memory.add("fact", user_id="bob", infer=False, background=True)
         until(lambda: memory.count(user_id="bob") == 1)
@@ -258,7 +258,7 @@ def test_close_finishes_what_is_due(tmp_path: Path) -> None:
 
 def test_the_next_opening_takes_up_what_was_left(tmp_path: Path) -> None:
     with opened(tmp_path, resume_on_open=False) as memory:
-        memory._do._worker.stop(drain=False)
+        memory._worker.stop(drain=False)
         memory.add("fact", user_id="alice", infer=False, background=True)
         assert len(memory.pending()) == 1
     with opened(tmp_path) as memory:

@@ -122,7 +122,7 @@ def test_a_retry_that_a_wrong_clock_put_off_for_years_is_due(open_memory: Opener
     replies: list[Any] = [ModelError("down")]
     memory = open_memory(llm=ScriptedModel(replies), now=clock, resume_on_open=False)
     memory.add("I like tea", user_id="alice", background=True)
-    jobs = memory.memory._do.store.ledger.jobs
+    jobs = memory.memory._store.ledger.jobs
     while not memory.pending()[0].attempts:
         pass
     clock.at = NOW
@@ -135,7 +135,7 @@ def test_a_lease_that_a_wrong_clock_gave_for_years_is_over(open_memory: Opener) 
     memory = open_memory(llm=ScriptedModel([ModelError("down")]), now=clock, resume_on_open=False)
     with pytest.raises(ModelError):
         memory.add("I like tea", user_id="alice")
-    jobs = memory.memory._do.store.ledger.jobs
+    jobs = memory.memory._store.ledger.jobs
     [job] = memory.pending()
     assert jobs.lease_one("somebody", job.id) is not None
     assert jobs.lease_one("another", job.id) is None

@@ -163,7 +163,7 @@ from holdfast.io import Asyncio, holding
 
 async def main():
     async with Memory(sys.argv[1], llm=None) as memory:
-        async with holding(Asyncio(), memory._do.store.locks, Scope(user_id="alice")):
+        async with holding(Asyncio(), memory._store.locks, Scope(user_id="alice")):
             adding = asyncio.ensure_future(memory.aadd(["text"] * 600, user_id="alice", infer=False))
             while not await memory.apending():
                 await asyncio.sleep(0.01)
@@ -201,9 +201,9 @@ async def test_closing_many_memories_at_once_leaves_the_threads_to_others(tmp_pa
 def test_a_cancelled_add_gives_back_the_older_one_that_it_was_about_to_do() -> None:
     async def cancelled() -> None:
         async with opened(resume_on_open=False) as memory:
-            memory._do._worker.stop(drain=False)
+            memory._worker.stop(drain=False)
             older = await memory.aadd("older", user_id="alice", infer=False, background=True)
-            jobs = memory._do.store.ledger.jobs
+            jobs = memory._store.ledger.jobs
             lease, leased, go_on = jobs.lease, threading.Event(), threading.Event()
 
             def slowly(*args: Any, **kwargs: Any) -> Any:

@@ -97,7 +97,7 @@ def test_an_index_that_lost_and_gained_points_is_repaired(folder: Path) -> None:
     with opened(folder) as memory:
         from holdfast.io import Inline, run_inline
 
-        index = memory._do.store.index
+        index = memory._store.index
         some = sorted(run_inline(index.ids(Inline())))[:5]
         run_inline(index.delete(Inline(), some))
         agreement = memory.verify()

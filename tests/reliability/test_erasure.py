@@ -52,7 +52,7 @@ def needles_of(memory: Memory, user: str) -> list[bytes]:
     items = memory.get_all(user_id=user)
     words = [MARKER.encode(), CHINESE.encode(), MARKER.lower().encode()]
     ids = [it.id.encode() for it in items] + [m.id.encode() for m in memory.messages(user_id=user)]
-    with memory._do.store.ledger.database.reading() as db:
+    with memory._store.ledger.database.reading() as db:
         rows = db.exec_driver_sql(
             "SELECT vector FROM vectors JOIN versions ON versions.id = version_id WHERE user_id = ?", (user,)
         ).all()
@@ -67,7 +67,7 @@ def test_no_byte_of_an_erased_user_stays_in_any_file(tmp_path: Path) -> None:
         tell(memory, "alice", "ordinary")
         needles = needles_of(memory, "mallory")
         assert len(needles) > 20
-        memory._do.store.index._flush()  # type: ignore[attr-defined]
+        memory._store.index._flush()  # type: ignore[attr-defined]
         assert len(found_in(tmp_path, needles)) > len(set(needles)) * 0.8, "they have to be there to be found"
         before = [it.to_dict() for it in memory.get_all(user_id="alice")]
         preview = memory.erase(user_id="mallory", dry_run=True)
@@ -156,7 +156,7 @@ def test_an_erasure_beside_a_reindexing_leaves_nothing_in_the_new_index(tmp_path
         erasing = threading.Thread(target=lambda: memory.erase(user_id="mallory"))
 
         def erase_now(done: int, total: int) -> None:
-            if done == total and not erasing.ident and memory._do.store.indexes.others("0"):
+            if done == total and not erasing.ident and memory._store.indexes.others("0"):
                 erasing.start()
                 for _ in range(1_000):
                     if not memory.count(user_id="mallory"):
@@ -173,11 +173,11 @@ def test_an_erasure_beside_a_reindexing_leaves_nothing_in_the_new_index(tmp_path
 def test_erasing_nobody_rewrites_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
         tell(memory, "alice", "ordinary")
-        shard = memory._do.store.index._shard
+        shard = memory._store.index._shard
         assert not memory.erase(user_id="nobody").messages
-        assert memory._do.store.index._shard is shard
+        assert memory._store.index._shard is shard
         assert memory.erase(user_id="alice").messages
-        assert memory._do.store.index._shard is not shard
+        assert memory._store.index._shard is not shard
 
 
 def test_an_index_that_is_closed_or_cleared_while_it_is_copied(tmp_path: Path) -> None:
@@ -186,9 +186,9 @@ def test_an_index_that_is_closed_or_cleared_while_it_is_copied(tmp_path: Path) -
 
     with opened(tmp_path) as memory:
         tell(memory, "alice", "ordinary")
-        index = memory._do.store.index
+        index = memory._store.index
         copy = index._begin_copy()
-        run_inline(memory._do.store.rebuild(Inline()))
+        run_inline(memory._store.rebuild(Inline()))
         index._put_in_place(copy)
         index._end_copy(copy)
         assert memory.verify()
@@ -226,7 +226,7 @@ def test_bytes_that_a_killed_erasure_left_go_when_the_store_is_opened(
         def killed() -> None:
             raise StorageError("killed here")
 
-        monkeypatch.setattr(memory._do.store.ledger.database, "compact", killed)
+        monkeypatch.setattr(memory._store.ledger.database, "compact", killed)
         with pytest.raises(StorageError, match="killed"):
             memory.erase(user_id="mallory")
         assert memory.count(user_id="mallory") == 0
@@ -248,15 +248,15 @@ def test_a_damaged_index_that_was_put_aside_is_erased_too(tmp_path: Path) -> Non
 
 def test_work_under_way_for_an_erased_user_brings_nothing_back(tmp_path: Path) -> None:
     with opened(tmp_path, resume_on_open=False) as memory:
-        memory._do._worker.stop(drain=False)
+        memory._worker.stop(drain=False)
         memory.add("I am Mallory", user_id="mallory", background=True)
         [job] = memory.pending()
-        leased = memory._do.remembering.lease_one(job.id)
+        leased = memory._remembering.lease_one(job.id)
         assert leased is not None
         memory.erase(user_id="mallory")
         from holdfast.io import Inline, run_inline
 
-        result = run_inline(memory._do.remembering.finish(Inline(), lambda: leased))
+        result = run_inline(memory._remembering.finish(Inline(), lambda: leased))
         assert result is not None
         assert not result.changes
         assert memory.count(user_id="mallory") == 0

@@ -13,7 +13,7 @@ MANY = 70_000  # more than the parameters that SQLite and PostgreSQL take in one
 def test_lists_of_ids_may_be_longer_than_a_statement_may_be() -> None:
     with Memory(":memory:", llm=None, embedder=HashEmbedder(8)) as memory:
         [change] = memory.add("I like tea", user_id="alice", infer=False)
-        ledger = memory._do.store.ledger
+        ledger = memory._store.ledger
         names = [f"nobody {at}" for at in range(MANY)]
         assert list(ledger.journal.by_ids([*names, *change.sources])) == list(change.sources)
         assert ledger.memories.by_version(names) == {}

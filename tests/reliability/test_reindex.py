@@ -63,7 +63,7 @@ def test_a_store_changes_its_embedder(tmp_path: Path, place: str) -> None:
         with opened(path, NEW) as memory:
             assert memory.verify()
             assert [it.name for it in (tmp_path / "store").glob("index*") if it.is_dir()] == ["index-1"]
-            with memory._do.store.ledger.database.reading() as db:
+            with memory._store.ledger.database.reading() as db:
                 kept = db.exec_driver_sql("SELECT embedder, count(*) FROM vectors GROUP BY 1").all()
         assert [tuple(row) for row in kept] == [("test/new", 302)]
 

@@ -95,7 +95,7 @@ def test_a_time_limit_counts_real_time_and_not_the_sleeps(
     memory = opened(llm=ScriptedModel([gate]))
     memory.add("I like tea", user_id="alice", background=True)
     assert gate.asked.wait(20)
-    jobs = memory.memory._do.store.ledger.jobs
+    jobs = memory.memory._store.ledger.jobs
     under_way = jobs.under_way
 
     def slowly(*args: Any, **kwargs: Any) -> list[str]:

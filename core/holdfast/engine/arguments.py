@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import InputError
+from ..ports import Embedder, LanguageModel, Reranker
+from ..storage.filters import Filter, parse
+from ..storage.store import Store
+from ..storage.times import FOREVER, to_micros
 from ..types import ROLES, Message, Messages, Metadata, Scope
+from .masking import Masking
+
+Filters = Mapping[str, Any] | None
+Infer = bool | Literal["merge"]
 
 AHEAD = timedelta(minutes=10)  # by how much a clock that gave a time may differ from this one
 LARGEST_LIMIT = 2**31 - 1
@@ -27,17 +36,95 @@ _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape in JSON, not a text 
 _MESSAGE_KEYS = {field.name for field in fields(Message)}
 
 
-def scope_of(
-    user_id: str | None, agent_id: str | None, run_id: str | None, *, required: bool = True
-) -> Scope:
-    """The scope that a call names. `required`: at least one id has to be given."""
+WITHOUT_IDS = Scope()
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where calls of a `Memory` come in: what they pass, checked and masked, within the ids that it is bound to.
+
+    bound: of a view, the ids that every call has. require_scope: refuse calls without any.
+    """
+
+    store: Store
+    masking: Masking
+    now: Callable[[], datetime]
+    require_scope: bool = False
+    bound: Scope = WITHOUT_IDS
+
+    def scope(
+        self, user_id: str | None, agent_id: str | None, run_id: str | None, *, required: bool = False
+    ) -> Scope:
+        """The scope of a call, on an open store. required: at least one id has to be given.
+
+        Raises InputError, ClosedError.
+        """
+        self.store.check()
+        given = scope_of(user_id, agent_id, run_id)
+        scope = self._narrowed(given) if self.bound else given
+        if not scope and (required or self.require_scope):
+            raise InputError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
+        return scope
+
+    def _narrowed(self, given: Scope) -> Scope:
+        """The ids that this memory is bound to, and those of a call. Raises InputError where they differ."""
+        for name, value in self.bound.ids().items():
+            if given.ids().get(name, value) != value:
+                raise InputError(
+                    f"{name}={given.ids()[name]!r}: this memory is bound to {name}={value!r}; "
+                    "use the Memory that it came from"
+                )
+        return Scope(**{**self.bound.ids(), **given.ids()})
+
+    def exported(
+        self, user_id: str | None, agent_id: str | None, run_id: str | None, everything: bool
+    ) -> Scope:
+        """The scope of an export. Raises InputError where it is unclear whether everybody's is meant."""
+        if not everything:
+            return self.scope(user_id, agent_id, run_id, required=True)
+        self.whole("export(everything=True)")
+        if any(one is not None for one in (user_id, agent_id, run_id)):
+            raise InputError("export: pass ids or everything=True, not both")
+        return Scope()
+
+    def whole(self, name: str) -> None:
+        """The store is open and this is no view: the operation concerns all of it. Raises InputError, ClosedError."""
+        self.store.check()
+        if self.bound:
+            raise InputError(
+                f"{name} concerns the whole store; call it on the Memory that this view came from"
+            )
+
+    def messages(self, messages: Messages, happened_at: datetime | str | None) -> list[Message]:
+        now = moment_of("now", self.now())
+        at = now if happened_at is None else past_of("happened_at", happened_at, now)
+        return [self.masking.message(message) for message in messages_of(messages, at, now)]
+
+    def session(self, session_id: str | None) -> str | None:
+        """The session's id as it is stored."""
+        return None if session_id is None else self.masking.name(id_of("session_id", session_id))
+
+    def text(self, name: str, value: str, most: int = TEXT_BYTES) -> str:
+        return self.masking.text(text_of(name, value, most))
+
+    def instructions(self, value: str | None) -> str | None:
+        return None if value is None else self.text("instructions", value, INSTRUCTIONS_BYTES)
+
+    def metadata(self, value: Mapping[str, Any] | None) -> Metadata:
+        masked: Metadata = self.masking.json(metadata_of(value))
+        return masked
+
+    def filters(self, filters: Filters) -> Filter | None:
+        """Raises FilterError."""
+        return parse(self.masking.filters(filters))
+
+
+def scope_of(user_id: str | None, agent_id: str | None, run_id: str | None) -> Scope:
+    """The scope that a call names."""
     for name, value in zip(SCOPE_KEYS, (user_id, agent_id, run_id), strict=True):
         if value is not None:
             id_of(name, value)
-    scope = Scope(user_id, agent_id, run_id)
-    if required and not scope:
-        raise InputError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
-    return scope
+    return Scope(user_id, agent_id, run_id)
 
 
 def id_of(name: str, value: Any) -> str:
@@ -118,6 +205,11 @@ def moment_of(name: str, value: Any) -> datetime:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     except OverflowError as error:
         raise InputError(f"{name}={shown(value)} is out of range in UTC") from error
+
+
+def instant_of(as_of: datetime | str | None) -> int | None:
+    """Microseconds. What is current has no end, so that the last instant of all is not asked for."""
+    return None if as_of is None else min(to_micros(moment_of("as_of", as_of)), FOREVER - 1)
 
 
 def past_of(name: str, value: Any, now: datetime) -> datetime:
@@ -230,3 +322,42 @@ def share_of(name: str, value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise InputError(f"{name}={shown(value)} is not a number between 0 and 1")
     return float(value)
+
+
+def infer_of(value: Any) -> Infer:
+    if value not in (True, False, "merge"):
+        raise InputError(f'infer={shown(value)}: pass True, False or "merge"')
+    checked: Infer = value
+    return checked
+
+
+def confirmed(confirm: Any) -> None:
+    if confirm is not True:
+        raise InputError("reset erases every user's memory; pass confirm=True if that is what you want")
+
+
+def check_ports(*, llm: object = None, embedder: object = None, reranker: object = None) -> None:
+    """Objects that lack a port's members are refused now, not in the middle of the first add."""
+    for name, value, port in (
+        ("llm", llm, LanguageModel),
+        ("embedder", embedder, Embedder),
+        ("reranker", reranker, Reranker),
+    ):
+        if value is None:
+            continue
+        missing = [member for member in sorted(_members(port)) if not _has(value, member)]
+        if missing:
+            raise InputError(f"{name}={value!r} is no {port.__name__}: it lacks {', '.join(missing)}")
+
+
+def _has(value: object, member: str) -> bool:
+    """Whether it is there, without asking for it: a property may ask a server."""
+    try:
+        inspect.getattr_static(value, member)
+    except AttributeError:
+        return hasattr(type(value), "__getattr__") and hasattr(value, member)
+    return True
+
+
+def _members(port: type) -> set[str]:
+    return {name for name in vars(port) if not name.startswith("_")}

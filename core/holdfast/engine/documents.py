@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import Any
 
 from ..errors import InputError
-from ..io import IO, Asyncio, Inline, run_inline
+from ..io import IO, operation
 from ..storage.ledger.document_values import Vectors, dump_value, plain_value
 from ..storage.store import Store
 from ..types.documents import DocumentOperation as Operation
@@ -27,9 +27,6 @@ from ..types.documents import Find, Namespaces, Put
 from .arguments import limit_of
 from .embed import embed_documents, embed_query
 from .masking import Masking
-
-_INLINE = Inline()
-_ASYNCIO = Asyncio()
 
 LONGEST_TTL = timedelta(days=366_000)  # a thousand years
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
@@ -46,31 +43,12 @@ class Documents:
         self._store = store
         self._masking = masking
 
-    def batch(self, operations: Sequence[Operation]) -> list[Result]:
+    @operation
+    async def batch(self, io: IO, operations: Sequence[Operation]) -> list[Result]:
         """The results, in the order of the operations; None for a `Put`. Of several to one key the last counts.
 
         Raises InputError, EmbeddingError, StorageError; then nothing was changed.
         """
-        return run_inline(self._batch(_INLINE, operations))
-
-    async def abatch(self, operations: Sequence[Operation]) -> list[Result]:
-        """Async `batch`."""
-        return await self._batch(_ASYNCIO, operations)
-
-    @staticmethod
-    def plain(value: Mapping[str, Any]) -> dict[str, Any]:
-        """A value as it comes back from the store: JSON objects, lists, texts, numbers. Raises InputError."""
-        return plain_value(value)
-
-    def sweep(self) -> int:
-        """Delete what has expired. Returns how many."""
-        return run_inline(self._sweep(_INLINE))
-
-    async def asweep(self) -> int:
-        """Async `sweep`."""
-        return await self._sweep(_ASYNCIO)
-
-    async def _batch(self, io: IO, operations: Sequence[Operation]) -> list[Result]:
         self._store.check()
         operations = [_masked(_checked(operation), self._masking) for operation in operations]
         embedder = self._store.basis.embedder
@@ -83,17 +61,28 @@ class Documents:
         vectors = Vectors(embedder.name, dict(zip(texts, embedded, strict=True)), found)
         return await io.run(self._store.ledger.documents.batch, operations, vectors)
 
+    abatch = batch.twin
+
+    @operation
+    async def sweep(self, io: IO) -> int:
+        """Delete what has expired. Returns how many."""
+        self._store.check()
+        swept: int = await io.run(self._store.ledger.documents.sweep)
+        return swept
+
+    asweep = sweep.twin
+
+    @staticmethod
+    def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+        """A value as it comes back from the store: JSON objects, lists, texts, numbers. Raises InputError."""
+        return plain_value(value)
+
     async def _reembed(self, io: IO) -> None:
         """The store's embedder was changed since some texts were written: give them its vectors."""
         embedder = self._store.basis.embedder
         while rows := await io.run(self._store.ledger.documents.foreign, embedder.name, 256):
             vectors = await embed_documents(io, embedder, [text for _, _, text in rows])
             await io.run(self._store.ledger.documents.set_vectors, embedder.name, rows, vectors)
-
-    async def _sweep(self, io: IO) -> int:
-        self._store.check()
-        swept: int = await io.run(self._store.ledger.documents.sweep)
-        return swept
 
 
 def _checked(operation: Operation) -> Operation:

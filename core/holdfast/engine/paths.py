@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ..decisions.merging import Decide, Examination, MergeStrategy, WithoutModel
 from ..decisions.merging.examination import PAPERS, examination_of, marked, papers
@@ -31,14 +31,20 @@ class Path:
     messages: int | None = None
 
 
+def size_of(value: Any) -> ModelSize:
+    """A `model_size`. Raises InputError."""
+    if value not in SIZES:
+        raise InputError(f"model_size={value!r}: choose one of {', '.join(SIZES)}")
+    size: ModelSize = value
+    return size
+
+
 class Paths:
     """The choice of the path, for one model and one store."""
 
     def __init__(
         self, store: Store, llm: LanguageModel | None, merger: MergeStrategy | None, size: ModelSize
     ) -> None:
-        if size not in SIZES:
-            raise InputError(f"model_size={size!r}: choose one of {', '.join(SIZES)}")
         self._store = store
         self._llm = llm
         self._merger = merger

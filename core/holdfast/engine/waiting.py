@@ -10,6 +10,7 @@ from ..storage.store import Store
 from ..types import Flushed, Scope
 from .add import Remembering
 
+WAIT = 2.0  # seconds; what a model takes to extract and to merge
 POLL = 0.02  # seconds between looks: another process may be at it
 FARTHEST = 10 * 365 * 86_400.0  # seconds
 

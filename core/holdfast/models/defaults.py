@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from enum import Enum
+from functools import cache
+from typing import Final
 
 from ..ports import Embedder, LanguageModel
 from .endpoint import openai_installed
@@ -13,6 +16,31 @@ log = logging.getLogger("holdfast")
 MODEL = "gpt-4o-mini"
 
 _said: set[str] = set()
+
+
+class Environment(Enum):
+    DEFAULT = "from the environment"
+
+
+FROM_ENVIRONMENT: Final = Environment.DEFAULT
+
+
+def model_of(llm: LanguageModel | Environment | None) -> LanguageModel | None:
+    """The model that was given, or the one that the environment names. Where it names none, the log says so once."""
+    if not isinstance(llm, Environment):
+        return llm
+    named = default_model()
+    if named is None:
+        _say_once_that_there_is_no_model()
+    return named
+
+
+@cache
+def _say_once_that_there_is_no_model() -> None:
+    log.warning(
+        "no model is configured (OPENAI_API_KEY is not set): statements are kept word for word. Pass llm=... to "
+        "extract and merge with one, or llm=None to keep it so."
+    )
 
 
 def default_model() -> LanguageModel | None:

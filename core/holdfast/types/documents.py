@@ -89,4 +89,4 @@ class Namespaces:
 
 
 DocumentOperation: TypeAlias = Get | Put | Find | Namespaces
-DocumentResult: TypeAlias = "Document | list[Document] | list[Namespace] | None"
+DocumentResult: TypeAlias = Document | list[Document] | list[Namespace] | None

@@ -380,4 +380,4 @@ class Transfer(Record):
     skipped: int = 0
 
 
-Messages: TypeAlias = "str | Message | Mapping[str, Any] | Sequence[str | Message | Mapping[str, Any]]"
+Messages: TypeAlias = str | Message | Mapping[str, Any] | Sequence[str | Message | Mapping[str, Any]]

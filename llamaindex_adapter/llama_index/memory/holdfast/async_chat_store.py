@@ -11,7 +11,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.storage.chat_store.base_db import AsyncDBChatStore, MessageStatus
 
 from holdfast import JournaledMessage, Memory, Message
-from holdfast.memory import ASYNCIO
+from holdfast.io import ASYNCIO
 from holdfast.types import Document, Get, Put
 
 from ._bound import Bound

@@ -12,8 +12,7 @@ from llama_index.core.memory.memory import InsertMethod
 from llama_index.core.memory.types import BaseMemory
 
 from holdfast import FROM_ENVIRONMENT, Context, Flushed, Memory
-from holdfast.io import IO, run_inline
-from holdfast.memory import ASYNCIO, INLINE
+from holdfast.io import ASYNCIO, INLINE, IO, run_inline
 from holdfast.models.tokens import count_tokens
 
 from ._bound import Bound

@@ -10,7 +10,7 @@ from llama_index.core.bridge.pydantic import Field
 from llama_index.core.memory import BaseMemoryBlock
 
 from holdfast import Context, JournaledMessage, Memory, Message
-from holdfast.memory import ASYNCIO
+from holdfast.io import ASYNCIO
 
 from ._bound import Bound
 from ._conversation import Conversation, OnError, Settled, Wanted, turn_of

@@ -8,8 +8,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.storage.chat_store.base import BaseChatStore
 
 from holdfast import Memory, Scope
-from holdfast.io import IO, run_inline
-from holdfast.memory import ASYNCIO, INLINE
+from holdfast.io import ASYNCIO, INLINE, IO, run_inline
 
 from ._bound import Bound
 from ._conversation import Conversation

@@ -9,8 +9,7 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from holdfast import FROM_ENVIRONMENT, Hits, Memory, SearchHit
-from holdfast.io import IO, run_inline
-from holdfast.memory import ASYNCIO, INLINE
+from holdfast.io import ASYNCIO, INLINE, IO, run_inline
 
 from ._conversation import OnError, surviving
 from ._filters import Filters, engine_filters

@@ -8,8 +8,7 @@ from typing import Any
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
 
 from holdfast import FROM_ENVIRONMENT, Change, Memory, NotFoundError, SearchHit
-from holdfast.io import IO, run_inline
-from holdfast.memory import ASYNCIO, INLINE
+from holdfast.io import ASYNCIO, INLINE, IO, run_inline
 
 from ._conversation import OnError, surviving
 from ._filters import Filters, engine_filters
