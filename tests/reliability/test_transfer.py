@@ -102,7 +102,9 @@ def test_an_import_goes_on_as_if_it_had_never_moved() -> None:
     with lived_in() as source, opened() as target:
         target.import_(text(exported(source)))
         for memory in (source, target):
-            again = memory.add([Message("I live in Lisbon.", id="m1")], user_id="alice", session_id="s")
+            again = memory.add(
+                [Message("I live in Lisbon. 我喜欢打网球。", id="m1")], user_id="alice", session_id="s"
+            )
             assert not again.changes, "a message is remembered once per id, wherever its store came from"
             memory.add("I have a dog", user_id="alice")
         places = [[m.position for m in memory.messages(user_id="alice")] for memory in (source, target)]
