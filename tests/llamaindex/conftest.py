@@ -71,8 +71,8 @@ def _no_loop_is_left_open(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing that a test sets globally reaches the next one, and no store stays open."""
+def _settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Nothing that a test sets globally reaches the next one, and no store stays open, nor outlives its folder."""
     for name in ("_llm", "_embed_model"):
         monkeypatch.setattr(Settings, name, None)
     yield
