@@ -207,6 +207,16 @@ def test_equal_texts_are_known_without_a_model() -> None:
     }
 
 
+def test_a_repeat_of_what_a_fact_before_it_removed_is_kept(open_memory: Opener) -> None:
+    told = facts("The dog died", "Has a dog, Rex")
+    model = ScriptedModel([facts("Has a dog, Rex"), told, {"decisions": [row(1, "DELETE", 1)]}])
+    memory = open_memory(llm=model)
+    memory.add("I have a dog, Rex", user_id="alice")
+    result = memory.add("The dog died. I have a dog, Rex, again.", user_id="alice")
+    assert [change.operation for change in result] == ["DELETE", "ADD"]
+    assert [item.text for item in memory.get_all(user_id="alice")] == ["Has a dog, Rex"]
+
+
 def test_what_repeats_a_fact_that_left_nothing_is_added() -> None:
     new = [NewFact("Dog died", near(REX)), NewFact("dog died", near(REX))]
     deleted = (Decision("DELETE", "Dog died", REX, "x"),)

@@ -34,11 +34,17 @@ def known(facts: Sequence[NewFact]) -> dict[int, Decision]:
 def with_known(
     facts: Sequence[NewFact], settled: Mapping[int, Decision], decided: Mapping[int, tuple[Decision, ...]]
 ) -> Decisions:
-    """All decisions in the order of the facts. What repeats a fact that left nothing is added."""
+    """All decisions in the order of the facts. What repeats a fact that left nothing, or a memory that a fact before
+    it removed, is added."""
     out: list[tuple[Decision, ...]] = []
+    gone: set[str] = set()
     for at, fact in enumerate(facts):
         own = (settled[at],) if at in settled else decided[at]
-        if own[0].repeats is not None and out[own[0].repeats][0].operation == "DELETE":
+        first = own[0]
+        left_nothing = first.repeats is not None and out[first.repeats][0].operation == "DELETE"
+        removed = first.operation == "NOOP" and first.target is not None and first.target.id in gone
+        if left_nothing or removed:
             own = added(fact, "told again")
+        gone.update(one.target.id for one in own if one.operation == "DELETE" and one.target is not None)
         out.append(own)
     return tuple(out)
