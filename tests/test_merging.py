@@ -365,6 +365,15 @@ def test_a_model_that_fails_is_asked_with_care(open_memory: Opener) -> None:
     assert not memory.memory.llm_examined.passed
 
 
+def test_a_small_model_is_not_shown_what_was_said_before(open_memory: Opener) -> None:
+    for size, shown_before in (("small", False), ("large", True)):
+        model = ScriptedModel([facts("Lives in Berlin"), facts()])
+        memory = open_memory(size, llm=model, model_size=size)
+        memory.add("I live in Berlin", user_id="alice", session_id="s")
+        memory.add("I eat fish now", user_id="alice", session_id="s")
+        assert ("I live in Berlin" in model.prompts[-1][1].content) is shown_before
+
+
 def test_one_slip_is_forgiven_and_two_are_not() -> None:
     strategy = Decide()
     total = 0

@@ -386,7 +386,12 @@ class Remembering:
         if self._llm is None:
             return await io.run(without_model, begun), Usage()
         await io.run(self._store.ledger.jobs.renew, job.id, self.owner)
-        pieces = parts(window, path.messages) if path.messages else [window]
+        # A small model tells what the earlier messages say again, in the place of what the new ones say.
+        pieces = (
+            [replace(piece, context=()) for piece in parts(window, path.messages)]
+            if path.messages
+            else [window]
+        )
         asked = [(piece, question(piece, job.instructions)) for piece in pieces]
         asking = Asking(io, self._llm)
         answers = iter(await asking.needed([one for _, one in asked if one is not None]))
