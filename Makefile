@@ -25,12 +25,12 @@ check: $(READY)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core langmem_adapter/langchain_holdfast llamaindex_adapter/llama_index
-	$(BIN)/mypy tests/typing_surface.py
+	$(BIN)/mypy tests/packaging/typing_surface.py
 	$(BIN)/lint-imports
 
 bench: $(READY)  ## overhead, size and start-up; see docs/BENCHMARKS.md for the rest
-	$(BIN)/python bench/index_speed.py
-	$(BIN)/python bench/overhead.py
+	$(BIN)/python -m bench.cost.index_speed
+	$(BIN)/python -m bench.cost.overhead
 
 notebooks: $(READY)  ## execute the notebooks in place
 	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb

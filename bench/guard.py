@@ -1,6 +1,6 @@
 """A guard on quality, for every change: a small slice of the benches, held against the figures on record.
 
-    python bench/guard.py [--accept]
+    python -m bench.guard [--accept]
 
 Fails when a figure is lower than `results/guard.json` says by more than MARGIN. What needs a language model or
 LoCoMo's data (which may not be shipped) is not in it: those figures are in docs/BENCHMARKS.md. `--accept` records
@@ -20,22 +20,21 @@ import json
 import sys
 from pathlib import Path
 
-import chinese
+from tests.support import strong
+from tests.support.fakes import Ticking
 
+from bench.data.chinese_set import FILE
+from bench.quality import chinese
 from holdfast import Memory
 from holdfast.decisions.extraction import prompts as extraction
 from holdfast.models.tokens import count_tokens
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-from tests import strong
-from tests.fakes import Ticking
 
 RECORD = Path(__file__).with_name("results") / "guard.json"
 MARGIN = 0.02  # four questions of the 131 may go the other way before it is called a loss
 
 
 def retrieval() -> dict[str, float]:
-    data = json.loads(chinese.FILE.read_text(encoding="utf-8"))
+    data = json.loads(FILE.read_text(encoding="utf-8"))
     figures = {}
     for language, (of, by) in chinese.PAIRS.items():
         found = chinese.searched(

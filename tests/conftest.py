@@ -12,9 +12,9 @@ import pytest
 from hypothesis import settings
 
 from holdfast import Memory
-from tests._postgres import postgres, postgres_url
-from tests.endpoint import Endpoint
-from tests.fakes import HashEmbedder, Ticking
+from tests.support.endpoint import Endpoint
+from tests.support.fakes import HashEmbedder, Ticking
+from tests.support.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]
 

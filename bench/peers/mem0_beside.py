@@ -1,14 +1,14 @@
 """mem0 and Holdfast in one run: same data, same vectors, same machine, one after the other.
 
-    python bench/peers/mem0_beside.py retrieval locomo.json      (minilm*.npz lies beside locomo.json)
-    python bench/peers/mem0_beside.py overhead --sizes 1000 10000 20000
-    OPENAI_BASE_URL=… OPENAI_API_KEY=… OPENAI_MODEL=… python bench/peers/mem0_beside.py extraction locomo.json
-    OPENAI_BASE_URL=… OPENAI_API_KEY=… OPENAI_MODEL=… python bench/peers/mem0_beside.py merging
+    python -m bench.peers.mem0_beside retrieval locomo.json      (minilm*.npz lies beside locomo.json)
+    python -m bench.peers.mem0_beside overhead --sizes 1000 10000 20000
+    OPENAI_BASE_URL=… OPENAI_API_KEY=… OPENAI_MODEL=… python -m bench.peers.mem0_beside extraction locomo.json
+    OPENAI_BASE_URL=… OPENAI_API_KEY=… OPENAI_MODEL=… python -m bench.peers.mem0_beside merging
 
-retrieval    as bench/retrieval.py: recall of the evidence among the first 5, 10, 20 hits
-overhead     as bench/overhead.py: random vectors, no model, 100 users; the two take turns at every step
-extraction   as bench/extraction.py: pairs of messages, one call of a real model each
-merging      as bench/merging.py, one case of each kind, in English; mem0 only adds, so NOOP is what it kept out
+retrieval    as `bench.quality.retrieval`: recall of the evidence among the first 5, 10, 20 hits
+overhead     as `bench.cost.overhead`: random vectors, no model, 100 users; the two take turns at every step
+extraction   as `bench.quality.extraction`: pairs of messages, one call of a real model each
+merging      as `bench.quality.merging`, one case of each kind, in English; mem0 only adds: NOOP is what it kept out
 
 How to install mem0, and what it is given: README.md beside this file.
 """
@@ -19,7 +19,6 @@ import argparse
 import json
 import platform
 import random
-import sys
 import tempfile
 import time
 from argparse import Namespace
@@ -32,19 +31,16 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import locomo
-import overhead
-import retrieval
-from cases import CASES
-from locomo import Asked, Conversation, Entry, Kind
-from mem0_model import extract, merge
-from mem0_peer import FILTER, USER, Dictated, MiniLMVectors, Way, opened
-
+from bench.cost import overhead
+from bench.data import locomo
+from bench.data.cases import CASES
+from bench.data.locomo import Asked, Conversation, Entry, Kind
+from bench.peers.mem0_model import extract, merge
+from bench.peers.mem0_peer import FILTER, USER, Dictated, MiniLMVectors, Way, opened
+from bench.quality import retrieval
 from holdfast import Memory
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 PACKAGES = ("holdfast", "mem0ai", "qdrant-client", "qdrant-edge-py", "spacy", "fastembed", "numpy")
 WAYS: tuple[Way, ...] = ("as installed", "with extras", "with entities")
 TIMES = 60  # searches and single adds that are timed

@@ -7,16 +7,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-import cases
-import extraction
-import locomo
-import merging
 import numpy as np
-from locomo import Conversation
-from mem0_peer import FILTER, USER, MiniLMVectors, Recorded, opened
-from minilm import MiniLM
-from replies import KEPT, of_environment
 
+from bench.data import cases, locomo
+from bench.data.locomo import Conversation
+from bench.data.minilm import MiniLM
+from bench.data.replies import KEPT, of_environment
+from bench.peers.mem0_peer import FILTER, USER, MiniLMVectors, Recorded, opened
+from bench.quality import extraction, merging
 from holdfast.decisions.extraction import Fact, Window
 from holdfast.types import Usage
 

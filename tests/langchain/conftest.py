@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from holdfast import Memory
-from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner
+from tests.support.fakes import HashEmbedder
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from langgraph.errors import GraphRecursionError
 
 from holdfast import Memory
 from langchain_holdfast import HoldfastMiddleware
-from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says, thread
+from tests.support.fakes import HashEmbedder
 
 ALICE = User("alice")
 SAID = "I live in Lisbon. Look it up."

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from holdfast import EmbeddingError, InputError, Memory
 from langchain_holdfast import HoldfastMemory
-from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat
+from tests.support.fakes import HashEmbedder
 
 
 def built(make: Any) -> Any:

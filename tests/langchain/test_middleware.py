@@ -26,8 +26,8 @@ from langgraph.types import Command
 
 from holdfast import EmbeddingError, InputError, Memory
 from langchain_holdfast import HoldfastMiddleware
-from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says, thread
+from tests.support.fakes import HashEmbedder
 
 ALICE = User("alice")
 

@@ -28,9 +28,9 @@ from langchain_holdfast import (
     as_embedder,
     as_language_model,
 )
-from tests.endpoint import RELATION, Endpoint, chat, refused, telling
-from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat, says
+from tests.support.endpoint import RELATION, Endpoint, chat, refused, telling
+from tests.support.fakes import HashEmbedder
 
 ASKED = [Prompt("system", "Reply in JSON."), Prompt("user", "Hello")]
 SCHEMA = Schema(

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from holdfast import EmbeddingError, FilterError, InputError, Memory
 from langchain_holdfast import HoldfastRetriever
-from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says
+from tests.support.fakes import HashEmbedder
 
 
 @pytest.fixture

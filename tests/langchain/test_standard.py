@@ -12,7 +12,7 @@ from langchain_tests.unit_tests import ToolsUnitTests
 
 from holdfast import Memory
 from langchain_holdfast import HoldfastRetriever, create_memory_tools
-from tests.fakes import HashEmbedder
+from tests.support.fakes import HashEmbedder
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -36,8 +36,8 @@ from pydantic import BaseModel
 from holdfast import EmbeddingError, InputError, Memory
 from holdfast.storage.ledger.document_values import decode_namespace, encode_namespace
 from langchain_holdfast import HoldfastStore
-from tests.fakes import HashEmbedder
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says
+from tests.support.fakes import HashEmbedder
 
 
 class Hashed(Embeddings):

@@ -13,9 +13,9 @@ from langgraph.store.sqlite import SqliteStore
 
 from holdfast import Memory
 from langchain_holdfast import HoldfastStore
-from tests._postgres import Cluster, postgres  # noqa: F401 - the fixture
-from tests.fakes import HashEmbedder
 from tests.langchain.test_store import batches, told
+from tests.support.fakes import HashEmbedder
+from tests.support.postgres import Cluster, postgres  # noqa: F401 - the fixture
 
 pytestmark = pytest.mark.postgres
 

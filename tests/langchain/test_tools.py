@@ -20,8 +20,8 @@ from langchain_holdfast import (
     create_memory_tools,
     create_search_memory_tool,
 )
-from tests.fakes import HashEmbedder, ScriptedModel
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says, thread
+from tests.support.fakes import HashEmbedder, ScriptedModel
 
 ALICE = {"configurable": {"user_id": "alice"}}
 

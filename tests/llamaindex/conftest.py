@@ -13,8 +13,8 @@ from llama_index.core import Settings
 
 from holdfast import Event, Memory
 from llama_index.memory.holdfast import HoldfastMemory, close_engines
-from tests.fakes import HashEmbedder
 from tests.llamaindex.fakes import Face
+from tests.support.fakes import HashEmbedder
 
 
 class Counted:

@@ -13,7 +13,7 @@ from llama_index.core.llms.mock import MockFunctionCallingLLM, MockLLM
 from llama_index.core.tools import FunctionTool
 from pydantic import Field, PrivateAttr
 
-from tests.fakes import HashEmbedder
+from tests.support.fakes import HashEmbedder
 
 Seen = list[tuple[str, str]]
 

@@ -37,9 +37,9 @@ from llama_index.memory.holdfast._convert import (
     to_llamaindex_messages,
     together,
 )
-from tests.fakes import HashEmbedder
 from tests.llamaindex.conftest import Counted
 from tests.llamaindex.fakes import Face, assistant, called, returned, user
+from tests.support.fakes import HashEmbedder
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -20,9 +20,9 @@ from llama_index.memory.holdfast import (
     HoldfastRetriever,
     HoldfastToolSpec,
 )
-from tests.fakes import HashEmbedder
 from tests.llamaindex.conftest import Counted, Remembers
 from tests.llamaindex.fakes import Face, assistant, user
+from tests.support.fakes import HashEmbedder
 
 Makes = Callable[..., Any]
 KINDS: list[Makes] = [HoldfastMemory, HoldfastMemoryBlock, HoldfastChatStore]

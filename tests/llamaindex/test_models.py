@@ -23,9 +23,9 @@ from llama_index.memory.holdfast import (
     as_language_model,
 )
 from llama_index.memory.holdfast.models import _call, _usage
-from tests.endpoint import RELATION, Endpoint, chat, refused, telling
-from tests.fakes import HashEmbedder, ScriptedModel
 from tests.llamaindex.fakes import Calling, Face, HashEmbedding, Listening, assistant, text_of, user
+from tests.support.endpoint import RELATION, Endpoint, chat, refused, telling
+from tests.support.fakes import HashEmbedder, ScriptedModel
 
 EXTRACTION = extraction_schema()
 

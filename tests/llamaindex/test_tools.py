@@ -16,9 +16,9 @@ from llama_index.core.tools import FunctionTool
 
 from holdfast import ClosedError, InputError, Memory
 from llama_index.memory.holdfast import HoldfastToolSpec
-from tests.fakes import HashEmbedder
 from tests.llamaindex.conftest import Counted, told
 from tests.llamaindex.fakes import Calling, text_of
+from tests.support.fakes import HashEmbedder
 
 pytestmark = [
     # LlamaIndex's own agents, not ours, still speak pydantic's old names.

@@ -37,9 +37,9 @@ from llama_index.memory.holdfast import (
     register_engine,
 )
 from llama_index.memory.holdfast._window import message_tokens
-from tests.fakes import HashEmbedder
 from tests.llamaindex.conftest import Counted, Remembers, told
 from tests.llamaindex.fakes import Face, Listening, assistant, pairs, text_of, user
+from tests.support.fakes import HashEmbedder
 
 pytestmark = [
     # LlamaIndex's own agents, not ours, still speak pydantic's old names.
@@ -234,7 +234,7 @@ def test_a_context_is_restored_in_another_process(tmp_path: Path) -> None:
         "from llama_index.core.workflow import Context\n"
         "from llama_index.memory.holdfast import HoldfastMemory, close_engines, open_engine\n"
         "from tests.llamaindex.fakes import Calling\n"
-        "from tests.fakes import HashEmbedder\n"
+        "from tests.support.fakes import HashEmbedder\n"
         "agent = FunctionAgent(llm=Calling('Noted.'), tools=[], streaming=False)\n"
         "engine = open_engine(sys.argv[1], llm=None, embed_model=HashEmbedder())\n"
     )

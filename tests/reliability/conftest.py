@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests._postgres import bouncer, postgres, postgres_url
+from tests.support.postgres import bouncer, postgres, postgres_url
 
 __all__ = ["bouncer", "postgres", "postgres_url"]
 

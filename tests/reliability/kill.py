@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.reliability import _killed, _survived
+from tests.reliability import killed, survived
 
 TWICE = 0.25  # of the kills are followed by another one while the store is opened again
 MEMORY = "/dev/shm"  # what was written outlives a process there too, and fsync costs nothing
@@ -59,7 +59,7 @@ def ended(child: int) -> int:
         time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    raise _survived.Broken(f"a process hung for {WAIT:.0f} seconds")
+    raise survived.Broken(f"a process hung for {WAIT:.0f} seconds")
 
 
 def warm_up() -> None:
@@ -69,7 +69,7 @@ def warm_up() -> None:
     import holdfast.storage.index.edge  # noqa: F401
     from holdfast import Memory
 
-    with Memory(":memory:", llm=None, embedder=_killed.EMBEDDERS[0]) as memory:
+    with Memory(":memory:", llm=None, embedder=killed.EMBEDDERS[0]) as memory:
         for text in ("I live in Rome. I like tea.", "I live in Oslo. I like tea and coffee."):
             memory.add(text, user_id="nobody")
         memory.search("where?", user_id="nobody")
@@ -79,29 +79,29 @@ def steps(folder: Path) -> int:
     """How many steps the script has when nobody stops it."""
     output = folder / "steps"
     (folder / "run").mkdir()
-    if ended(forked(lambda: _killed.run_script(folder / "run", "count", None), output)) != 0:
-        raise _survived.Broken(output.read_text())
+    if ended(forked(lambda: killed.run_script(folder / "run", "count", None), output)) != 0:
+        raise survived.Broken(output.read_text())
     return int(output.read_text())
 
 
 def kill_at(folder: Path, step: int, chance: random.Random) -> str:
     """Stop the script at a step; perhaps stop its successor soon after; look."""
-    _killed_by(forked(lambda: _killed.run_script(folder, "one", step), folder / "error"), folder)
+    killed_by(forked(lambda: killed.run_script(folder, "one", step), folder / "error"), folder)
     what = f"step {step}"
     if chance.random() < TWICE:
         second = chance.randrange(1, 12)
-        _killed_by(forked(lambda: _killed.run_script(folder, "two", second), folder / "error"), folder)
+        killed_by(forked(lambda: killed.run_script(folder, "two", second), folder / "error"), folder)
         what += f" and {second}"
     return f"{what}: {look(folder)}"
 
 
 def kill_under_load(folder: Path, chance: random.Random) -> str:
-    child = forked(lambda: _killed.run_load(folder, f"run{chance.randrange(10**6)}"), folder / "error")
+    child = forked(lambda: killed.run_load(folder, f"run{chance.randrange(10**6)}"), folder / "error")
     seconds = chance.random() * 0.6
     _begun(folder / "log")
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
-    _killed_by(child, folder)
+    killed_by(child, folder)
     return f"after {seconds:.2f} s: {look(folder)}"
 
 
@@ -111,16 +111,16 @@ def _begun(log: Path) -> None:
         time.sleep(0.005)
 
 
-def _killed_by(child: int, folder: Path) -> None:
+def killed_by(child: int, folder: Path) -> None:
     status = ended(child)
     if status != -signal.SIGKILL:
-        raise _survived.Broken(f"ended with {status} before it was killed: {(folder / 'error').read_text()}")
+        raise survived.Broken(f"ended with {status} before it was killed: {(folder / 'error').read_text()}")
 
 
 def look(folder: Path) -> str:
     output = folder / "found"
-    if ended(forked(lambda: _survived.check(folder), output)) != 0:
-        raise _survived.Broken(output.read_text())
+    if ended(forked(lambda: survived.check(folder), output)) != 0:
+        raise survived.Broken(output.read_text())
     return output.read_text()
 
 
@@ -143,8 +143,8 @@ def campaign(kills: int | None, seed: int, report: Callable[[str], None]) -> Cou
         injected = every or number % 2 == 0
         try:
             found = kill_at(folder, stops.pop(), chance) if injected else kill_under_load(folder, chance)
-        except _survived.Broken as error:
-            raise _survived.Broken(f"kill {number} (seed {seed}, store kept in {folder}): {error}") from None
+        except survived.Broken as error:
+            raise survived.Broken(f"kill {number} (seed {seed}, store kept in {folder}): {error}") from None
         survived["at a step" if injected else "under load"] += 1
         report(f"{number + 1}/{kills} {found}")
         shutil.rmtree(folder)
@@ -176,7 +176,7 @@ def main() -> None:
     try:
         kills = None if arguments.every_step else arguments.kills
         survived = campaign(kills, arguments.seed, (lambda line: None) if arguments.quiet else print)
-    except _survived.Broken as error:
+    except survived.Broken as error:
         sys.exit(f"BROKEN: {error}")
     print(
         f"survived {survived['at a step'] + survived['under load']} kills, "

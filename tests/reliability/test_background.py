@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from holdfast import Memory, ModelError
-from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts, updating_nearest
+from tests.support.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts, updating_nearest
 
 
 class Now:

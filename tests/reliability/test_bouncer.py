@@ -9,8 +9,8 @@ import pytest
 
 from holdfast import InputError, Memory
 from holdfast.storage.ledger.database import Database
-from tests._postgres import Bouncer
-from tests.fakes import HashEmbedder
+from tests.support.fakes import HashEmbedder
+from tests.support.postgres import Bouncer
 
 pytestmark = pytest.mark.postgres
 

@@ -13,7 +13,7 @@ from holdfast import InputError, Memory, ModelError
 from holdfast.storage.ledger.commit import first_ordinal
 from holdfast.storage.times import Clock, to_micros
 from tests.conftest import Opener
-from tests.fakes import HashEmbedder, ScriptedModel
+from tests.support.fakes import HashEmbedder, ScriptedModel
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 AHEAD = datetime(2050, 1, 1, tzinfo=UTC)

@@ -18,8 +18,8 @@ from holdfast import Event, Memory, StorageError, StoreLockedError
 from holdfast.decisions.merging import Decision
 from holdfast.io import THREADS
 from holdfast.storage.lock import FolderLock
-from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts
-from tests.reliability import children
+from tests.support import children
+from tests.support.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts
 
 WRITERS = 64
 
@@ -141,7 +141,7 @@ def test_a_sync_call_that_would_block_its_own_loop_for_ever_is_refused() -> None
 MAINTAINED = """
 import asyncio, sys
 from holdfast import Memory
-from tests.fakes import HashEmbedder
+from tests.support.fakes import HashEmbedder
 
 async def main():
     async with Memory(sys.argv[1], llm=None, embedder=HashEmbedder()) as memory:
@@ -272,7 +272,7 @@ import os, sys, threading
 from holdfast import Event, Memory, StorageError, StoreLockedError
 from holdfast.io import THREADS
 from holdfast.storage.lock import FolderLock
-from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts
+from tests.support.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts
 
 path = sys.argv[1]
 memory = Memory(path, llm=None, embedder=HashEmbedder())

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from holdfast import Memory, StorageError
-from tests.fakes import HashEmbedder
-from tests.reliability import children
+from tests.support import children
+from tests.support.fakes import HashEmbedder
 
 FACTS = [f"fact {at} about topic {at % 7}" for at in range(60)]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from holdfast import Erasure, Memory, Message, StorageError
-from tests.fakes import HashEmbedder
+from tests.support.fakes import HashEmbedder
 
 MARKER = "Qwyjibo"
 CHINESE = "魑魅魍魉"

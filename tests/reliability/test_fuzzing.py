@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from holdfast import HoldfastError, Memory
 from holdfast.engine.paths import SIZES, ModelSize
 from holdfast.ports import Completion
-from tests.fakes import HashEmbedder, ScriptedModel
+from tests.support.fakes import HashEmbedder, ScriptedModel
 
 TEXT = st.text(max_size=30)
 JSON = st.recursive(

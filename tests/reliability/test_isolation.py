@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast import FilterError, InputError, Memory, NotFoundError
-from tests.fakes import HashEmbedder
+from tests.support.fakes import HashEmbedder
 
 # Prefixes of one another, wildcards, operators, quotes, look-alikes, separators, case, width, very long, paths.
 HOSTILE = [

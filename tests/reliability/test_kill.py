@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.reliability.children import ROOT
+from tests.support.children import ROOT
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")

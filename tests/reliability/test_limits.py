@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast import Memory, UndoError
-from tests.fakes import HashEmbedder
+from tests.support.fakes import HashEmbedder
 
 MANY = 70_000  # more than the parameters that SQLite and PostgreSQL take in one statement
 

@@ -10,7 +10,7 @@ import pytest
 
 from holdfast import Memory, StoreVersionError
 from holdfast.storage.ledger.migrations import NEWEST
-from tests.fakes import HashEmbedder, ScriptedModel, Ticking, facts
+from tests.support.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 STORED = sorted((Path(__file__).parents[1] / "data").glob("ledger-v*.db"))
 

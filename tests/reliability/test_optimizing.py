@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from holdfast import Memory
-from tests.fakes import HashEmbedder
-from tests.reliability import children
+from tests.support import children
+from tests.support.fakes import HashEmbedder
 
 DIMENSIONS, OTHERS, EACH = 1024, 28, 100  # 11 MB of vectors: the engine does nothing about less than 10
 EMBEDDER = HashEmbedder(DIMENSIONS)

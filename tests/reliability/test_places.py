@@ -12,7 +12,7 @@ import pytest
 
 from holdfast import InputError, Memory
 from holdfast.storage.index import edge_probe
-from tests.fakes import HashEmbedder
+from tests.support.fakes import HashEmbedder
 
 HOSTILE = (
     "tenant?id=1", "tenant?id=2", "tenant", "alice%40example.com", "alice@example.com", "x%2F..%2Fbob", "a#b", "a;b",

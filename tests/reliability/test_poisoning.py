@@ -15,7 +15,7 @@ import pytest
 
 from holdfast import Memory, Message
 from holdfast.decisions.text.frame import FRAME_CLOSE, FRAME_OPEN
-from tests.fakes import HashEmbedder, ScriptedModel, facts
+from tests.support.fakes import HashEmbedder, ScriptedModel, facts
 
 CASES = json.loads((Path(__file__).parent / "poisoning.json").read_text(encoding="utf-8"))
 NAMES = [case["name"] for case in CASES]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from holdfast import EmbedderMismatchError, Memory, Message, StorageError, StoreVersionError
-from tests.fakes import HashEmbedder
-from tests.reliability import children
+from tests.support import children
+from tests.support.fakes import HashEmbedder
 
 pytestmark = pytest.mark.postgres
 

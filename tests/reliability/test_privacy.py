@@ -13,7 +13,7 @@ from holdfast import FilterError, Memory, Message
 from holdfast.models.redaction import PersonalDataRedactor
 from holdfast.types import Find, Get, Put
 from tests.conftest import Face, Opener
-from tests.fakes import HashEmbedder, ScriptedModel
+from tests.support.fakes import HashEmbedder, ScriptedModel
 
 MAIL = "alice@example.com"
 HIDDEN = (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from holdfast import EmbedderMismatchError, EmbeddingError, InputError, Memory
-from tests.fakes import HashEmbedder, Matrix
+from tests.support.fakes import HashEmbedder, Matrix
 
 OLD, NEW = HashEmbedder(64, "test/old"), HashEmbedder(24, "test/new")
 FACTS = [f"fact number {at}" for at in range(300)]

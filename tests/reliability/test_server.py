@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from holdfast import Memory, StorageError
-from tests.fakes import HashEmbedder
-from tests.reliability import children
-from tests.reliability._qdrant_http import Server, serving
+from tests.support import children
+from tests.support.fakes import HashEmbedder
+from tests.support.qdrant_http import Server, serving
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from holdfast import Memory, NotFoundError, UndoError
-from tests.fakes import HashEmbedder, Ticking
+from tests.support.fakes import HashEmbedder, Ticking
 
 TEXTS = st.sampled_from(
     ["tea", "coffee", "I live in Rome", "网球", "两只猫", "x" * 300, "a\nb", "' OR 1=1 --"]

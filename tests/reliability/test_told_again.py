@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from holdfast import HoldfastError, Memory, Message, ModelError, StorageError
 from tests.conftest import Face, Opener
-from tests.fakes import HashEmbedder, ScriptedModel
+from tests.support.fakes import HashEmbedder, ScriptedModel
 
 
 class Failing:

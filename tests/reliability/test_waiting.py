@@ -13,7 +13,7 @@ import pytest
 
 from holdfast import InputError, Memory
 from tests.conftest import Face
-from tests.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts, updating_nearest
+from tests.support.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts, updating_nearest
 
 
 @pytest.fixture(params=["sync", "async"])

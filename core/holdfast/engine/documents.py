@@ -5,7 +5,7 @@ are; nothing is extracted from them and nothing merges. Operations are data: a b
 which every read sees the state before the batch's writes.
 
 Search is exact: it compares the query with every vector under the prefix, in the process. `python
-bench/documents.py` shows where that ends to be fast; memories, which have an index, are the place for more.
+bench/cost/documents.py` shows where that ends to be fast; memories, which have an index, are the place for more.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ from .embed import embed_query
 from .events import Listeners
 from .waiting import Waiting
 
-CANDIDATES = 200  # per signal; what fewer lose: `python bench/retrieval.py locomo.json --candidates 100`
+# For each signal; what fewer lose: `python -m bench.quality.retrieval locomo.json --candidates 100`.
+CANDIDATES = 200
 RERANKED = 50  # texts shown to a reranker
 TOKENS_PER_HIT = (
     20  # of a short memory in a prompt; what comes after the fiftieth hit of 1,000 tokens matters little

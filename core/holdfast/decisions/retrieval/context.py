@@ -23,7 +23,7 @@ _NEW_WORDS = 0.25
 
 # Of the budget, before turns get theirs; what turns leave goes to more memories. Evidence covered within
 # 1,000 tokens falls from .72 to .70 when eight turns take the place of fifteen memories, and it is in turns
-# that the details are: `python bench/retrieval.py locomo.json --tokens`.
+# that the details are: `python -m bench.quality.retrieval locomo.json --tokens`.
 _MEMORIES_SHARE = 0.6
 
 _SHORTEST = 4  # tokens; no line is shorter, so counting ends where less is left

@@ -34,7 +34,7 @@ class Weights:
 
     Chosen together on LoCoMo's turns and observations, with two embedders, where the figures lie on a plateau.
     What each is worth, what others would give, and what weights fitted without a conversation reach on it:
-    `python bench/retrieval.py locomo.json --ablation --sweep --cross-validate`.
+    `python -m bench.quality.retrieval locomo.json --ablation --sweep --cross-validate`.
     """
 
     keyword: float = 0.9
@@ -54,7 +54,7 @@ class Weights:
 
 WEIGHTS = Weights()
 
-# The constants below: `python bench/retrieval.py locomo.json --sweep`.
+# The constants below: `python -m bench.quality.retrieval locomo.json --sweep`.
 
 # Talk about an event follows it: what was said some days after the time asked about still counts, what was
 # said before it counts less.

@@ -6,7 +6,7 @@ believed: a small model calls nearly every pair "changes", but rarely without a 
 
 Each case decided with weights fitted on the cases of other authors, 83 % come out right and .4 % lose a detail with
 the likelihoods of a model of 1.5B parameters, 76 % and .7 % with its answers alone. Of 3,158 cases 2,323 were asked
-to the end; the others, which lack a second question, count as those do that have one (`bench/small_models.py`).
+to the end; the others, which lack a second question, count as those do that have one (`bench.quality.small_models`).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _pieces(words: Sequence[str]) -> set[str]:
     return {word[i : i + 3] for word in words for i in range(max(len(word) - 2, 1))}
 
 
-# As `bench/small_models.py --write` prints them.
+# As `bench/quality/small_models.py --write` prints them.
 WEIGHTS: Weights = {
     "likelihoods": {
         "same": (1.27, -0.1, 0.29, -0.63, -0.77, 2.23, -2.91, -1.39, 0.16, 1.0, -1.27, 1.97),

@@ -23,7 +23,7 @@ import snowballstemmer
 # BM25's constants, and the length (in terms) at which a document is neither favoured nor penalised: constant
 # rather than the mean of the store, so that a document's vector never changes. Among short memories length
 # says little (recall@10 is best without it, worst with B = 1), so it only reins in pasted pages. Figures:
-# `python bench/keyword_matching.py <locomo.json>`.
+# `python -m bench.quality.keyword_matching <locomo.json>`.
 K1 = 0.9
 B = 0.4
 USUAL_LENGTH = 60.0

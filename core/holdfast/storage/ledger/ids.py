@@ -14,7 +14,7 @@ def new_id() -> str:
     """A UUID of version 7: the time in milliseconds, then 74 random bits. Later ids of a process are greater.
 
     Rows that are written together then lie together in every index of the database. With random ids each new row
-    touches pages all over the file, and adding gets slower with every memory: `python bench/scale.py`.
+    touches pages all over the file, and adding gets slower with every memory: `python -m bench.cost.scale`.
     """
     global _last
     made = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
