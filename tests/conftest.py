@@ -48,11 +48,22 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 class Face:
-    """A `Memory` whose operations run in one of the faces: `face.add(...)` is `add` or an awaited `aadd`."""
+    """A `Memory` whose operations run in one of the faces: `face.add(...)` is `add` or an awaited `aadd`.
 
-    def __init__(self, memory: Memory, loop: asyncio.AbstractEventLoop | None) -> None:
+    So do those of its `jobs` and its `index`.
+    """
+
+    def __init__(self, memory: Any, loop: asyncio.AbstractEventLoop | None) -> None:
         self.memory = memory
         self._loop = loop
+
+    @property
+    def jobs(self) -> Face:
+        return Face(self.memory.jobs, self._loop)
+
+    @property
+    def index(self) -> Face:
+        return Face(self.memory.index, self._loop)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if self._loop is None:

@@ -8,7 +8,7 @@ in blocks of 10,000 memories: 90 users with 100 each and one with 1,000; all of 
 search by agent alone is one without a user. Every size is measured through the public face, opening and memory in
 fresh processes. Searches are told apart: the first one of a user, whose pages of the files may lie on disk, and later
 ones. Beside p50 and p95 stand p10 and the processor time: where other work shares the machine, those say
-most. Each size is measured as it grew, and again after `Memory.optimize()` where that had anything to do.
+most. Each size is measured as it grew, and again after `Memory.index.optimize()` where that had anything to do.
 
 A `--folder` is kept, and a later run goes on from what lies there; sizes that stand in the JSON already are replaced.
 A million needs 8 GB of disk (twice the index while it is rebuilt).
@@ -156,13 +156,13 @@ def measure(folder: Path, size: int, words: Words) -> dict[str, Any]:
     row |= as_it_lies(folder, size // BLOCK, words)
     with opened(folder) as memory:
         start = time.perf_counter()
-        if memory.optimize():
+        if memory.index.optimize():
             row["optimize_s"] = time.perf_counter() - start
     if "optimize_s" in row:
         row["optimized"] = as_it_lies(folder, size // BLOCK, words)
     with opened(folder) as memory:
         start = time.perf_counter()
-        count = memory.reindex()
+        count = memory.index.rebuild()
         row["rebuild_s"] = time.perf_counter() - start
         print(f"  rebuilt {count:,} points in {row['rebuild_s']:.0f} s", file=sys.stderr)
     return row

@@ -14,7 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .engine.documents import Documents
     from .engine.events import Event
+    from .engine.jobs import Jobs
+    from .engine.maintenance import IndexMaintenance
     from .errors import (
         ClosedError,
         EmbedderMismatchError,
@@ -76,7 +79,10 @@ _HOME = {
         "StoreVersionError",
         "UndoError",
     ),
+    "engine.documents": ("Documents",),
     "engine.events": ("Event",),
+    "engine.jobs": ("Jobs",),
+    "engine.maintenance": ("IndexMaintenance",),
     "memory": ("Memory", "ScopedMemory"),
     "models.defaults": ("FROM_ENVIRONMENT",),
     "ports": ("Completion", "Embedder", "LanguageModel", "Prompt", "Redactor", "Reranker", "Schema"),
@@ -111,6 +117,7 @@ __all__ = [
     "ClosedError",
     "Completion",
     "Context",
+    "Documents",
     "Embedder",
     "EmbedderMismatchError",
     "EmbeddingError",
@@ -120,8 +127,10 @@ __all__ = [
     "Flushed",
     "Hits",
     "HoldfastError",
+    "IndexMaintenance",
     "InputError",
     "Job",
+    "Jobs",
     "JournaledMessage",
     "LanguageModel",
     "Memory",

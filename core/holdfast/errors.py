@@ -90,7 +90,7 @@ class StoreVersionError(StorageError):
 
 
 class EmbedderMismatchError(StorageError):
-    """The store's vectors come from another embedder; `Memory.reindex` changes it."""
+    """The store's vectors come from another embedder; `memory.index.rebuild` changes it."""
 
 
 class ClosedError(StorageError):

@@ -15,13 +15,14 @@ from typing import Any, Self
 from .decisions.extraction import WINDOW_TOKENS
 from .decisions.merging import Examination, MergeStrategy
 from .engine import arguments as inputs
-from .engine import reindex, transfer
+from .engine import transfer
 from .engine.add import Remembering, Told
 from .engine.arguments import Door, Filters, Infer
 from .engine.change import Changing
 from .engine.documents import Documents
 from .engine.events import Event, Listeners
-from .engine.jobs import Jobs
+from .engine.jobs import Adding, Jobs
+from .engine.maintenance import IndexMaintenance
 from .engine.masking import Masking
 from .engine.paths import ModelSize, Paths, size_of
 from .engine.search import Asked, Recalling, hits_for
@@ -36,7 +37,7 @@ from .ports import Embedder, LanguageModel, Redactor, Reranker
 from .storage.index import Index
 from .storage.opening import open_store
 from .storage.places import IN_MEMORY, folder_of
-from .storage.store import OPEN_STORES, Agreement
+from .storage.store import OPEN_STORES
 from .storage.times import now_utc
 from .types import (
     AddResult,
@@ -46,7 +47,6 @@ from .types import (
     Erasure,
     Flushed,
     Hits,
-    Job,
     JournaledMessage,
     MemoryItem,
     Messages,
@@ -134,7 +134,7 @@ class Memory:
         )
         self._worker = Worker(store, self._remembering, now, workers)
         waiting = Waiting(store, self._remembering, self._worker.start)
-        self._jobs = Jobs(store, self._remembering, self._worker, waiting)
+        self._adding = Adding(store, self._remembering, self._worker, waiting)
         self._recalling = Recalling(
             store,
             reranker=reranker,
@@ -191,6 +191,17 @@ class Memory:
         """The store of documents beside the memories: JSON objects under namespaces and keys."""
         self._door.whole("documents")
         return Documents(self._store, self._masking)
+
+    @property
+    def jobs(self) -> Jobs:
+        """The adds that are not done: `pending`, `failed`, `retry`."""
+        return Jobs(self._store, self._door.bound, self._worker.start)
+
+    @property
+    def index(self) -> IndexMaintenance:
+        """The index, for whoever keeps the store: `verify`, `repair`, `rebuild`, `optimize`."""
+        self._door.whole("index")
+        return IndexMaintenance(self._store, self._events)
 
     @property
     def folder(self) -> Path | None:
@@ -306,7 +317,7 @@ class Memory:
             extract=infer != "merge",
             delay=inputs.delay_of(after_seconds, background),
         )
-        return await self._jobs.add(io, told)
+        return await self._adding.add(io, told)
 
     aadd = add.twin
 
@@ -625,7 +636,9 @@ class Memory:
 
         They are found by nobody from the first moment on. An embedded store then writes its files anew, which takes
         minutes where it holds a million memories; searches go on meanwhile, and changes but for some seconds. It
-        waits for a `reindex` under way. If it is cut short, the next opening completes it. Raises StorageError.
+        waits for an `index.rebuild` under way. If it is cut short, the next opening completes it.
+
+        Raises StorageError.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         return await self._changing.erase(io, scope, dry_run=dry_run)
@@ -713,7 +726,7 @@ class Memory:
         self._door.whole("import_")
         with self._events.observing("import", scope):
             imported = await transfer.import_(self._store, io, source, scope, progress)
-        await self._jobs.imported(io)
+        await self._adding.imported(io)
         return imported
 
     aimport_ = import_.twin
@@ -723,7 +736,7 @@ class Memory:
     @operation
     async def resume(self, io: IO) -> list[AddResult]:
         """Finish every `add` that is journaled and not done. Raises ModelError where the model still fails."""
-        return await self._jobs.resume(io, self._door.bound)
+        return await self._adding.resume(io, self._door.bound)
 
     aresume = resume.twin
 
@@ -737,89 +750,15 @@ class Memory:
         Returns what is still pending, and why: false where that is anything. Raises InputError, StorageError.
         """
         seconds = None if timeout is None else inputs.seconds_of("timeout", timeout)
-        return await self._jobs.flush(io, self._door.bound, seconds)
+        return await self._adding.flush(io, self._door.bound, seconds)
 
     aflush = flush.twin
-
-    # -- for whoever keeps the store ----------------------------------------------------------------------------
-
-    @operation
-    async def pending(self, io: IO) -> list[Job]:
-        """Adds that are journaled and not done."""
-        return await self._jobs.listed(io, self._door.bound, "pending", "running")
-
-    apending = pending.twin
-
-    @operation
-    async def failed(self, io: IO) -> list[Job]:
-        """Adds that were given up after several attempts; `retry` takes them up again."""
-        return await self._jobs.listed(io, self._door.bound, "failed")
-
-    afailed = failed.twin
-
-    @operation
-    async def retry(self, io: IO, job_id: str | None = None) -> int:
-        """Put one failed job, or all of them, back to work in the background. Returns how many."""
-        wanted = None if job_id is None else inputs.text_of("job_id", job_id)
-        return await self._jobs.retry(io, self._door.bound, wanted)
-
-    aretry = retry.twin
-
-    @operation
-    async def verify(self, io: IO) -> Agreement:
-        """Whether ledger and index agree, and what is missing where. True in a condition if they do."""
-        self._door.whole("verify")
-        return await self._store.verify(io)
-
-    averify = verify.twin
-
-    @operation
-    async def repair(self, io: IO) -> Agreement:
-        """Bring the index in line with the ledger."""
-        self._door.whole("repair")
-        return await self._store.repair(io)
-
-    arepair = repair.twin
-
-    @operation
-    async def reindex(
-        self, io: IO, embedder: Embedder | None = None, *, progress: transfer.Progress | None = None
-    ) -> int:
-        """Build the index anew, with another embedder where one is given, while everything goes on.
-
-        Every `Memory` of this process on the store has the new embedder when it returns; other processes have to
-        open the store anew. If it is cut short, the store is as it was, and texts that are embedded already are
-        not embedded again. progress: called with how many texts, then points, are done, and how many there are.
-        Returns the number of points. Raises InputError, EmbeddingError, StorageError.
-        """
-        self._door.whole("reindex")
-        inputs.check_ports(embedder=embedder)
-        with self._events.observing("reindex", Scope()):
-            return await reindex.reindex(self._store, io, embedder, progress)
-
-    areindex = reindex.twin
-
-    @operation
-    async def optimize(self, io: IO) -> bool:
-        """Lay the embedded index out for reading: a large store opens several times faster after it, takes a quarter
-        of the memory, and searches somewhat faster.
-
-        For quiet hours, say after a bulk import: it takes some five seconds per 100,000 memories that came since the
-        last time, and the whole process waits meanwhile, its event loop too. Killed in the middle of it, the store
-        is as it was. Returns whether there was anything to do: with fewer than some 10,000 new memories, and with a
-        Qdrant server, which does it by itself, there is not. Raises StorageError.
-        """
-        self._door.whole("optimize")
-        with self._events.observing("optimize", Scope()):
-            return await self._store.optimize(io)
-
-    aoptimize = optimize.twin
 
 
 class ScopedMemory(Memory):
     """A `Memory` bound to ids, made by `Memory.scoped`: the same operations, which reach no other scope.
 
-    What concerns a whole store (documents, reset, reindex, import_, optimize, verify, repair, subscribe) belongs to
+    What concerns a whole store (documents, index, reset, import_, subscribe) belongs to
     the memory that it came from and raises InputError. Closing it closes nothing.
     """
 

@@ -157,7 +157,7 @@ def test_a_turn_that_nobody_goes_on_with_is_remembered_by_a_later_process(
         tool_raises(memory, run)
         assert texts(memory) == []
     with Memory(tmp_path, llm=None, embedder=HashEmbedder()) as memory:
-        assert [job.state for job in memory.pending()] == ["pending"]
+        assert [job.state for job in memory.jobs.pending()] == ["pending"]
         memory.flush(60)
         assert "I live in Lisbon." in texts(memory)
 

@@ -816,7 +816,7 @@ def test_a_thread_that_goes_on_is_remembered_as_one_conversation_when_it_is_quie
     run(agent, says("I live in Lisbon."), config=thread("t"))
     run(agent, says("I like tea."), config=thread("t"))
     assert texts(memory) == []
-    assert len(memory.pending()) == 1
+    assert len(memory.jobs.pending()) == 1
     assert memory.flush(30)
     assert texts(memory) == ["I like tea.", "I live in Lisbon."]
     assert len({one.add_id for one in memory.messages(user_id="alice")}) == 1

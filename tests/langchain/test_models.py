@@ -192,7 +192,7 @@ def test_its_failures_are_the_engine_s_model_errors(run: Runner) -> None:
     with Memory(":memory:", llm=model, model_size="large", embedder=HashEmbedder()) as memory:
         with pytest.raises(ModelError, match="connection lost"):
             run.call(memory, "add", "I live in Lisbon.", user_id="alice")
-        assert len(memory.pending()) == 1
+        assert len(memory.jobs.pending()) == 1
 
 
 # -- what the user sees ------------------------------------------------------------------------------------------

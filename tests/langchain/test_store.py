@@ -480,7 +480,7 @@ def test_another_embedder_finds_what_was_written_before(tmp_path: Path) -> None:
     with Memory(tmp_path / "m", llm=None, embedder=HashEmbedder()) as memory:
         HoldfastStore(memory).put(("a",), "k", {"text": "tea"})
         other = HashEmbedder(32, "test/other")
-        memory.reindex(embedder=other)
+        memory.index.rebuild(embedder=other)
         [item] = HoldfastStore(memory).search(("a",), query='{"text": "tea"}')
         assert item.score == pytest.approx(1.0)
 

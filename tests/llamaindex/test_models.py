@@ -180,8 +180,8 @@ def test_a_failing_model_raises_the_engine_s_error_and_loses_nothing() -> None:
     with pytest.raises(ModelError, match="no route"):
         memory.put_messages([user("I'm allergic to peanuts."), assistant("Noted.")])
     assert len(memory.get_all()) == 2
-    assert len(memory.engine.pending()) == 1
-    memory.engine.retry()
+    assert len(memory.engine.jobs.pending()) == 1
+    memory.engine.jobs.retry()
     memory.engine.close()
 
 

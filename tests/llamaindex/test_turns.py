@@ -376,7 +376,7 @@ def test_a_conversation_can_go_on_where_recalling_and_remembering_fail(
         "remembering failed",
     ]
     assert face(memory, "get_all") == [user("I own a boat."), assistant("Nice.")]
-    assert len(broken.pending()) == 1
+    assert len(broken.jobs.pending()) == 1
     broken.embedder.down = False  # type: ignore[attr-defined]
     broken.resume()
     assert "I own a boat." in [item.text for item in broken.get_all(user_id="alice")]
@@ -473,18 +473,14 @@ def test_patience_is_real_time(
 ) -> None:
     """However long each look takes."""
     a_stuck_add(engine.memory, monkeypatch)
-    pending, apending = engine.memory.pending, engine.memory.apending
+    jobs = engine.memory._store.ledger.jobs
+    under_way = jobs.under_way
 
-    def slow() -> Any:
-        time.sleep(0.4)
-        return pending()
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(0.4)  # a machine that is busy
+        return under_way(*args, **kwargs)
 
-    async def aslow() -> Any:
-        time.sleep(0.4)  # noqa: ASYNC251 - a machine that is busy
-        return await apending()
-
-    monkeypatch.setattr(engine.memory, "pending", slow)
-    monkeypatch.setattr(engine.memory, "apending", aslow)
+    monkeypatch.setattr(jobs, "under_way", slow)
     memory = remembers(patience=1.0)
     face(memory, "put", user("Hello?"))
     begun = time.monotonic()
@@ -496,7 +492,7 @@ def test_nobody_waits_for_a_model_that_is_known_to_fail(face: Face) -> None:
     with Memory(":memory:", llm=Failing(), embedder=HashEmbedder()) as memory:  # type: ignore[arg-type]
         with pytest.raises(ModelError):
             memory.add("I own a boat.", user_id="alice")
-        assert memory.pending()
+        assert memory.jobs.pending()
         talk = HoldfastMemory.from_defaults("alice", memory=memory, patience=60)
         face(talk, "put", user("Hello?"))
         begun = time.monotonic()

@@ -184,7 +184,7 @@ def test_a_decision_about_a_version_that_is_not_there_fails_once_and_loses_nothi
     with pytest.raises(StorageError, match="conflicts with itself"):
         memory.add("I live in Lisbon.", user_id="alice")
     assert texts(memory, user_id="alice") == ["I live in Berlin."]
-    assert [job.state for job in memory.pending()] == ["pending"]
+    assert [job.state for job in memory.jobs.pending()] == ["pending"]
 
 
 def test_a_model_is_shown_the_memories_of_one_add_in_the_order_in_which_they_were_told(
@@ -229,14 +229,14 @@ def test_a_failing_model_loses_nothing_and_resume_finishes(open_memory: Opener) 
     memory = open_memory(llm=model)
     with pytest.raises(ModelError, match="too slow") as failure:
         memory.add("I live in Berlin", user_id="alice")
-    [job] = memory.pending()
+    [job] = memory.jobs.pending()
     assert job.id == failure.value.add_id
     assert "too slow" in job.error
     assert [said.message.content for said in memory.messages(user_id="alice")] == ["I live in Berlin"]
     [result] = memory.resume()
     assert result.id == job.id
     assert texts(memory, user_id="alice") == ["Lives in Berlin"]
-    assert memory.pending() == []
+    assert memory.jobs.pending() == []
 
 
 def test_saying_the_same_messages_again_finishes_a_failed_add(open_memory: Opener) -> None:
@@ -246,7 +246,7 @@ def test_saying_the_same_messages_again_finishes_a_failed_add(open_memory: Opene
         memory.add(said, user_id="alice")
     result = memory.add(said, user_id="alice")
     assert [change.text for change in result] == ["Lives in Berlin"]
-    assert memory.pending() == []
+    assert memory.jobs.pending() == []
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_background_work_is_done_after_flush(memory: Face) -> None:
     assert result.state == "pending"
     assert memory.flush(timeout=20)
     assert texts(memory, user_id="alice") == ["I live in Lisbon."]
-    assert memory.pending() == []
+    assert memory.jobs.pending() == []
 
 
 BOATS = [
@@ -399,7 +399,7 @@ def test_an_opened_store_finishes_what_was_begun(tmp_path: Path) -> None:
     ) as memory:
         with pytest.raises(ModelError):
             memory.add("I live in Berlin", user_id="alice")
-        due = memory.pending()[0].retry_at
+        due = memory.jobs.pending()[0].retry_at
     later = Ticking(due + timedelta(seconds=1))
     model = ScriptedModel([facts("Lives in Berlin")])
     with Memory(tmp_path, llm=model, embedder=HashEmbedder(), model_size="large", now=later) as memory:

@@ -98,7 +98,7 @@ BAD_READS: list[tuple[str, Callable[[Face], Any], type[Exception], str]] = [
     ("cursor not text", lambda m: m.get_all(user_id="a", cursor=5), InputError, "cursor"),
     ("half a cursor", lambda m: m.get_all(user_id="a", cursor="1:\ud800"), InputError, "surrogate"),
     ("half an undo", lambda m: m.undo("\ud800"), InputError, "surrogate"),
-    ("half a retry", lambda m: m.retry("\ud800"), InputError, "surrogate"),
+    ("half a retry", lambda m: m.jobs.retry("\ud800"), InputError, "surrogate"),
     ("half a deletion", lambda m: m.delete("\ud800"), InputError, "surrogate"),
     ("half a keep", lambda m: m.clear_messages(user_id="a", keep=["\ud800"]), InputError, r"keep\[0\]"),
     ("one keep", lambda m: m.clear_messages(user_id="a", keep="abc"), InputError, "keep"),
@@ -185,13 +185,13 @@ def test_broken_vectors_never_reach_the_store(
     with pytest.raises(EmbeddingError, match=says):
         memory.add("I play tennis.", user_id="alice")
     assert memory.count() == 0
-    assert len(memory.pending()) == 1
+    assert len(memory.jobs.pending()) == 1
 
 
 def test_another_embedder_than_the_store_s_is_refused(tmp_path: Path) -> None:
     with Memory(tmp_path, llm=None, embedder=HashEmbedder()) as memory:
         memory.add("I play tennis.", user_id="alice")
-    with pytest.raises(EmbedderMismatchError, match="reindex"):
+    with pytest.raises(EmbedderMismatchError, match=r"index\.rebuild"):
         Memory(tmp_path, llm=None, embedder=HashEmbedder(name="test/other"))
     with pytest.raises(EmbedderMismatchError, match="32"):
         Memory(tmp_path, llm=None, embedder=HashEmbedder(32))
@@ -239,7 +239,7 @@ def test_a_closed_memory_says_so(open_memory: Opener) -> None:
         lambda: memory.add("I play tennis.", user_id="a"),
         lambda: memory.search("x", user_id="a"),
         lambda: memory.get_all(user_id="a"),
-        lambda: memory.pending(),
+        lambda: memory.jobs.pending(),
     ):
         with pytest.raises(ClosedError):
             call()

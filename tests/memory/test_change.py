@@ -135,7 +135,7 @@ def test_erase_removes_everything_of_a_user_and_nothing_else(memory: Face) -> No
     with pytest.raises(NotFoundError):
         memory.history(memory_id)
     assert known(memory, "bob") == ["I own a kite."]
-    assert memory.verify()
+    assert memory.index.verify()
 
 
 def test_reset_needs_confirmation(memory: Face) -> None:
@@ -166,7 +166,7 @@ def test_ledger_and_index_agree_after_everything(memory: Face) -> None:
     memory_id = only(memory)
     memory.update(memory_id, "I play squash.")
     memory.undo(memory.delete(memory_id).id)
-    agreement = memory.verify()
+    agreement = memory.index.verify()
     assert agreement
     assert agreement.versions == 3
-    assert memory.repair()
+    assert memory.index.repair()

@@ -60,7 +60,7 @@ def test_a_later_call_of_the_session_takes_the_messages_along(open_memory: Opene
     assert "I live in Lisbon." in model.shown()
     assert "I like tea." in model.shown()
     assert len(result.messages) == 2
-    assert memory.pending() == []
+    assert memory.jobs.pending() == []
 
 
 def test_the_same_message_again_answers_for_what_was_put_off(memory: Face) -> None:
@@ -76,7 +76,7 @@ def test_the_same_message_again_answers_for_what_was_put_off(memory: Face) -> No
 def test_putting_off_again_is_one_job(memory: Face) -> None:
     for text in ("I live in Lisbon.", "I like tea.", "I own a boat."):
         later(memory, text)
-    [job] = memory.pending()
+    [job] = memory.jobs.pending()
     assert job.state == "pending"
     memory.flush(60)
     assert known(memory) == ["I like tea.", "I live in Lisbon.", "I own a boat."]

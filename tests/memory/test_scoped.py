@@ -74,10 +74,8 @@ def test_a_view_refuses_other_ids_and_what_concerns_the_whole_store(memory: Face
     ):
         with pytest.raises(InputError, match="bound to user_id='alice'"):
             call()
-    for name in ("reindex", "optimize", "verify", "repair"):
-        with pytest.raises(InputError, match="whole store"):
-            getattr(alice, name)()
     for call in (
+        lambda: alice.memory.index,
         lambda: alice.reset(confirm=True),
         lambda: alice.import_(io.StringIO("")),
         lambda: alice.export(io.StringIO(), everything=True),
@@ -98,8 +96,8 @@ def test_a_view_sees_its_own_pending_work_only(open_memory: Opener) -> None:
     for user in ("alice", "bob"):
         memory.add("I live in Berlin.", user_id=user, background=True)
     assert bound(memory, user_id="alice").flush(20)
-    assert bound(memory, user_id="alice").pending() == []
-    assert bound(memory, user_id="alice").failed() == []
+    assert bound(memory, user_id="alice").jobs.pending() == []
+    assert bound(memory, user_id="alice").jobs.failed() == []
 
 
 def test_closing_a_view_closes_nothing(memory: Face) -> None:

@@ -74,7 +74,7 @@ def test_an_import_is_identical_to_what_was_exported(tmp_path: Path) -> None:
         path = tmp_path / "all.jsonl"
         written = source.export(path, everything=True)
         assert target.import_(path) == written
-        assert target.verify()
+        assert target.index.verify()
         for user in ("alice", "bob"):
             assert seen(target, user_id=user) == seen(source, user_id=user)
         assert exported(target)[1:] == exported(source)[1:]
@@ -222,7 +222,7 @@ def test_a_broken_file_is_refused_and_changes_nothing(how: str) -> None:
         with pytest.raises(InputError):
             target.import_(text(rows))
         assert exported(target)[1:] == before
-        assert target.verify()
+        assert target.index.verify()
 
 
 def test_a_line_that_is_no_json_is_named() -> None:
@@ -303,7 +303,7 @@ def test_no_damage_to_a_file_gets_in_halfway(rows_of_a_store: str, data: st.Data
             target.import_(text(rows))
         except InputError:
             assert target.export(io.StringIO(), everything=True).messages == 0
-        assert target.verify()
+        assert target.index.verify()
         target.search("where", user_id="alice")
 
 

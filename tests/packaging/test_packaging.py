@@ -82,8 +82,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_every_public_operation_has_an_async_twin() -> None:
     public = {name for name in dir(holdfast.Memory) if not name.startswith("_")}
     plain = public - {
-        "llm", "llm_examined", "embedder", "folder", "closed", "documents", "check", "scoped", "subscribe",
-        "on_close",
+        "llm", "llm_examined", "embedder", "folder", "closed", "documents", "jobs", "index",
+        "check", "scoped", "subscribe", "on_close",
     }  # fmt: skip
     twins = {name for name in plain if name.startswith("a") and name[1:] in plain}
     assert plain - twins == {name[1:] for name in twins}

@@ -10,12 +10,14 @@ from typing import assert_type
 
 from holdfast import (
     AddResult,
+    Agreement,
     Change,
     Changes,
     Completion,
     Context,
     Erasure,
     Hits,
+    Job,
     Memory,
     MemoryItem,
     Page,
@@ -61,6 +63,10 @@ def in_the_sync_face() -> None:
         assert_type(memory.get("id"), MemoryItem | None)
         assert_type(memory.history("id"), Changes)
         assert_type(memory.update("id", "text"), Change)
+        assert_type(memory.jobs.pending(), list[Job])
+        assert_type(memory.jobs.retry("id"), int)
+        assert_type(memory.index.verify(), Agreement)
+        assert_type(memory.index.rebuild(Vectors(), progress=lambda done, of: print(done, of)), int)
 
 
 async def in_the_async_face() -> None:
@@ -69,6 +75,8 @@ async def in_the_async_face() -> None:
         assert_type(await memory.asearch("x", user_id="a"), Hits)
         assert_type(await memory.aundo("id"), Changes)
         assert_type(await memory.areset(confirm=True), Erasure)
+        assert_type(await memory.jobs.afailed(), list[Job])
+        assert_type(await memory.index.aoptimize(), bool)
 
 
 def on_the_class(memory: Memory) -> None:
@@ -84,6 +92,9 @@ def what_is_refused(memory: Memory) -> None:
     memory.search("x", io=None)  # type: ignore[call-arg]
     memory.search()  # type: ignore[call-arg]
     _ = memory.search("x", user_id="a").nonsense  # type: ignore[attr-defined]
+    memory.jobs.retry(1)  # type: ignore[arg-type]
+    memory.index.rebuild(embeder=Vectors())  # type: ignore[call-arg]
+    memory.pending()  # type: ignore[attr-defined]
 
 
 async def what_is_refused_on_a_loop(memory: Memory) -> None:
@@ -92,6 +103,8 @@ async def what_is_refused_on_a_loop(memory: Memory) -> None:
     memory.asearch("x", user_id="a")  # type: ignore[unused-coroutine]
     memory.asearch("x", user_id="a")[0]  # type: ignore[index]
     memory.documents.asweep()  # type: ignore[unused-coroutine]
+    memory.jobs.apending()  # type: ignore[unused-coroutine]
+    memory.index.arepair()  # type: ignore[unused-coroutine]
 
 
 class Shorter(Memory):

@@ -163,10 +163,10 @@ def run_script(folder: Path, tag: str, at: int | None) -> int:
         alice.add(background=True)
         memory.flush()
         other = EMBEDDERS[memory.embedder.name == EMBEDDERS[0].name]
-        memory.reindex(other)
+        memory.index.rebuild(other)
         bob.erase()
         alice.add()
-        memory.reindex()
+        memory.index.rebuild()
     return stops.count
 
 
@@ -178,7 +178,7 @@ def run_load(folder: Path, tag: str) -> None:
         threading.Thread(target=_restless, args=(Script(memory, log, user, tag),), daemon=True).start()
     while True:
         time.sleep(0.03)
-        memory.reindex(EMBEDDERS[memory.embedder.name == EMBEDDERS[0].name])
+        memory.index.rebuild(EMBEDDERS[memory.embedder.name == EMBEDDERS[0].name])
 
 
 def _restless(script: Script) -> None:

@@ -24,15 +24,15 @@ def check(folder: Path) -> str:
     """Open the store again and hold it to its promises. Returns what state it was found in. Raises `Broken`."""
     lines = [json.loads(line) for line in _whole_lines(folder / "log")]
     with open_store(folder / "store") as memory:
-        pending = len(memory.pending())
-        if not memory.verify():
-            raise Broken(f"ledger and index disagree after opening: {memory.verify()}")
-        if not memory.flush(30) or memory.pending() or memory.failed():
-            raise Broken(f"work does not complete: {memory.pending()} {memory.failed()}")
+        pending = len(memory.jobs.pending())
+        if not memory.index.verify():
+            raise Broken(f"ledger and index disagree after opening: {memory.index.verify()}")
+        if not memory.flush(30) or memory.jobs.pending() or memory.jobs.failed():
+            raise Broken(f"work does not complete: {memory.jobs.pending()} {memory.jobs.failed()}")
         for user in USERS:
             _User(memory, user, [line for line in lines if line["user"] == user]).check()
-        if not memory.verify():
-            raise Broken(f"ledger and index disagree after the work: {memory.verify()}")
+        if not memory.index.verify():
+            raise Broken(f"ledger and index disagree after the work: {memory.index.verify()}")
         _check_points(memory)
         _check_chains(memory)
     _check_closed(folder / "store")

@@ -51,7 +51,7 @@ def test_an_add_in_the_background_returns_before_the_model_answers() -> None:
         result = memory.add("I live in Lisbon", user_id="alice", background=True)
         assert result.state == "pending"
         assert len(result.messages) == 1
-        assert [job.id for job in memory.pending()] == [result.id]
+        assert [job.id for job in memory.jobs.pending()] == [result.id]
         assert not memory.flush(timeout=0.1)
         answer.set()
         assert memory.flush(20)
@@ -65,8 +65,8 @@ def test_a_failing_model_is_retried_with_growing_patience_and_then_given_up() ->
         result = memory.add("I live in Lisbon", user_id="alice", background=True)
         waits: list[float] = []
         for attempt in range(1, 6):
-            until(lambda: [job.attempts for job in memory.pending()] == [len(waits) + 1])
-            [job] = memory.pending()
+            until(lambda: [job.attempts for job in memory.jobs.pending()] == [len(waits) + 1])
+            [job] = memory.jobs.pending()
             assert job.error is not None
             assert f"down {attempt - 1}" in job.error
             assert job.retry_at is not None
@@ -74,17 +74,17 @@ def test_a_failing_model_is_retried_with_growing_patience_and_then_given_up() ->
             assert len(model.prompts) == attempt, "it waits for its time"
             now.pass_(waits[-1] + 1)
             memory._worker.start()
-        until(lambda: bool(memory.failed()))
+        until(lambda: bool(memory.jobs.failed()))
         assert waits == sorted(waits)
         assert waits[0] < 10 < 600 < waits[-1]
-        assert [job.id for job in memory.failed()] == [result.id]
-        assert memory.pending() == []
+        assert [job.id for job in memory.jobs.failed()] == [result.id]
+        assert memory.jobs.pending() == []
         assert memory.flush(1), "what was given up is not waited for"
         assert len(memory.messages(user_id="alice")) == 1
         model.replies = [facts("Lives in Lisbon")]
-        assert memory.retry() == 1
+        assert memory.jobs.retry() == 1
         assert memory.flush(20)
-        assert memory.failed() == []
+        assert memory.jobs.failed() == []
         assert [item.text for item in memory.get_all(user_id="alice")] == ["Lives in Lisbon"]
 
 
@@ -113,10 +113,10 @@ def test_a_job_that_waits_for_its_retry_does_not_keep_other_users_waiting() -> N
     model = ScriptedModel([ConnectionError("down"), facts("Lives in Rome")])
     with opened(llm=model, now=Now()) as memory:
         memory.add("I live in Lisbon", user_id="alice", background=True)
-        until(lambda: [job.attempts for job in memory.pending()] == [1])
+        until(lambda: [job.attempts for job in memory.jobs.pending()] == [1])
         memory.add("I live in Rome", user_id="bob", background=True)
         until(lambda: memory.count(user_id="bob") == 1)
-        assert [job.scope.user_id for job in memory.pending()] == ["alice"]
+        assert [job.scope.user_id for job in memory.jobs.pending()] == ["alice"]
 
 
 def test_an_error_that_is_nobodys_does_not_end_the_background() -> None:
@@ -130,10 +130,10 @@ def test_an_error_that_is_nobodys_does_not_end_the_background() -> None:
     with opened(merger=Broken()) as memory:
         memory.add("I live in Porto", user_id="alice", infer=False)
         memory.add("I live in Lisbon", user_id="alice", background=True)
-        until(lambda: [job.attempts for job in memory.pending()] == [1])
+        until(lambda: [job.attempts for job in memory.jobs.pending()] == [1])
         memory.add("as it is", user_id="bob", infer=False, background=True)
         until(lambda: memory.count(user_id="bob") == 1)
-        [job] = memory.pending()
+        [job] = memory.jobs.pending()
         assert job.error is not None
         assert "KeyError" in job.error
 
@@ -147,8 +147,8 @@ def test_the_background_outlives_whatever_comes_out_of_a_model(thrown: BaseExcep
 
     with opened(llm=ScriptedModel([throwing, facts("Lives in Rome")]), now=Now()) as memory:
         memory.add("I live in Lisbon", user_id="alice", background=True)
-        until(lambda: [job.attempts for job in memory.pending()] == [1])
-        [job] = memory.pending()
+        until(lambda: [job.attempts for job in memory.jobs.pending()] == [1])
+        [job] = memory.jobs.pending()
         assert job.state == "pending"
         assert job.error is not None
         assert type(thrown).__name__ in job.error
@@ -243,7 +243,7 @@ def test_what_waited_behind_an_add_in_the_foreground_is_done_when_that_is(tmp_pa
         memory.add("I like figs", user_id="alice", background=True)
         time.sleep(0.3)  # the background looks, and finds that it has to wait
         answer.set()
-        until(lambda: not memory.pending(), 15)
+        until(lambda: not memory.jobs.pending(), 15)
         adding.join()
 
 
@@ -260,10 +260,10 @@ def test_the_next_opening_takes_up_what_was_left(tmp_path: Path) -> None:
     with opened(tmp_path, resume_on_open=False) as memory:
         memory._worker.stop(drain=False)
         memory.add("fact", user_id="alice", infer=False, background=True)
-        assert len(memory.pending()) == 1
+        assert len(memory.jobs.pending()) == 1
     with opened(tmp_path) as memory:
         until(lambda: memory.count(user_id="alice") == 1)
-        assert memory.pending() == []
+        assert memory.jobs.pending() == []
 
 
 def test_a_model_that_fails_in_the_foreground_leaves_the_work_to_resume() -> None:
@@ -271,7 +271,7 @@ def test_a_model_that_fails_in_the_foreground_leaves_the_work_to_resume() -> Non
     with opened(llm=model, now=Now()) as memory:
         with pytest.raises(ModelError, match="down") as raised:
             memory.add("I live in Lisbon", user_id="alice")
-        assert [job.id for job in memory.pending()] == [raised.value.add_id]
+        assert [job.id for job in memory.jobs.pending()] == [raised.value.add_id]
         [result] = memory.resume()
         assert result.id == raised.value.add_id
         assert memory.count(user_id="alice") == 1

@@ -50,7 +50,7 @@ def test_every_add_goes_through_a_pooler_in_transaction_mode(
             assert [it.text for it in memory.get_all(user_id=f"u{user}")] == [
                 f"fact {at}" for at in range(EACH)
             ]
-        assert memory.verify()
+        assert memory.index.verify()
         assert memory.erase(user_id="u0").memories == EACH
 
 

@@ -84,7 +84,7 @@ def test_a_clock_that_was_ahead_dates_nothing_after_it_is_set_right(open_memory:
     assert {it.text for it in memory.get_all(user_id="mallory")} == {
         "I like rum", "I like gin", "I like green tea",
     }  # fmt: skip
-    assert memory.verify()
+    assert memory.index.verify()
 
 
 def test_a_store_that_was_written_ahead_is_opened_at_the_right_time(tmp_path: Path) -> None:
@@ -123,10 +123,10 @@ def test_a_retry_that_a_wrong_clock_put_off_for_years_is_due(open_memory: Opener
     memory = open_memory(llm=ScriptedModel(replies), now=clock, resume_on_open=False)
     memory.add("I like tea", user_id="alice", background=True)
     jobs = memory.memory._store.ledger.jobs
-    while not memory.pending()[0].attempts:
+    while not memory.jobs.pending()[0].attempts:
         pass
     clock.at = NOW
-    assert memory.pending()[0].retry_at.year == 2050
+    assert memory.jobs.pending()[0].retry_at.year == 2050
     assert jobs.peek() is not None
 
 
@@ -136,7 +136,7 @@ def test_a_lease_that_a_wrong_clock_gave_for_years_is_over(open_memory: Opener) 
     with pytest.raises(ModelError):
         memory.add("I like tea", user_id="alice")
     jobs = memory.memory._store.ledger.jobs
-    [job] = memory.pending()
+    [job] = memory.jobs.pending()
     assert jobs.lease_one("somebody", job.id) is not None
     assert jobs.lease_one("another", job.id) is None
     clock.at = NOW

@@ -47,8 +47,8 @@ def expect_everything(memory: Memory) -> None:
         positions = [message.position for message in memory.messages(user_id=user)]
         assert positions == list(range(1, len(positions) + 1))
     assert own == Counter(f"fact {at} for {user}" for at in range(WRITERS) for user in users_of(at))
-    assert memory.verify()
-    assert not memory.pending()
+    assert memory.index.verify()
+    assert not memory.jobs.pending()
 
 
 @pytest.mark.parametrize("place", ["folder", ":memory:"])
@@ -89,7 +89,7 @@ def test_tasks_on_several_loops_and_threads_share_a_store(tmp_path: Path) -> Non
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(work, range(16)))
         assert {item.text for item in memory.get_all(user_id="alice")} == {f"fact {at}" for at in range(16)}
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 def test_cancelled_tasks_lose_nothing_and_leave_no_lock() -> None:
@@ -109,7 +109,7 @@ def test_cancelled_tasks_lose_nothing_and_leave_no_lock() -> None:
             known = [item.text for item in await memory.aget_all(user_id="alice")]
             assert sorted(known) == sorted(journaled)
             assert {f"fact {at}" for at in range(0, 40, 2)} <= journaled
-            assert await memory.averify()
+            assert await memory.index.averify()
 
     asyncio.run(asyncio.wait_for(storm(), 60))
 
@@ -147,8 +147,8 @@ async def main():
     async with Memory(sys.argv[1], llm=None, embedder=HashEmbedder()) as memory:
         await memory.aadd([f"text {at}" for at in range(2_500)], user_id="bulk", infer=False)
         adds = [memory.aadd(f"fact {at}", user_id=f"user {at}", infer=False) for at in range(20)]
-        await asyncio.gather(memory.averify(), *adds, memory.arepair(), memory.averify())
-        assert await memory.averify()
+        await asyncio.gather(memory.index.averify(), *adds, memory.index.arepair(), memory.index.averify())
+        assert await memory.index.averify()
         assert await asyncio.to_thread(lambda: True), "the application's threads are its own"
 
 asyncio.run(main())
@@ -165,7 +165,7 @@ async def main():
     async with Memory(sys.argv[1], llm=None) as memory:
         async with holding(Asyncio(), memory._store.locks, Scope(user_id="alice")):
             adding = asyncio.ensure_future(memory.aadd(["text"] * 600, user_id="alice", infer=False))
-            while not await memory.apending():
+            while not await memory.jobs.apending():
                 await asyncio.sleep(0.01)
             threads = min(32, (os.cpu_count() or 1) + 4)
             crowd = [asyncio.ensure_future(asyncio.to_thread(memory.add, "fact", user_id="alice", infer=False))
@@ -215,14 +215,14 @@ def test_a_cancelled_add_gives_back_the_older_one_that_it_was_about_to_do() -> N
             jobs.lease = slowly  # type: ignore[method-assign]
             newer = asyncio.ensure_future(memory.aadd("newer", user_id="alice", infer=False))
             assert await asyncio.to_thread(leased.wait, 60)
-            assert [job.state for job in await memory.apending() if job.id == older.id] == ["running"]
+            assert [job.state for job in await memory.jobs.apending() if job.id == older.id] == ["running"]
             newer.cancel()
             await asyncio.sleep(0.05)
             go_on.set()
             with pytest.raises(asyncio.CancelledError):
                 await newer
             jobs.lease = lease  # type: ignore[method-assign]
-            assert [job.state for job in await memory.apending()] == ["pending", "pending"]
+            assert [job.state for job in await memory.jobs.apending()] == ["pending", "pending"]
             await memory.aresume()
             assert [item.text for item in await memory.aget_all(user_id="alice")] == ["older", "newer"]
 
@@ -264,7 +264,7 @@ def test_a_second_process_is_refused_however_often_it_tries(tmp_path: Path) -> N
         assert len(said) == 100
         assert all(f"process {os.getpid()}" in line for line in said)
         assert memory.count(user_id="alice") == written
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 FORKED = """
@@ -289,14 +289,14 @@ if child == 0:
     memory.close()
     with Memory(path + "-own", llm=None, embedder=HashEmbedder()) as own:
         own.add("in the child", user_id="alice", infer=False)
-        assert own.verify()
+        assert own.index.verify()
     os._exit(0 if refused == 4 else 10 + refused)
 _, status = os.waitpid(child, 0)
 memory.add("after the fork", user_id="alice", infer=False)
-assert memory.verify(), memory.verify()
+assert memory.index.verify(), memory.index.verify()
 memory.close()
 with Memory(path, llm=None, embedder=HashEmbedder()) as again:
-    assert again.verify() and again.count(user_id="alice") == 2
+    assert again.index.verify() and again.count(user_id="alice") == 2
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 
@@ -312,6 +312,6 @@ def test_a_lock_that_a_dead_process_left_means_nothing(tmp_path: Path) -> None:
     opened(tmp_path).close()
     (tmp_path / "lock.pid").write_text("999999")
     with opened(tmp_path) as memory:
-        assert memory.verify()
+        assert memory.index.verify()
         with pytest.raises(StoreLockedError):
             FolderLock(tmp_path).acquire()

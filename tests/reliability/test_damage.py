@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 def expect_everything(folder: Path) -> None:
     with opened(folder) as memory:
-        assert memory.verify()
+        assert memory.index.verify()
         assert {item.text for item in memory.get_all(user_id="alice")} == {*FACTS[2:], "fact 0 was changed"}
         assert memory.search("fact 33", user_id="alice")[0].text == FACTS[33]
 
@@ -100,10 +100,10 @@ def test_an_index_that_lost_and_gained_points_is_repaired(folder: Path) -> None:
         index = memory._store.index
         some = sorted(run_inline(index.ids(Inline())))[:5]
         run_inline(index.delete(Inline(), some))
-        agreement = memory.verify()
+        agreement = memory.index.verify()
         assert not agreement
         assert agreement.missing == 5
-        assert memory.repair()
+        assert memory.index.repair()
     expect_everything(folder)
 
 
@@ -140,7 +140,7 @@ def test_a_full_disk_gives_a_clear_error_and_loses_nothing(small_disk: Path, roo
         found = [item.text.split(" x")[0] for item in memory.get_all(user_id="alice")]
         assert set(answered[:-1]) <= set(found)
         assert len(set(found)) == len(found)
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 @pytest.mark.parametrize("room", [44_000_000, 38_000_000, 6_000_000, 0])
@@ -158,7 +158,7 @@ def test_short_facts_on_a_full_disk_give_a_clear_error_and_lose_nothing(small_di
         found = [item.text for item in memory.get_all(user_id="alice")]
         assert {line for line in answered if not line.startswith("full")} <= set(found)
         assert len(set(found)) == len(found)
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 @pytest.mark.parametrize("room", [0, 300_000, 8_000_000, 20_000_000, 41_000_000, 43_000_000])
@@ -176,7 +176,7 @@ def test_a_store_on_a_small_disk_opens_or_says_why_not(small_disk: Path, room: i
     (small_disk / "ballast").unlink()
     with opened(small_disk / "store") as memory:
         assert memory.count() == int(known)
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 @pytest.mark.parametrize("face", ["sync", "async"])
@@ -195,7 +195,7 @@ def test_what_has_no_room_is_refused_before_it_is_begun(
         assert memory.messages(user_id="bob") == ()
         assert memory.search("fact 33", user_id="alice")[0].text == FACTS[33]
         with pytest.raises(StorageError, match="disk is full"):
-            memory.optimize()
+            memory.index.optimize()
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
         memory.add("I like tea", user_id="bob", infer=False)
         assert memory.count(user_id="bob") == 1

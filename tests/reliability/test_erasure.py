@@ -74,13 +74,13 @@ def test_no_byte_of_an_erased_user_stays_in_any_file(tmp_path: Path) -> None:
         erased = memory.erase(user_id="mallory")
         assert (erased.versions, erased.messages) == (preview.versions, preview.messages)
         assert found_in(tmp_path, needles) == []
-        assert memory.verify()
+        assert memory.index.verify()
         assert [it.to_dict() for it in memory.get_all(user_id="alice")] == before
         assert memory.search("ordinary tea", user_id="alice")
         assert not memory.search(MARKER, user_id="mallory")
     assert found_in(tmp_path, needles) == []
     with opened(tmp_path) as memory:
-        assert memory.verify()
+        assert memory.index.verify()
     assert found_in(tmp_path, needles) == []
 
 
@@ -88,7 +88,7 @@ def test_an_erasure_after_a_change_of_embedder_leaves_no_vector_of_the_old_one(t
     with opened(tmp_path) as memory:
         tell(memory, "mallory", MARKER)
         needles = needles_of(memory, "mallory")
-        memory.reindex(HashEmbedder(32, "test/other"))
+        memory.index.rebuild(HashEmbedder(32, "test/other"))
         needles += needles_of(memory, "mallory")
         memory.erase(user_id="mallory")
         assert found_in(tmp_path, needles) == []
@@ -135,7 +135,7 @@ def test_what_changes_while_an_erasure_rewrites_the_index_is_in_it(
         for thread in work:
             thread.join()
         assert len(pages) > 4
-        assert memory.verify()
+        assert memory.index.verify()
         assert memory.count(user_id="alice") == before
         if change == "erase":
             assert found_in(tmp_path, needles) == []
@@ -163,10 +163,10 @@ def test_an_erasure_beside_a_reindexing_leaves_nothing_in_the_new_index(tmp_path
                         break
                     time.sleep(0.01)
 
-        memory.reindex(progress=erase_now)
+        memory.index.rebuild(progress=erase_now)
         erasing.join()
         assert found_in(tmp_path, needles) == []
-        assert memory.verify()
+        assert memory.index.verify()
         assert memory.count(user_id="alice")
 
 
@@ -191,14 +191,14 @@ def test_an_index_that_is_closed_or_cleared_while_it_is_copied(tmp_path: Path) -
         run_inline(memory._store.rebuild(Inline()))
         index._put_in_place(copy)
         index._end_copy(copy)
-        assert memory.verify()
+        assert memory.index.verify()
         copy = index._begin_copy()
         index.close()
         with pytest.raises(ClosedError):
             index._copy_page(copy, None)
         index._end_copy(copy)
     with opened(tmp_path) as memory:
-        assert memory.verify()
+        assert memory.index.verify()
         assert not list(tmp_path.glob("*compacting*"))
 
 
@@ -232,7 +232,7 @@ def test_bytes_that_a_killed_erasure_left_go_when_the_store_is_opened(
         assert memory.count(user_id="mallory") == 0
     with opened(tmp_path) as memory:
         assert found_in(tmp_path, needles) == []
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 def test_a_damaged_index_that_was_put_aside_is_erased_too(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_work_under_way_for_an_erased_user_brings_nothing_back(tmp_path: Path) -
     with opened(tmp_path, resume_on_open=False) as memory:
         memory._worker.stop(drain=False)
         memory.add("I am Mallory", user_id="mallory", background=True)
-        [job] = memory.pending()
+        [job] = memory.jobs.pending()
         leased = memory._remembering.lease_one(job.id)
         assert leased is not None
         memory.erase(user_id="mallory")
@@ -260,7 +260,7 @@ def test_work_under_way_for_an_erased_user_brings_nothing_back(tmp_path: Path) -
         assert result is not None
         assert not result.changes
         assert memory.count(user_id="mallory") == 0
-        assert not memory.pending()
+        assert not memory.jobs.pending()
 
 
 async def test_the_async_face_erases_alike(tmp_path: Path) -> None:

@@ -90,9 +90,9 @@ def test_no_reply_crashes_hangs_or_loses_anything(replies: list[tuple[Any, int]]
         try:
             memory.add(said, user_id="alice")
         except HoldfastError:
-            assert len(memory.pending()) == 1
+            assert len(memory.jobs.pending()) == 1
         assert [message.message.content for message in memory.messages(user_id="alice")][-2:] == said
-        assert memory.verify()
+        assert memory.index.verify()
         assert memory.count(user_id="bob") == 1
         for memory_id, text in before.items():
             history = memory.history(memory_id)
@@ -112,7 +112,7 @@ def test_no_completion_of_a_wrong_type_gets_out_as_anything_but_our_error(conten
         with suppress(HoldfastError):
             memory.add("I moved to Lisbon.", user_id="alice")
         assert len(memory.messages(user_id="alice")) == 1
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 def test_a_model_that_returns_no_completion_is_named() -> None:
@@ -123,4 +123,4 @@ def test_a_model_that_returns_no_completion_is_named() -> None:
     with Memory(":memory:", llm=Wrong(), embedder=HashEmbedder(16), resume_on_open=False) as memory:
         with pytest.raises(HoldfastError, match="returned str"):
             memory.add("I moved to Lisbon.", user_id="alice")
-        assert len(memory.pending()) == 1
+        assert len(memory.jobs.pending()) == 1

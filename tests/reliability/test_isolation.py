@@ -126,7 +126,7 @@ def test_no_metadata_moves_a_memory(metadata: dict[str, Any], name: str) -> None
             if other != name:
                 assert not memory.search("my secret word", user_id=other)
                 assert memory.count(user_id=other) == 0
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 @pytest.mark.parametrize("value", ["", " ", "\t\n", "a\x00", "\ud800", 1, True, ["a"], {"$ne": None}, b"a"])
@@ -169,4 +169,4 @@ def test_removing_one_scope_leaves_every_other() -> None:
             for other in left:
                 assert memory.count(**other) >= 1
             assert memory.count(**scope) == 0
-        assert memory.verify()
+        assert memory.index.verify()

@@ -30,7 +30,7 @@ def test_every_schema_version_up_to_this_one_is_kept() -> None:
 def test_an_older_store_is_opened_and_used(stored: Path, tmp_path: Path) -> None:
     shutil.copy(stored, tmp_path / "ledger.db")
     with opened(tmp_path) as memory:
-        assert memory.verify()
+        assert memory.index.verify()
         items = {item.text: item for item in memory.get_all(user_id="alice")}
         assert set(items) == {"Lives in Porto", "Ana喜欢打网球"}
         home = items["Lives in Porto"]
@@ -48,7 +48,7 @@ def test_an_older_store_is_opened_and_used(stored: Path, tmp_path: Path) -> None
         assert len(memory.resume()) == 1
         assert [item.text for item in memory.get_all(user_id="bob")] == ["Has a dog"]
         assert memory.erase(user_id="alice").memories == 2
-        assert memory.verify()
+        assert memory.index.verify()
     with sqlite3.connect(tmp_path / "ledger.db") as db:
         assert db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == (str(NEWEST),)
     db.close()
@@ -88,5 +88,5 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(RuntimeError, match="a bug"):
             opened(tmp_path)
     with opened(tmp_path) as memory:
-        assert memory.verify()
+        assert memory.index.verify()
         assert memory.count(user_id="alice") == 2

@@ -67,10 +67,10 @@ def answers(memory: Memory) -> list[Any]:
 def test_an_optimized_store_answers_as_it_did(store: Path, face: str) -> None:
     with opened(store) as memory:
         before = answers(memory)
-        assert memory.optimize() if face == "sync" else asyncio.run(memory.aoptimize())
+        assert memory.index.optimize() if face == "sync" else asyncio.run(memory.index.aoptimize())
         assert answers(memory) == before
-        assert memory.verify()
-        assert not memory.optimize()
+        assert memory.index.verify()
+        assert not memory.index.optimize()
     with opened(store) as memory:
         assert answers(memory) == before
         # and goes on: what is changed now lies in another part of the index than what it was
@@ -79,10 +79,10 @@ def test_an_optimized_store_answers_as_it_did(store: Path, face: str) -> None:
         gone = memory.search(QUERIES[0], user_id="bob")[0]
         memory.delete(gone.id)
         assert gone.id not in {hit.id for hit in memory.search(QUERIES[0], user_id="bob", limit=50)}
-        assert memory.verify()
+        assert memory.index.verify()
         memory.erase(user_id="bob")
         assert memory.search(QUERIES[0], user_id="bob") == []
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 def test_killed_while_optimizing_a_store_is_as_it_was(store: Path, tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_killed_while_optimizing_a_store_is_as_it_was(store: Path, tmp_path: Pat
         copy = shutil.copytree(store, tmp_path / str(number))
         optimizing_ends(copy, whole * (number + 0.5) / KILLS)
         with opened(copy) as memory:
-            assert memory.verify()
+            assert memory.index.verify()
             assert answers(memory) == before
-            memory.optimize()
+            memory.index.optimize()
             assert answers(memory) == before
         assert not list(copy.glob("*damaged*"))
 
@@ -119,5 +119,5 @@ def test_a_small_store_and_one_without_files_have_nothing_to_do(tmp_path: Path) 
     for place in (tmp_path / "store", ":memory:"):
         with Memory(place, llm=None, embedder=HashEmbedder()) as memory:
             memory.add("I like tea", user_id="alice")
-            assert not memory.optimize()
+            assert not memory.index.optimize()
             assert memory.search("tea", user_id="alice")

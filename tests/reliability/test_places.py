@@ -31,7 +31,7 @@ def test_stores_whose_names_look_like_urls_or_patterns_are_stores_of_their_own(t
     for name in HOSTILE:
         with opened(tmp_path / name) as memory:
             assert [item.text for item in memory.get_all(user_id="u")] == [f"I live in {name}"]
-            assert memory.verify()
+            assert memory.index.verify()
     assert sorted(os.listdir(tmp_path)) == sorted(HOSTILE)
     for name in HOSTILE:
         assert (tmp_path / name / "ledger.db").is_file()

@@ -35,7 +35,7 @@ def test_memories_live_through_every_operation(postgres_url: str) -> None:
         assert memory.count(user_id="alice") == 1
         assert [item.text for item in memory.get_all(user_id="alice", filters={"kind": {"contains": "a"}})]
         assert len(memory.history(first.memory_id)) == 4
-        assert memory.verify()
+        assert memory.index.verify()
         assert memory.erase(user_id="alice").versions == 4
         assert memory.count(user_id="alice") == 0
 
@@ -44,7 +44,7 @@ def test_an_empty_index_is_filled_from_a_ledger_that_has_memories(postgres_url: 
     with opened(postgres_url) as memory:
         memory.add(["fact one", "fact two"], user_id="alice", infer=False)
     with opened(postgres_url) as again:
-        assert again.verify()
+        assert again.index.verify()
         assert {hit.text for hit in again.search("fact", user_id="alice")} == {"fact one", "fact two"}
 
 
@@ -67,8 +67,8 @@ def test_an_export_of_sqlite_is_read_back_identically(postgres_url: str, tmp_pat
 def test_a_store_is_reindexed_and_its_other_processes_are_told(postgres_url: str) -> None:
     with opened(postgres_url) as memory, opened(postgres_url) as elsewhere:
         memory.add("I have two cats", user_id="alice")
-        memory.reindex(HashEmbedder(16, "other"))
-        assert memory.verify()
+        memory.index.rebuild(HashEmbedder(16, "other"))
+        assert memory.index.verify()
         assert memory.search("cats", user_id="alice")
         with pytest.raises((EmbedderMismatchError, StorageError)):
             elsewhere.add("I have a dog", user_id="alice")
@@ -101,8 +101,8 @@ def test_processes_that_write_to_one_user_lose_nothing(postgres_url: str) -> Non
         assert {f"fact {at} of writer {number}" for at in range(10) for number in range(2)} <= set(texts)
         positions = [message.position for message in memory.messages(user_id="alice")]
         assert sorted(positions) == list(range(1, 41))
-        assert not memory.pending()
-        assert memory.verify()
+        assert not memory.jobs.pending()
+        assert memory.index.verify()
 
 
 def test_no_job_is_done_twice_by_several_processes(postgres_url: str) -> None:
@@ -111,10 +111,10 @@ def test_no_job_is_done_twice_by_several_processes(postgres_url: str) -> None:
         for at in range(20):
             told = f"job {at} is something to remember"
             memory.add(told, user_id=f"user {at % 4}", infer=False, background=True)
-        assert len(memory.pending()) == 20
+        assert len(memory.jobs.pending()) == 20
         workers = [children.start("works", postgres_url) for _ in range(2)]
         assert [worker.wait(120) for worker in workers] == [0, 0]
-        assert not memory.pending()
+        assert not memory.jobs.pending()
         found = [item for at in range(4) for item in memory.get_all(user_id=f"user {at}")]
         changes = [change for item in found for change in memory.history(item.id)]
         assert len(found) == len(changes) == len({change.add_id for change in changes}) == 20
@@ -123,5 +123,5 @@ def test_no_job_is_done_twice_by_several_processes(postgres_url: str) -> None:
 def test_threads_take_each_outbox_row_once(postgres_url: str) -> None:
     with opened(postgres_url) as memory, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda at: memory.add(f"fact {at}", user_id=f"u{at % 3}", infer=False), range(40)))
-        assert memory.verify()
+        assert memory.index.verify()
         assert sum(memory.count(user_id=f"u{at}") for at in range(3)) == 40

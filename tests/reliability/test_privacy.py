@@ -139,7 +139,7 @@ def test_files_and_folders_are_their_owners_alone(tmp_path: Path) -> None:
         with Memory(folder, llm=None, embedder=HashEmbedder()) as memory:
             memory.add([f"fact {at}" for at in range(50)], user_id="u1", infer=False)
             memory.export(tmp_path / "export", everything=True)
-            memory.reindex(HashEmbedder(16, "test/other"))
+            memory.index.rebuild(HashEmbedder(16, "test/other"))
             memory.erase(user_id="nobody")
             assert (folder / "ledger.db-wal").exists()
             expect_private(folder)

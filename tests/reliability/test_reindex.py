@@ -49,9 +49,9 @@ def test_a_store_changes_its_embedder(tmp_path: Path, place: str) -> None:
     with filled(path) as memory:
         told: list[tuple[int, int]] = []
         when = memory.history(memory.get_all(user_id="alice").items[0].id)[0].at
-        assert memory.reindex(NEW, progress=lambda *now: told.append(now)) == 301
+        assert memory.index.rebuild(NEW, progress=lambda *now: told.append(now)) == 301
         assert told[-1] == (301, 301)
-        assert memory.verify()
+        assert memory.index.verify()
         assert memory.embedder is NEW
         assert memory.search("fact number 77", user_id="alice")[0].text == "fact number 77"
         assert memory.search("fact number 0", user_id="alice", as_of=when)[0].text == "fact number 0"
@@ -61,7 +61,7 @@ def test_a_store_changes_its_embedder(tmp_path: Path, place: str) -> None:
         with pytest.raises(EmbedderMismatchError, match="test/new"):
             opened(path)
         with opened(path, NEW) as memory:
-            assert memory.verify()
+            assert memory.index.verify()
             assert [it.name for it in (tmp_path / "store").glob("index*") if it.is_dir()] == ["index-1"]
             with memory._store.ledger.database.reading() as db:
                 kept = db.exec_driver_sql("SELECT embedder, count(*) FROM vectors GROUP BY 1").all()
@@ -70,13 +70,13 @@ def test_a_store_changes_its_embedder(tmp_path: Path, place: str) -> None:
 
 def test_every_memory_of_the_process_changes_with_it(tmp_path: Path) -> None:
     with filled(tmp_path) as memory, opened(tmp_path) as other:
-        memory.reindex(NEW)
+        memory.index.rebuild(NEW)
         assert other.embedder is NEW
         assert other.search("fact number 5", user_id="alice")[0].text == "fact number 5"
         other.add("fact number 2000", user_id="alice", infer=False)
         assert memory.search("fact number 2000", user_id="alice")[0].text == "fact number 2000"
         with opened(tmp_path, NEW) as third:
-            assert third.verify()
+            assert third.index.verify()
 
 
 def test_searches_and_changes_go_on_meanwhile(tmp_path: Path) -> None:
@@ -113,12 +113,12 @@ def test_searches_and_changes_go_on_meanwhile(tmp_path: Path) -> None:
         for thread in threads:
             thread.start()
         for embedder in (NEW, OLD, NEW):
-            memory.reindex(embedder)
+            memory.index.rebuild(embedder)
         ended.set()
         for thread in threads:
             thread.join()
         assert not failures
-        assert memory.verify()
+        assert memory.index.verify()
         written = [it.text for it in memory.get_all(user_id="alice") if it.text.startswith("meanwhile")]
         assert written
         for text in written[-3:]:
@@ -135,23 +135,23 @@ def test_what_was_embedded_is_not_embedded_again(tmp_path: Path) -> None:
     failing = Watched(then=fail_late)
     with filled(tmp_path) as memory:
         with pytest.raises(EmbeddingError, match="provider is down"):
-            memory.reindex(failing)
+            memory.index.rebuild(failing)
         assert memory.embedder is OLD
-        assert memory.verify()
+        assert memory.index.verify()
         assert memory.search("fact number 9", user_id="alice")[0].text == FACTS[9]
     with opened(tmp_path) as memory:
         working = Watched()
-        memory.reindex(working)
+        memory.index.rebuild(working)
         assert working.texts == 301 - 256
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 def test_vectors_of_an_abandoned_change_do_no_harm(tmp_path: Path) -> None:
     with filled(tmp_path) as memory:
         with pytest.raises(EmbeddingError):
-            memory.reindex(Watched(then=lambda texts: 1 / 0 if texts else None))
-        memory.reindex(HashEmbedder(16, "test/third"))
-        assert memory.verify()
+            memory.index.rebuild(Watched(then=lambda texts: 1 / 0 if texts else None))
+        memory.index.rebuild(HashEmbedder(16, "test/third"))
+        assert memory.index.verify()
         memory.erase(user_id="alice")
         assert memory.count(user_id="alice") == 0
 
@@ -163,13 +163,13 @@ def test_a_broken_embedder_changes_nothing(tmp_path: Path) -> None:
 
     with filled(tmp_path) as memory:
         with pytest.raises(EmbeddingError, match="shape"):
-            memory.reindex(Wrong(24, "test/wrong"))
+            memory.index.rebuild(Wrong(24, "test/wrong"))
         with pytest.raises(InputError, match="different names"):
-            memory.reindex(HashEmbedder(24, OLD.name))
+            memory.index.rebuild(HashEmbedder(24, OLD.name))
         with pytest.raises(InputError, match="Embedder"):
-            memory.reindex("openai")  # type: ignore[arg-type]
+            memory.index.rebuild("openai")  # type: ignore[arg-type]
         assert memory.embedder is OLD
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 async def test_the_async_face_reindexes_without_holding_the_loop(tmp_path: Path) -> None:
@@ -184,23 +184,23 @@ async def test_the_async_face_reindexes_without_holding_the_loop(tmp_path: Path)
                 ticks += 1
 
         ticking = asyncio.ensure_future(tick())
-        await memory.areindex(NEW)
+        await memory.index.arebuild(NEW)
         ticking.cancel()
         assert ticks > 5
         assert (await memory.asearch("fact number 3", user_id="alice"))[0].text == FACTS[3]
-        assert await memory.averify()
+        assert await memory.index.averify()
 
 
 async def test_a_cancelled_reindex_leaves_the_old_store(tmp_path: Path) -> None:
     async with filled(tmp_path) as memory:
-        work = asyncio.ensure_future(memory.areindex(NEW))
+        work = asyncio.ensure_future(memory.index.arebuild(NEW))
         await asyncio.sleep(0.02)
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
         assert memory.embedder is OLD
-        assert await memory.averify()
-        assert await memory.areindex(NEW) == 301
+        assert await memory.index.averify()
+        assert await memory.index.arebuild(NEW) == 301
 
 
 def test_an_index_that_a_search_still_holds_outlives_several_reindexings(tmp_path: Path) -> None:
@@ -224,10 +224,10 @@ def test_an_index_that_a_search_still_holds_outlives_several_reindexings(tmp_pat
         searching.start()
         assert asked.wait(20)
         for embedder in (NEW, OLD, NEW):
-            memory.reindex(embedder)
+            memory.index.rebuild(embedder)
         assert (tmp_path / "index-0").exists()
         go_on.set()
         searching.join()
         assert found == ["slowly does it"]
         assert [it.name for it in tmp_path.glob("index-*") if it.is_dir()] == ["index-3"]
-        assert memory.verify()
+        assert memory.index.verify()

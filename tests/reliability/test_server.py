@@ -40,10 +40,10 @@ def everything(memory: Memory) -> None:
     assert not memory.search("coffee", user_id="bob", filters={"NOT": [{"kind": "drink"}]})
     assert not memory.search("coffee", user_id="alice", agent_id="guide")
     memory.undo(changed.id)
-    assert memory.verify()
-    assert memory.repair()
+    assert memory.index.verify()
+    assert memory.index.repair()
     assert memory.erase(user_id="alice").versions == 5
-    assert memory.verify()
+    assert memory.index.verify()
 
 
 def test_every_request_is_one_that_a_server_understands(server: Server, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_async_face_sends_what_a_server_understands(server: Server, tmp_path
                 *(memory.aadd(f"fact {at}", user_id=f"u{at % 3}", infer=False) for at in range(20))
             )
             assert (await memory.asearch("fact 7", user_id="u1"))[0].text == "fact 7"
-            assert await memory.averify()
+            assert await memory.index.averify()
 
     asyncio.run(live())
 
@@ -85,7 +85,7 @@ def test_what_fails_in_passing_is_sent_again(server: Server, tmp_path: Path) -> 
         server.failures = [503, 429]
         memory.add("I like tea", user_id="alice", infer=False)
         assert server.failures == []
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 def test_an_outage_loses_nothing(server: Server, tmp_path: Path) -> None:
@@ -99,18 +99,18 @@ def test_an_outage_loses_nothing(server: Server, tmp_path: Path) -> None:
             memory.search("tea", user_id="alice")
         server.failures = []
         assert memory.search("tea", user_id="alice")
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 def test_a_change_of_embedder_leaves_one_collection(server: Server, tmp_path: Path) -> None:
     with opened(server, tmp_path) as memory:
         memory.add(["I like tea", "I like rice"], user_id="alice", infer=False)
-        memory.reindex(HashEmbedder(16, "test/other"))
-        assert memory.verify()
+        memory.index.rebuild(HashEmbedder(16, "test/other"))
+        assert memory.index.verify()
         assert memory.search("tea", user_id="alice")[0].text == "I like tea"
     assert server.collections() == ["holdfast-1"]
     with opened(server, tmp_path, embedder=HashEmbedder(16, "test/other")) as memory:
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 @pytest.mark.postgres
@@ -130,7 +130,7 @@ def test_processes_share_ledger_and_index(server: Server, postgres_url: str) -> 
         own = {f"fact {at} of writer {number}" for at in range(8) for number in range(3)}
         assert {text: texts[text] for text in own} == dict.fromkeys(own, 1)
         assert sum(texts.values()) == len(own) + 1, "what everybody said is one memory"
-        assert memory.verify()
+        assert memory.index.verify()
         for text in sorted(own)[:3]:
             assert text in {hit.text for hit in memory.search(text, user_id="alice")}
 
@@ -151,5 +151,5 @@ def test_a_shared_index_that_was_filled_halfway_is_filled_by_the_next(
                 children.opened(postgres_url, second.url)
             second.fail_after = None
         with children.opened(postgres_url, second.url) as memory:
-            assert memory.verify()
+            assert memory.index.verify()
             assert len(memory.search("fact", user_id="alice", limit=50)) == 30

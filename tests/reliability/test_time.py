@@ -35,9 +35,12 @@ class Life(RuleBasedStateMachine):
         self.undone: set[str] = set()
 
     def do(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self.call(self.memory, name, *args, **kwargs)
+
+    def call(self, on: Any, name: str, *args: Any, **kwargs: Any) -> Any:
         if self.loop is None:
-            return getattr(self.memory, name)(*args, **kwargs)
-        return self.loop.run_until_complete(getattr(self.memory, f"a{name}")(*args, **kwargs))
+            return getattr(on, name)(*args, **kwargs)
+        return self.loop.run_until_complete(getattr(on, f"a{name}")(*args, **kwargs))
 
     def note(self, change: Any) -> Any:
         past = self.model.setdefault(change.memory_id, [])
@@ -110,8 +113,8 @@ class Life(RuleBasedStateMachine):
         self.owner = {name: other for name, other in self.owner.items() if other != user}
 
     @rule()
-    def reindex(self) -> None:
-        self.do("reindex", EMBEDDERS[self.memory.embedder is EMBEDDERS[0]])
+    def rebuild(self) -> None:
+        self.call(self.memory.index, "rebuild", EMBEDDERS[self.memory.embedder is EMBEDDERS[0]])
 
     @invariant()
     def it_knows_what_the_model_knows(self) -> None:
@@ -124,7 +127,7 @@ class Life(RuleBasedStateMachine):
                 for name, past in self.model.items()
                 if self.owner[name] == user and past[-1][1] is not None
             }
-        assert self.do("verify")
+        assert self.call(self.memory.index, "verify")
 
     @invariant()
     def it_remembers_what_it_knew_at_every_instant(self) -> None:

@@ -42,7 +42,7 @@ def test_a_failure_after_the_journal_names_the_add_and_the_same_again_finishes_i
     with pytest.raises(StorageError, match="journaled as add") as told:
         memory.add("I like tea", user_id="alice", infer=False)
     add_id = told.value.add_id
-    assert [job.id for job in memory.pending()] == [add_id]
+    assert [job.id for job in memory.jobs.pending()] == [add_id]
     assert len(memory.messages(user_id="alice")) == 1
 
     again = memory.add("I like tea", user_id="alice", infer=False)
@@ -51,7 +51,7 @@ def test_a_failure_after_the_journal_names_the_add_and_the_same_again_finishes_i
     assert [change.after for change in again] == ["I like tea"]
     assert texts(memory) == ["I like tea"]
     assert len(memory.messages(user_id="alice")) == 1
-    assert memory.pending() == []
+    assert memory.jobs.pending() == []
 
 
 def test_a_failure_before_the_journal_names_no_add_and_stores_nothing(open_memory: Opener) -> None:
@@ -63,7 +63,7 @@ def test_a_failure_before_the_journal_names_no_add_and_stores_nothing(open_memor
     assert told.value.add_id is None
     assert "journaled" not in str(told.value)
     assert memory.messages(user_id="alice") == ()
-    assert memory.pending() == []
+    assert memory.jobs.pending() == []
     memory.add("I like tea", user_id="alice", infer=False)
     assert texts(memory) == ["I like tea"]
 
@@ -128,7 +128,7 @@ def test_an_add_that_was_given_up_is_taken_up_by_telling_it_again(open_memory: O
     jobs.give_back(add_id, "worker", "down", retry_at=jobs._clock(), failed=True)
     assert memory.add(Message("I like tea", id="1"), user_id="alice", infer=False).state == "done"
     assert texts(memory) == ["I like tea"]
-    assert memory.failed() == []
+    assert memory.jobs.failed() == []
 
 
 def test_a_log_is_replaced_as_a_whole_or_not_at_all(open_memory: Opener) -> None:
@@ -192,7 +192,7 @@ def test_an_index_without_its_ledger_is_refused_and_stays(tmp_path: Path, loss: 
     (folder / "ledger.db").write_bytes(saved)
     with opened(folder) as memory:
         assert [item.text for item in memory.get_all(user_id="alice")] == ["I like tea"]
-        assert memory.verify()
+        assert memory.index.verify()
 
 
 def test_every_error_can_carry_an_add() -> None:
@@ -223,4 +223,4 @@ def test_what_was_cancelled_and_is_told_again_is_remembered_once(tmp_path: Path)
         asyncio.run(twice(memory))
         assert [item.text for item in memory.get_all(user_id="alice")] == ["I like tea"]
         assert len(memory.messages(user_id="alice")) == 1
-        assert memory.pending() == []
+        assert memory.jobs.pending() == []

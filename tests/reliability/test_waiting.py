@@ -126,7 +126,7 @@ def test_what_was_said_a_moment_ago_is_found(opened: Callable[..., Face], operat
     memory.add("I like tea", user_id="alice", background=True)
     threading.Timer(0.3, gate.answer.set).start()
     assert getattr(memory, operation)("tea", user_id="alice", wait=30)
-    assert not memory.pending()
+    assert not memory.jobs.pending()
 
 
 def test_what_others_say_is_not_waited_for(opened: Callable[..., Face]) -> None:
@@ -208,7 +208,7 @@ def test_the_first_failure_in_the_background_is_a_warning(
         assert not memory.flush()
     [said] = warnings()
     assert "ModelError" in said
-    assert "pending()" in said
+    assert "memory.jobs.pending()" in said
     assert "secret" not in caplog.text
     memory.add("I like tea", user_id="carol", background=True)
     memory.flush()

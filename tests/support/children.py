@@ -89,7 +89,7 @@ def fills_with_short_facts(folder: str, room: str) -> None:
                 break
             print("\n".join(texts), flush=True)
         assert memory.search("fact of old", user_id="alice")
-        for change in (lambda: memory.optimize(), lambda: memory.reindex(), lambda: memory.repair()):
+        for change in (memory.index.optimize, memory.index.rebuild, memory.index.repair):
             try:
                 change()
             except StorageError as error:
@@ -114,7 +114,7 @@ def optimizes(folder: str, dimensions: str) -> None:
     """Optimize a store that is open and ready."""
     with Memory(folder, llm=None, embedder=HashEmbedder(int(dimensions))) as memory:
         print("ready", flush=True)
-        assert memory.optimize()
+        assert memory.index.optimize()
 
 
 if __name__ == "__main__":

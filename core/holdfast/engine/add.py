@@ -190,11 +190,13 @@ class Remembering:
             return
         kind = type(error).__name__
         if job.attempts >= len(RETRY_SECONDS):
-            _log.warning("add %s was given up: %s; see failed() and retry()", job.id, kind)
+            _log.warning(
+                "add %s was given up: %s; see memory.jobs.failed() and memory.jobs.retry()", job.id, kind
+            )
         elif not self._warned:
             self._warned = True
             _log.warning(
-                "an add in the background failed: %s; it is tried again, and pending() says why it failed. "
+                "an add in the background failed: %s; it is tried again, and memory.jobs.pending() says why. "
                 "Further failures are not logged until one succeeds",
                 kind,
             )
@@ -288,7 +290,7 @@ class Remembering:
         if job.model and self._llm is None:
             raise ModelError(
                 f"this add was journaled for the model {job.model!r}, and this Memory has none: open one with "
-                "llm=..., and resume() or retry() finishes it"
+                "llm=..., and resume() or jobs.retry() finishes it"
             )
         return await self._infer(io, job, said, result)
 
@@ -430,8 +432,8 @@ class Remembering:
                 except Conflict:
                     if decided_on is not None and decided_on[0] is basis and decided_on[1] == revision:
                         raise StorageError(
-                            f"add {job.id!r} conflicts with itself; its messages are journaled, and `retry` takes "
-                            "it up again"
+                            f"add {job.id!r} conflicts with itself; its messages are journaled, and `jobs.retry` "
+                            "takes it up again"
                         ) from None
                     decided_on = basis, revision
                     await self._store.settled(io, basis)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("holdfast")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-READING = frozenset({"search", "recall", "get", "get_all", "count", "history", "export", "pending", "failed"})
+READING = frozenset({"search", "recall", "get", "get_all", "count", "history", "export"})
 
 
 @dataclass(frozen=True, slots=True)

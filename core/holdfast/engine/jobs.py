@@ -2,18 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
-from ..io import IO
+from ..io import IO, operation
 from ..storage.store import Store
 from ..types import AddResult, Flushed, Job, JobState, Scope
 from .add import Remembering, Told
+from .arguments import text_of
 from .waiting import Waiting
 from .worker import Worker
 
 
 class Jobs:
-    """The adds of a `Memory`. bound: reach only those that carry these ids."""
+    """The adds that are not done: `memory.jobs`. Those of a scoped memory are its own scope's."""
+
+    def __init__(self, store: Store, bound: Scope, start: Callable[[], None]) -> None:
+        self._store = store
+        self._bound = bound
+        self._start = start
+
+    @operation
+    async def pending(self, io: IO) -> list[Job]:
+        """The adds that are journaled and not done. Raises ClosedError, StorageError."""
+        return await listed(io, self._store, self._bound, "pending", "running")
+
+    apending = pending.twin
+
+    @operation
+    async def failed(self, io: IO) -> list[Job]:
+        """The adds that were given up after several attempts; `retry` takes them up again.
+
+        Raises ClosedError, StorageError.
+        """
+        return await listed(io, self._store, self._bound, "failed")
+
+    afailed = failed.twin
+
+    @operation
+    async def retry(self, io: IO, job_id: str | None = None) -> int:
+        """Put one failed job, or all of them, back to work in the background. Returns how many.
+
+        Raises InputError, ClosedError, StorageError.
+        """
+        self._store.check()
+        wanted = None if job_id is None else text_of("job_id", job_id)
+        count: int = await io.run(self._store.ledger.jobs.retry, self._bound, wanted)
+        if count:
+            self._store.news = object()
+            self._start()
+        return count
+
+    aretry = retry.twin
+
+
+class Adding:
+    """The adds of a `Memory`, and the background that finishes them. bound: reach only those that carry these ids."""
 
     def __init__(self, store: Store, remembering: Remembering, worker: Worker, waiting: Waiting) -> None:
         self._store = store
@@ -30,26 +74,13 @@ class Jobs:
             self._worker.start()
         return result
 
-    async def listed(self, io: IO, bound: Scope, *states: JobState) -> list[Job]:
-        self._store.check()
-        listed = await io.run(self._store.ledger.jobs.listed, *states)
-        return [job.public() for job in listed if job.scope.within(bound)]
-
     async def resume(self, io: IO, bound: Scope) -> list[AddResult]:
         results = []
-        for job in await self.listed(io, bound, "pending"):
+        for job in await listed(io, self._store, bound, "pending"):
             finished = await self._remembering.finish(io, partial(self._remembering.lease_one, job.id))
             if finished is not None:
                 results.append(finished)
         return results
-
-    async def retry(self, io: IO, bound: Scope, job_id: str | None) -> int:
-        self._store.check()
-        count: int = await io.run(self._store.ledger.jobs.retry, bound, job_id)
-        if count:
-            self._store.news = object()
-            self._worker.start()
-        return count
 
     async def flush(self, io: IO, bound: Scope, timeout: float | None) -> Flushed:
         self._store.check()
@@ -60,3 +91,10 @@ class Jobs:
         self._store.news = object()
         if await io.run(self._store.ledger.jobs.next_due) is not None:
             self._worker.start()
+
+
+async def listed(io: IO, store: Store, bound: Scope, *states: JobState) -> list[Job]:
+    """The jobs of a scope in any of these states."""
+    store.check()
+    jobs = await io.run(store.ledger.jobs.listed, *states)
+    return [job.public() for job in jobs if job.scope.within(bound)]

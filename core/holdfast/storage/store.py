@@ -189,7 +189,7 @@ class Store:
             raise EmbedderMismatchError(
                 f"this store's vectors are of the embedder {recorded!r} ({dimensions} dimensions), not of "
                 f"{embedder.name!r} ({embedder.dimensions}); open it with that embedder, or change "
-                "it for good: Memory(path, embedder=<the old one>).reindex(embedder=<the new one>)"
+                "it for good: Memory(path, embedder=<the old one>).index.rebuild(<the new one>)"
             )
 
     async def _bring_up(self, fresh: bool) -> None:

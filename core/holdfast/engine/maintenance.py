@@ -1,0 +1,80 @@
+"""What the keeper of a store does to its index: compare it with the ledger, mend it, build it anew, lay it out."""
+
+from __future__ import annotations
+
+from ..io import IO, operation
+from ..ports import Embedder
+from ..storage.store import Agreement, Store
+from ..types import Scope
+from .arguments import check_ports
+from .events import Listeners
+from .reindex import Progress, reindex
+
+
+class IndexMaintenance:
+    """The index of a store, for whoever keeps it: `memory.index`. It is of the whole store, so scoped memories have
+    none."""
+
+    def __init__(self, store: Store, listeners: Listeners) -> None:
+        self._store = store
+        self._listeners = listeners
+
+    @operation
+    async def verify(self, io: IO) -> Agreement:
+        """Whether ledger and index agree, and what is missing where. True in a condition if they do.
+
+        Raises ClosedError, StorageError.
+        """
+        self._store.check()
+        return await self._store.verify(io)
+
+    averify = verify.twin
+
+    @operation
+    async def repair(self, io: IO) -> Agreement:
+        """Bring the index in line with the ledger. Returns what `verify` finds afterwards.
+
+        Raises ClosedError, StorageError.
+        """
+        self._store.check()
+        return await self._store.repair(io)
+
+    arepair = repair.twin
+
+    @operation
+    async def rebuild(
+        self, io: IO, embedder: Embedder | None = None, *, progress: Progress | None = None
+    ) -> int:
+        """Build the index anew, with another embedder where one is given. Searches and changes go on meanwhile.
+
+        When it returns, every `Memory` of this process on the store has the new embedder; other processes have to
+        open the store again. If it is cut short, the store stays as it was, and texts that are embedded already are
+        not embedded again.
+
+        embedder: by default the one that the store has.
+        progress: called with how many texts, then points, are done, and how many there are.
+
+        Returns the number of points. Raises InputError, EmbeddingError, ClosedError, StorageError.
+        """
+        self._store.check()
+        check_ports(embedder=embedder)
+        with self._listeners.observing("rebuild", Scope()):
+            return await reindex(self._store, io, embedder, progress)
+
+    arebuild = rebuild.twin
+
+    @operation
+    async def optimize(self, io: IO) -> bool:
+        """Lay the embedded index out for reading: a large store then opens several times faster, takes a quarter of
+        the memory, and searches somewhat faster.
+
+        For quiet hours, after a bulk import for example: it takes some five seconds per 100,000 memories that came
+        since the last time, and the whole process waits meanwhile, its event loop too. If it is killed, the store is
+        as it was. Returns whether there was anything to do: there is nothing with fewer than some 10,000 new
+        memories, nor with a Qdrant server, which does it by itself. Raises ClosedError, StorageError.
+        """
+        self._store.check()
+        with self._listeners.observing("optimize", Scope()):
+            return await self._store.optimize(io)
+
+    aoptimize = optimize.twin
