@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .models.defaults import FROM_ENVIRONMENT
     from .ports import Completion, Embedder, LanguageModel, Prompt, Redactor, Reranker, Schema
     from .storage.places import IN_MEMORY, folder_of
-    from .storage.store import Agreement
+    from .storage.projection import Agreement
     from .types import (
         AddResult,
         Change,
@@ -62,7 +62,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "storage.places": ("IN_MEMORY", "folder_of"),
-    "storage.store": ("Agreement",),
+    "storage.projection": ("Agreement",),
     "errors": (
         "ClosedError",
         "EmbedderMismatchError",

@@ -276,14 +276,14 @@ async def test_what_another_session_committed_while_this_one_looked_is_recalled(
 ) -> None:
     """The last add is done in the ledger, and whoever did it has not told the index yet."""
     memory, store = engine.memory, engine.memory._store
-    project, committed, go_on = store.project_after_commit, threading.Event(), threading.Event()
+    project, committed, go_on = store.projection.after_commit, threading.Event(), threading.Event()
 
     async def late(io: Any) -> None:
         committed.set()
         assert go_on.wait(60)
         await project(io)
 
-    monkeypatch.setattr(store, "project_after_commit", late)
+    monkeypatch.setattr(store.projection, "after_commit", late)
     adding = threading.Thread(target=lambda: memory.add(FACT, user_id="alice", infer=False))
     adding.start()
     assert await asyncio.to_thread(committed.wait, 60)

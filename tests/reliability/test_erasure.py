@@ -188,7 +188,7 @@ def test_an_index_that_is_closed_or_cleared_while_it_is_copied(tmp_path: Path) -
         tell(memory, "alice", "ordinary")
         index = memory._store.index
         copy = index._begin_copy()
-        run_inline(memory._store.rebuild(Inline()))
+        run_inline(memory._store.projection.rebuild(Inline()))
         index._put_in_place(copy)
         index._end_copy(copy)
         assert memory.index.verify()

@@ -144,7 +144,7 @@ def test_a_shared_index_that_was_filled_halfway_is_filled_by_the_next(
             memory.add([f"fact {at}" for at in range(30)], user_id="alice", infer=False)
     with serving() as second:
         with monkeypatch.context() as patched:
-            patched.setattr("holdfast.storage.store.SLICE", 10)
+            patched.setattr("holdfast.storage.projection.SLICE", 10)
             patched.setattr("holdfast.storage.index.client.ATTEMPTS", 1)
             second.fail_after = 2
             with pytest.raises(StorageError):

@@ -304,22 +304,19 @@ class Remembering:
             found = [verbatim(message) for message in slices[number]]
             step = JobStep(job.id, self.owner, Usage(), number + 1 == len(slices))
             changes = await self._kept(io, job, found, step)
-            await self._store.project_after_commit(io)
             result = _extended(result, changes, Usage())
         return result
 
     async def _kept(self, io: IO, job: JobRecord, found: Sequence[Found], step: JobStep) -> Changes:
-        while True:
-            async with self._store.using(io) as basis:
-                vectors = await self._embedded(io, basis, found)
-                writes = [
-                    addition(fact, vector, job.metadata, "kept as it was said")
-                    for fact, vector in zip(found, vectors, strict=True)
-                ]
-                try:
-                    return await self._commit(io, basis, job, writes, step)
-                except Conflict:
-                    await self._store.settled(io, basis)
+        async def attempt(basis: Basis) -> Changes:
+            vectors = await self._embedded(io, basis, found)
+            writes = [
+                addition(fact, vector, job.metadata, "kept as it was said")
+                for fact, vector in zip(found, vectors, strict=True)
+            ]
+            return await self._commit(io, basis, job, writes, step)
+
+        return await self._store.committed(io, attempt)
 
     async def _commit(
         self,
@@ -412,34 +409,33 @@ class Remembering:
     ) -> tuple[Changes, Usage]:
         """Decide and commit. Where somebody else changed the scope meanwhile, decide again."""
         spent = Usage()
-        embedded: tuple[Basis, Matrix] | None = None
-        decided_on: tuple[Basis, int] | None = None
+        embedded: dict[Basis, Matrix] = {}
+        decided_on: list[tuple[Basis, int]] = []
         new_ids = [new_id() for _ in found]
-        while True:
-            await self._store.caught_up(io, job.scope)
-            async with self._store.using(io) as basis:
-                revision = await io.run(self._store.ledger.memories.revision, job.scope)
-                if embedded is None or embedded[0] is not basis:
-                    embedded = basis, await self._embedded(io, basis, found)
-                vectors = embedded[1]
-                decisions, usage = await self._decided(io, basis, job, merger, found, vectors, new_ids)
-                spent += usage
-                decided = writes_of(found, decisions, new_ids, job.metadata)
-                writes = await self._with_vectors(io, basis, decided, found, vectors)
-                whole = replace(step, usage=step.usage + spent)
-                try:
-                    changes = await self._commit(io, basis, job, writes, whole, revision)
-                except Conflict:
-                    if decided_on is not None and decided_on[0] is basis and decided_on[1] == revision:
-                        raise StorageError(
-                            f"add {job.id!r} conflicts with itself; its messages are journaled, and `jobs.retry` "
-                            "takes it up again"
-                        ) from None
-                    decided_on = basis, revision
-                    await self._store.settled(io, basis)
-                    continue
-            await self._store.project_after_commit(io)
-            return changes, spent
+
+        async def attempt(basis: Basis) -> Changes:
+            nonlocal spent
+            revision = await io.run(self._store.ledger.memories.revision, job.scope)
+            vectors = embedded.get(basis)
+            if vectors is None:
+                vectors = embedded[basis] = await self._embedded(io, basis, found)
+            decisions, usage = await self._decided(io, basis, job, merger, found, vectors, new_ids)
+            spent += usage
+            decided = writes_of(found, decisions, new_ids, job.metadata)
+            writes = await self._with_vectors(io, basis, decided, found, vectors)
+            whole = replace(step, usage=step.usage + spent)
+            try:
+                return await self._commit(io, basis, job, writes, whole, revision)
+            except Conflict:
+                if (basis, revision) in decided_on:
+                    raise StorageError(
+                        f"add {job.id!r} conflicts with itself; its messages are journaled, and `jobs.retry` "
+                        "takes it up again"
+                    ) from None
+                decided_on.append((basis, revision))
+                raise
+
+        return await self._store.committed(io, attempt, searched=job.scope), spent
 
     async def _decided(
         self,

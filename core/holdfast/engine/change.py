@@ -9,9 +9,9 @@ from ..errors import NotFoundError, UndoError
 from ..io import IO, holding
 from ..storage.filters import Filter
 from ..storage.generation import Basis
-from ..storage.ledger.commit import Conflict, Write
+from ..storage.ledger.commit import Write
 from ..storage.ledger.erasure import erase
-from ..storage.store import Store, finish_erasing
+from ..storage.store import Store
 from ..storage.times import to_micros
 from ..types import Change, Changes, Erasure, MemoryItem, Metadata, Scope
 from .arguments import text_of
@@ -31,27 +31,26 @@ class Changing:
     ) -> Change:
         item = await self._current(io, memory_id, scope)
         with self._listeners.observing("update", item.scope):
+
+            async def attempt(basis: Basis) -> Changes:
+                current = await self._current(io, memory_id, scope)
+                write = await self._rewritten(io, basis, current, text, metadata)
+                return await self._commit(io, basis, current.scope, [write])
+
             async with holding(io, self._store.locks, item.scope):
-                while True:
-                    item = await self._current(io, memory_id, scope)
-                    async with self._store.using(io) as basis:
-                        write = await self._rewritten(io, basis, item, text, metadata)
-                        changes = await self._committed(io, basis, item.scope, [write])
-                    if changes is not None:
-                        break
-                [change] = await self._projected(io, changes)
+                [change] = await self._store.committed(io, attempt)
         return change
 
     async def delete(self, io: IO, memory_id: str, scope: Scope) -> Change:
         item = await self._current(io, memory_id, scope)
         with self._listeners.observing("delete", item.scope):
+
+            async def attempt(basis: Basis) -> Changes:
+                current = await self._current(io, memory_id, scope)
+                return await self._commit(io, basis, current.scope, [_removal(current)])
+
             async with holding(io, self._store.locks, item.scope):
-                while True:
-                    item = await self._current(io, memory_id, scope)
-                    changes = await self._committed(io, self._store.basis, item.scope, [_removal(item)])
-                    if changes is not None:
-                        break
-                [change] = await self._projected(io, changes)
+                [change] = await self._store.committed(io, attempt)
         return change
 
     async def delete_all(self, io: IO, scope: Scope, filters: Filter | None) -> Changes:
@@ -65,20 +64,26 @@ class Changing:
         return changes
 
     async def _delete_within(self, io: IO, exact: Scope, filters: Filter | None) -> Changes:
+        async def attempt(basis: Basis) -> Changes:
+            page = await io.run(self._store.ledger.memories.page, exact, filters=filters)
+            writes = [_removal(item) for item in page if item.scope == exact]
+            return await self._commit(io, basis, exact, writes)
+
         async with holding(io, self._store.locks, exact):
-            while True:
-                page = await io.run(self._store.ledger.memories.page, exact, filters=filters)
-                writes = [_removal(item) for item in page if item.scope == exact]
-                changes = await self._committed(io, self._store.basis, exact, writes)
-                if changes is not None:
-                    return await self._projected(io, changes)
+            return await self._store.committed(io, attempt)
 
     async def undo(self, io: IO, change_or_add_id: str, scope: Scope) -> Changes:
         wanted = await self._undoable(io, change_or_add_id, scope)
         exact = await self._scope_of(io, wanted[0])
         with self._listeners.observing("undo", exact) as seen:
+
+            async def attempt(basis: Basis) -> Changes:
+                wanted = await self._undoable(io, change_or_add_id, scope)
+                undo = self._store.ledger.memories.undo
+                return await io.run(undo, exact, wanted, embedder=basis.embedder.name)
+
             async with holding(io, self._store.locks, exact):
-                changes = await self._projected(io, await self._undone(io, change_or_add_id, scope, exact))
+                changes = await self._store.committed(io, attempt)
             seen.count("changes", len(changes))
         return changes
 
@@ -88,21 +93,10 @@ class Changing:
         with self._listeners.observing("erase", scope) as seen:
             erasure = await io.run(erase, ledger.database, scope, dry_run=dry_run)
             if not dry_run:
-                await finish_erasing(self._store, io)
+                await self._store.projection.finish_erasing(io)
             seen.count("memories", erasure.memories)
             seen.count("messages", erasure.messages)
         return erasure
-
-    async def _undone(self, io: IO, change_or_add_id: str, scope: Scope, exact: Scope) -> Changes:
-        while True:
-            wanted = await self._undoable(io, change_or_add_id, scope)
-            basis = self._store.basis
-            try:
-                return await io.run(
-                    self._store.ledger.memories.undo, exact, wanted, embedder=basis.embedder.name
-                )
-            except Conflict:
-                await self._store.settled(io, basis)
 
     # -- parts --------------------------------------------------------------------------------------------------
 
@@ -134,19 +128,9 @@ class Changing:
             position=position,
         )
 
-    async def _committed(self, io: IO, basis: Basis, exact: Scope, writes: Sequence[Write]) -> Changes | None:
-        """None where something changed since it was looked at, here or in another process: look again."""
-        try:
-            return await io.run(
-                self._store.ledger.memories.commit, exact, writes, embedder=basis.embedder.name
-            )
-        except Conflict:
-            await self._store.settled(io, basis)
-            return None
-
-    async def _projected(self, io: IO, changes: Changes) -> Changes:
-        await self._store.project_after_commit(io)
-        return changes
+    async def _commit(self, io: IO, basis: Basis, exact: Scope, writes: Sequence[Write]) -> Changes:
+        """Raises `Conflict`."""
+        return await io.run(self._store.ledger.memories.commit, exact, writes, embedder=basis.embedder.name)
 
     async def _undoable(self, io: IO, change_or_add_id: str, scope: Scope) -> list[Change]:
         """The changes of that id that did something and are not undone yet. Raises where there is none."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..io import IO, operation
 from ..ports import Embedder
-from ..storage.store import Agreement, Store
+from ..storage.projection import Agreement
+from ..storage.store import Store
 from ..types import Scope
 from .arguments import check_ports
 from .events import Listeners
@@ -26,7 +27,7 @@ class IndexMaintenance:
         Raises ClosedError, StorageError.
         """
         self._store.check()
-        return await self._store.verify(io)
+        return await self._store.projection.verify(io)
 
     averify = verify.twin
 
@@ -37,7 +38,7 @@ class IndexMaintenance:
         Raises ClosedError, StorageError.
         """
         self._store.check()
-        return await self._store.repair(io)
+        return await self._store.projection.repair(io)
 
     arepair = repair.twin
 
@@ -75,6 +76,6 @@ class IndexMaintenance:
         """
         self._store.check()
         with self._listeners.observing("optimize", Scope()):
-            return await self._store.optimize(io)
+            return await self._store.projection.optimize(io)
 
     aoptimize = optimize.twin

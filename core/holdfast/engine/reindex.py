@@ -7,7 +7,7 @@ meanwhile is told the new one. Until that transaction the store is the old one, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,9 @@ from ..io import IO, holding
 from ..ports import Embedder
 from ..storage.generation import Basis
 from ..storage.index import Index
-from ..storage.store import WHOLE_INDEX, Store, drop_retired, fill
+from ..storage.projection import WHOLE_INDEX, Progress, drop_retired, fill
+from ..storage.store import Store
 from .embed import BATCH, embed_documents
-
-Progress = Callable[[int, int], None]
 
 ROUNDS = (
     1_000  # attempts to embed what was written meanwhile; each has only the last one's time to catch up with
@@ -44,12 +43,12 @@ async def reindex(store: Store, io: IO, embedder: Embedder | None, progress: Pro
         wanted = embedder or old.embedder
         _check(old, wanted)
         await io.run(_clear_away, store, old)
-        await drop_retired(store, io, keep=wanted.name)
+        await drop_retired(store.ledger, io, keep=wanted.name)
         if wanted.name != old.embedder.name:
             await _embed(store, io, wanted, progress)
         built = await _built(store, io, old, wanted, progress)
         if built.basis.index is old.index:
-            return await store.rebuild(io, progress)
+            return await store.projection.rebuild(io, progress)
         try:
             await _switch(store, io, built, progress)
         except BaseException:
@@ -57,7 +56,7 @@ async def reindex(store: Store, io: IO, embedder: Embedder | None, progress: Pro
                 await io.run(_abandon, store, built.basis)
             raise
         await _remove(store, io, old)
-        return (await store.repair(io)).versions
+        return (await store.projection.repair(io)).versions
 
 
 def _check(old: Basis, wanted: Embedder) -> None:
@@ -133,13 +132,13 @@ async def _switch(store: Store, io: IO, built: _Building, progress: Progress | N
     embedder = built.basis.embedder
     for _ in range(ROUNDS):
         await _embed(store, io, embedder)
-        if await store.writing_index(io, lambda io: io.run(_switched, store, built)):
+        if await store.projection.writing(io, lambda io: io.run(_switched, store, built)):
             break
     else:
         raise StorageError(
             "changes are written faster than their texts are embedded; try again in a quieter hour"
         )
-    await store.project(io)
+    await store.projection.project(io)
 
 
 def _switched(store: Store, built: _Building) -> bool:
@@ -155,7 +154,7 @@ def _switched(store: Store, built: _Building) -> bool:
             since=built.since,
         ):
             return False
-        store.switch(basis)
+        store.projection.follow(basis)
     finally:
         store.switching = False
     return True
@@ -171,4 +170,4 @@ async def _remove(store: Store, io: IO, old: Basis) -> None:
 
     store.ending.add(old.generation)
     await io.run(old.end, ending)
-    await drop_retired(store, io)
+    await drop_retired(store.ledger, io)

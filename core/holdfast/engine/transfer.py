@@ -26,7 +26,6 @@ from ..errors import InputError, StorageError
 from ..io import IO
 from ..storage.generation import Basis
 from ..storage.ledger import Ledger
-from ..storage.ledger.commit import Conflict
 from ..storage.ledger.exchange import TABLES, Intake, rows_out, stored_versions
 from ..storage.places import private
 from ..storage.store import Store
@@ -89,18 +88,14 @@ async def import_(store: Store, io: IO, source: Place, scope: Scope, progress: P
     """Raises InputError with the number of a line, EmbeddingError, StorageError; then nothing was changed."""
     spool = await io.run(_Spool.read, source, Checker(scope, from_micros(store.ledger.clock())))
     with spool:
-        while True:
-            async with store.using(io) as basis:
-                known = await _embedded(store, io, basis, spool, progress)
-                intake = Intake(store.ledger.database, basis.embedder.name, known)
-                try:
-                    await io.run(intake.take, spool.rows(), spool.checker.scopes)
-                except Conflict:
-                    await store.settled(io, basis)
-                    continue
-            break
-    await store.project_after_commit(io)
-    return _transfer(intake.stored, intake.skipped)
+
+        async def take(basis: Basis) -> Transfer:
+            known = await _embedded(store, io, basis, spool, progress)
+            intake = Intake(store.ledger.database, basis.embedder.name, known)
+            await io.run(intake.take, spool.rows(), spool.checker.scopes)
+            return _transfer(intake.stored, intake.skipped)
+
+        return await store.committed(io, take)
 
 
 class _Spool:

@@ -38,7 +38,9 @@ class Waiting:
             if seconds is not None and not left:
                 break
             await io.sleep(POLL if seconds is None else min(POLL, left))
-        await self._store.project_after_commit(io)  # a job is done a moment before the index has heard of it
+        await self._store.projection.after_commit(
+            io
+        )  # a job is done a moment before the index has heard of it
         unfinished = await io.run(ledger.jobs.listed, "pending", "running")
         return Flushed(tuple(job.public() for job in unfinished if job.scope.within(scope)))
 
@@ -63,7 +65,7 @@ class Waiting:
             await io.sleep(min(POLL, left))
             waited = True
         if waited:
-            await self._store.project_after_commit(io)
+            await self._store.projection.after_commit(io)
 
     def _awaited(self, scope: Scope, session: str | None, stopped: object | None) -> set[str]:
         """The adds to wait for: what can be done now, and what somebody committed and has not told the index yet.

@@ -1,0 +1,234 @@
+"""The index follows the ledger: what was committed is told to it, and where it lacks something it is filled anew."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..decisions.retrieval.ranking import indexed_text, said_by, traits
+from ..decisions.text.lexical import terms, vector_of_terms
+from ..errors import StorageError
+from ..io import IO, KeyedLocks, holding
+from ..types import Scope
+from .generation import Basis
+from .index import Index, Point
+from .index.payload import encode_metadata
+from .ledger import Ledger
+from .ledger.erasure import ERASING
+
+_log = logging.getLogger("holdfast")
+
+SLICE = 512  # points per index write: a call holds the interpreter for some milliseconds, not for seconds
+WHOLE_INDEX = "whole index"  # the lock of who replaces or rewrites it; "index" is that of who writes to it
+POLL = 0.02  # seconds between looks at what another process has claimed
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What `verify` found. missing: versions without a point; surplus: points without a version."""
+
+    versions: int
+    missing: int
+    surplus: int
+    unsettled: int
+
+    def __bool__(self) -> bool:
+        return not (self.missing or self.surplus or self.unsettled)
+
+
+class Projection:
+    """What the index of the moment was told of a ledger, and what it still has to be told.
+
+    exclusive: no other process writes to the ledger. blocking: the index only ever blocks.
+    """
+
+    def __init__(
+        self, ledger: Ledger, basis: Basis, locks: KeyedLocks, *, exclusive: bool, blocking: bool
+    ) -> None:
+        self.basis = basis
+        self.suspect = False  # an index write failed: the next opening looks twice
+        self._ledger = ledger
+        self._locks = locks
+        self._exclusive = exclusive
+        self._blocking = blocking
+        self._behind = False
+        self._thread = ThreadPoolExecutor(1, "holdfast-index")  # for the async face
+
+    @property
+    def index(self) -> Index:
+        return self.basis.index
+
+    async def writing(self, io: IO, section: Callable[[IO], Coroutine[Any, Any, T]]) -> T:
+        """A section that nobody else's beside it writes to the index.
+
+        Where the index only blocks, the lock is held by a thread and never by a task: a caller that blocks an event
+        loop, or all threads of an application, waits for it in vain otherwise.
+        """
+
+        async def locked(io: IO) -> T:
+            async with holding(io, self._locks, "index"):
+                return await section(io)
+
+        return await (io.alone(self._thread, locked) if self._blocking else locked(io))
+
+    async def project(self, io: IO) -> None:
+        """Tell the index everything that it has not been told. Raises StorageError where it fails."""
+        await self.writing(io, self._project)
+
+    async def _project(self, io: IO) -> None:
+        while pending := await io.run(self._ledger.outbox.take, SLICE):
+            try:
+                await self.index.upsert(io, pending.upserts)
+                await self.index.delete(io, pending.deletes)
+            except BaseException:
+                self._behind = self.suspect = True
+                await io.run(self._ledger.outbox.release, pending.seqs)
+                raise
+            await io.run(self._ledger.outbox.settle, pending.seqs)
+        self._behind = False
+
+    async def after_commit(self, io: IO) -> None:
+        """As `project`, for a caller whose change is committed already: a failing index cannot unsay it."""
+        try:
+            await self.project(io)
+        except StorageError as error:
+            _log.warning("the change is stored, but the index could not take it yet: %s", error)
+
+    def follow(self, basis: Basis) -> None:
+        """From now on the outbox goes to another index."""
+        self._ledger.outbox.embedder = basis.embedder.name
+        self._ledger.outbox.generation = basis.generation
+        self._behind = True  # it lacks what its predecessor was told while it was filled
+        self.basis = basis
+
+    async def caught_up(self, io: IO, scope: Scope | None = None) -> None:
+        """Before a look-up: the index has everything, or for a shared store all of the exact scope."""
+        if self._behind:
+            await self.project(io)
+        if scope is None or self._exclusive:
+            return
+        while await io.run(self._ledger.outbox.waiting, scope):
+            await self.project(io)
+            if not await io.run(self._ledger.outbox.waiting, scope):
+                return
+            await io.sleep(POLL)
+
+    async def fill_shared(self, io: IO) -> None:
+        """Give an index that others use as well what it lacks. Several processes may do so at once."""
+        self._ledger.set(filling=self.basis.generation)
+        since = self._ledger.clock()
+        last, _ = await fill(self._ledger, self.basis, io)
+        self._ledger.outbox.mark_changed(last, since)
+        await self.project(io)
+        self._ledger.set(filling=None)
+
+    async def rebuild(self, io: IO, progress: Progress | None = None) -> int:
+        """Fill the index anew from the ledger. Returns the number of points."""
+
+        async def refill(io: IO) -> int:
+            await self.index.clear(io)
+            since = self._ledger.clock()
+            last, filled = await fill(self._ledger, self.basis, io, progress)
+            await io.run(self._ledger.outbox.mark_changed, last, since)
+            return filled
+
+        filled = await self.writing(io, refill)
+        await self.project(io)
+        return filled
+
+    async def verify(self, io: IO) -> Agreement:
+        return await self.writing(io, self._compared)
+
+    async def _compared(self, io: IO) -> Agreement:
+        points = await self.index.ids(io)
+        versions = await io.run(self._ledger.outbox.version_ids)
+        unsettled = await io.run(self._ledger.outbox.count)
+        return Agreement(len(versions), len(versions - points), len(points - versions), unsettled)
+
+    async def optimize(self, io: IO) -> bool:
+        async with holding(io, self._locks, WHOLE_INDEX):
+            return await self.index.optimize(io)
+
+    async def repair(self, io: IO) -> Agreement:
+        """Give the index the points that it lacks, and take away those that nothing stands behind."""
+
+        async def aligned(io: IO) -> Agreement:
+            await self._project(io)
+            points = await self.index.ids(io)
+            versions = await io.run(self._ledger.outbox.version_ids)
+            await self.index.delete(io, sorted(points - versions))
+            await io.run(self._ledger.outbox.mark, sorted(versions - points))
+            await self._project(io)
+            return await self._compared(io)
+
+        return await self.writing(io, aligned)
+
+    async def finish_erasing(self, io: IO) -> None:
+        """Rewrite the files after an erasure: the rows are gone already, and now their bytes.
+
+        One at a time, and never beside a `reindex`, whose new index may hold what is to go. An erasure that comes
+        while the files are rewritten leaves a mark of its own, and has them rewritten again.
+        """
+        async with holding(io, self._locks, WHOLE_INDEX):
+            mark = await io.run(self._ledger.setting, ERASING)
+            if mark is None:
+                return
+            await self.project(io)
+            await self.writing(io, lambda io: io.run(self._ledger.outbox.tidy))
+            await self.index.compact(io)
+            await io.run(self._ledger.forget_erasing, mark)
+
+
+async def fill(ledger: Ledger, basis: Basis, io: IO, progress: Progress | None = None) -> tuple[int, int]:
+    """Every version of the ledger as a point. Returns the place of the last version seen, and how many there were."""
+    total = await io.run(ledger.outbox.version_count)
+    last = done = 0
+    while True:
+        page = await io.run(ledger.outbox.page, last, SLICE, basis.embedder.name)
+        if not page:
+            return last, done
+        await basis.index.upsert(io, [point for _, point in page])
+        last, done = page[-1][0], done + len(page)
+        if progress is not None:
+            progress(done, max(done, total))
+
+
+async def drop_retired(ledger: Ledger, io: IO, *, keep: str | None = None) -> None:
+    """Remove the vectors of an embedder that `reindex` replaced, unless it is the one to keep."""
+    retired = await io.run(ledger.setting, "retired")
+    if retired is None:
+        return
+    if retired != keep:
+        await io.run(ledger.outbox.drop_vectors, retired)
+    await io.run(lambda: ledger.set(retired=None))
+
+
+def point_of(row: Any, vector: npt.NDArray[np.float32]) -> Point:
+    """The point of a version: `row` is of the ledger's versions."""
+    text = indexed_text(row.text, row.speakers)
+    found = terms(text)
+    payload: dict[str, Any] = {
+        "u": row.user_id,
+        "a": row.agent_id,
+        "r": row.run_id,
+        "t0": row.valid_from,
+        "t1": row.valid_to,
+        "c": row.created_at,
+        "s": said_by(row.text, row.speakers),
+        **traits(row.text, len(found) if text == row.text else None),
+        **_given(h=row.happened_at, e=row.episode, p=row.position),
+        "m": encode_metadata(row.metadata),
+    }
+    return Point(row.id, vector, vector_of_terms(found), payload)
+
+
+def _given(**values: int | None) -> Mapping[str, int]:
+    return {key: value for key, value in values.items() if value is not None}
