@@ -1,6 +1,6 @@
 """How much of Holdfast one call passes through: calls of its functions, distinct functions, files.
 
-    python bench/cost/calls.py [--table]
+    python -m bench.cost.calls [--table]
 
 One user who is known by a few memories tells one message, and asks one question; the model follows a script, so that
 only Holdfast's own work is counted. A coroutine or generator that goes on counts as called again. What is done once
