@@ -37,6 +37,7 @@ from .ports import Embedder, LanguageModel, Redactor, Reranker
 from .storage.index import Index
 from .storage.opening import open_store
 from .storage.places import IN_MEMORY, folder_of
+from .storage.projection import Progress
 from .storage.store import OPEN_STORES
 from .storage.times import now_utc
 from .types import (
@@ -711,7 +712,7 @@ class Memory:
         user_id: str | None = None,
         agent_id: str | None = None,
         run_id: str | None = None,
-        progress: transfer.Progress | None = None,
+        progress: Progress | None = None,
     ) -> Transfer:
         """Read an export back as it was: ids, times, history. Into any store, whatever its embedder.
 

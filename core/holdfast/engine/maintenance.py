@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ..io import IO, operation
 from ..ports import Embedder
-from ..storage.projection import Agreement
+from ..storage.projection import Agreement, Progress
 from ..storage.store import Store
 from ..types import Scope
 from .arguments import check_ports
 from .events import Listeners
-from .reindex import Progress, reindex
+from .reindex import reindex
 
 
 class IndexMaintenance:

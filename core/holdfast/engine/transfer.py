@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -28,6 +28,7 @@ from ..storage.generation import Basis
 from ..storage.ledger import Ledger
 from ..storage.ledger.exchange import TABLES, Intake, rows_out, stored_versions
 from ..storage.places import private
+from ..storage.projection import Progress
 from ..storage.store import Store
 from ..storage.times import from_micros
 from ..types import Scope, Transfer
@@ -36,7 +37,6 @@ from .embed import BATCH, Matrix, embed_documents
 from .transfer_rows import FORMAT, VERSION, Checker, read_header, read_row
 
 Place = str | PathLike[str] | IO_[str]
-Progress = Callable[[int, int], None]
 # A line is one row. The longest holds a message and its data, where JSON needs six characters for one at worst.
 LINE = 6 * 2 * TEXT_BYTES + 2**20
 
