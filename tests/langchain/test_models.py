@@ -57,20 +57,26 @@ class Structured(ScriptedChat):
         self.asked.append(options["method"])
         assert schema["title"] == "answer"
         if options["method"] not in self.supports:
-            if options["method"] == "json_schema":
-                raise NotImplementedError("no json_schema here")
-            return RunnableLambda(self._refuse)
-        return RunnableLambda(self._parse, afunc=self._aparse)
+            raise NotImplementedError("no such method here")
+        return RunnableLambda(self._parsed)
 
-    def _refuse(self, _: Any) -> Any:
-        raise ValueError("400: this model does not support tools")
+    def bind_tools(self, tools: Any, **options: Any) -> Any:
+        self.asked.append("tools")
+        assert tools[0]["function"]["name"] == "answer"
+        assert options == {"tool_choice": "any"}
+        return RunnableLambda(self._called if "tools" in self.supports else self._refused)
 
-    def _parse(self, messages: Any) -> Any:
+    def _parsed(self, messages: Any) -> Any:
         raw = self.invoke(messages)
         return {"raw": raw, "parsed": {"word": raw.text}, "parsing_error": None}
 
-    async def _aparse(self, messages: Any) -> Any:
-        return self._parse(messages)
+    def _called(self, messages: Any) -> Any:
+        return AIMessage(
+            "", tool_calls=[{"name": "answer", "args": {"word": self.invoke(messages).text}, "id": "1"}]
+        )
+
+    def _refused(self, _: Any) -> Any:
+        raise ValueError("400: this model does not support tools")
 
 
 @pytest.fixture
@@ -106,8 +112,8 @@ def test_without_a_schema_the_reply_is_text_with_its_usage(run: Runner) -> None:
     ("supports", "tried"),
     [
         (("json_schema",), ["json_schema"]),
-        (("function_calling",), ["json_schema", "function_calling"]),
-        ((), ["json_schema", "function_calling"]),
+        (("tools",), ["json_schema", "tools"]),
+        ((), ["json_schema", "tools"]),
     ],
 )
 def test_structure_is_asked_for_as_the_model_supports_it_and_remembered(
@@ -364,6 +370,19 @@ def test_what_there_is_of_a_reply_that_was_cut_off_is_its_text(endpoint: Endpoin
     reply = run.call(small(endpoint), "complete", ASKED, schema=FORM)
     assert reply.content == '{"word": "on and on and'
     assert reply.usage == Usage(1, 30, 7)
+
+
+def test_thoughts_that_fill_the_limit_are_no_answer(endpoint: Endpoint, run: Runner) -> None:
+    endpoint.answer = lambda body: (
+        chat("<think>Let me see", finish="length")
+        if "max_completion_tokens" in body
+        else chat('<think>Let me see</think>{"word": "Hi"}')
+    )
+    chat_model = ChatOpenAI(model="small", base_url=endpoint.url, api_key=SecretStr("k"), max_retries=0)
+    model = LangChainModel(chat_model, structured="text")
+    for _ in range(2):
+        assert '{"word": "Hi"}' in str(run.call(model, "complete", ASKED, schema=FORM).content)
+    assert ["max_completion_tokens" in body for body in endpoint.bodies] == [True, False, False]
 
 
 @pytest.mark.parametrize("structured", ["json_schema", "tool", "text"])

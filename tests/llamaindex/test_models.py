@@ -22,7 +22,7 @@ from llama_index.memory.holdfast import (
     as_embedder,
     as_language_model,
 )
-from llama_index.memory.holdfast.models import _call, _usage
+from llama_index.memory.holdfast.models import _tools, _usage
 from tests.llamaindex.fakes import Calling, Face, HashEmbedding, Listening, assistant, text_of, user
 from tests.support.endpoint import RELATION, Endpoint, chat, refused, telling
 from tests.support.fakes import HashEmbedder, ScriptedModel
@@ -63,7 +63,7 @@ def test_the_function_s_parameters_are_the_reply_s_schema_as_it_stands() -> None
 
 def test_the_model_is_made_to_call() -> None:
     """LlamaIndex's mock models ignore it; real ones may answer in prose without."""
-    assert _call(ASKED, FORM)["tool_required"] is True
+    assert _tools(FORM)["tool_required"] is True
 
 
 def test_a_call_that_a_model_writes_as_text_is_its_text(face: Face) -> None:
@@ -122,6 +122,37 @@ def test_a_model_that_can_tell_how_likely_its_choice_was_is_asked(
     assert reply.usage == Usage(1, 30, 7)
     face(model, "complete", ASKED, schema=FORM)
     assert ["logprobs" in body for body in endpoint.bodies] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("calls_functions", "accepted", "tried"),
+    [
+        (True, "json_schema", ["json_schema"]),
+        (True, "tool", ["json_schema", "tool"]),
+        (True, "text", ["json_schema", "tool", "text"]),
+        (False, "text", ["json_schema", "text"]),
+    ],
+)
+def test_structure_is_asked_for_as_the_model_supports_it_and_remembered(
+    endpoint: Endpoint, face: Face, calls_functions: bool, accepted: str, tried: list[str]
+) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "answer", "arguments": '{"text": "Hi"}'}}
+
+    def answer(body: dict[str, Any]) -> Any:
+        asked = "tool" if "tools" in body else "json_schema" if "response_format" in body else "text"
+        if asked != accepted:
+            return refused(f"{asked} is not supported: no tools, no response_format")
+        return (
+            chat(None, finish="tool_calls", tool_calls=[call]) if asked == "tool" else chat('{"text": "Hi"}')
+        )
+
+    endpoint.answer = answer
+    model = like_openai(endpoint, is_function_calling_model=calls_functions)
+    for _ in range(2):
+        assert face(model, "complete", ASKED, schema=FORM).content in ({"text": "Hi"}, '{"text": "Hi"}')
+    assert endpoint.structures == [*tried, tried[-1]]
+    system = endpoint.bodies[-1]["messages"][0]["content"]
+    assert ("JSON Schema" in system) == (accepted == "text")
 
 
 def test_a_model_that_refuses_to_tell_is_asked_as_ever(endpoint: Endpoint, face: Face) -> None:

@@ -187,6 +187,19 @@ def test_an_endpoint_that_refuses_every_structure_raises_in_the_end(
     assert endpoint.structures[-1] == "text"
 
 
+def test_nothing_is_learned_from_a_request_that_failed_in_every_way(
+    endpoint: Endpoint, complete: Complete
+) -> None:
+    answers = endpoint.answer
+    endpoint.answer = lambda body: refused("this function is down, as is every tool and schema", 500)
+    model = small(endpoint)
+    with pytest.raises(ModelError, match="is down"):
+        complete(model, ASK, schema=FACTS)
+    endpoint.answer = answers
+    assert complete(model, ASK, schema=FACTS).content == OBJECT
+    assert endpoint.structures == ["json_schema", "tool", "json_object", "text", "json_schema"]
+
+
 @pytest.mark.parametrize("parameter", ["temperature", "max_tokens"])
 def test_a_parameter_that_the_model_refuses_is_left_out_from_then_on(
     endpoint: Endpoint, complete: Complete, parameter: str

@@ -12,6 +12,12 @@ from ..ports import Schema
 MOST_ALTERNATIVES = 10  # of one token; most endpoints tell of 20 at most
 
 
+def spoken(choice: Any) -> list[dict[str, Any]]:
+    """The tokens of a choice of the `openai` package, as `likelihoods` takes them; empty where it has none."""
+    logprobs = getattr(choice, "logprobs", None)
+    return [token.model_dump() for token in getattr(logprobs, "content", None) or []]
+
+
 def likelihoods(tokens: Sequence[Mapping[str, Any]], schema: Schema | None) -> dict[str, float]:
     """Value -> probability, of the token that the value of `schema.choice` begins with; they add up to 1.
 

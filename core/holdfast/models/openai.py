@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import EmbeddingError, InputError, ModelError, ModelRefusedError
-from ..io import IO, Asyncio, Inline, run_inline
+from ..io import IO, operation
 from ..ports import Completion, Prompt, Schema
 from ..types import Usage
-from .dialect import LADDER, Dialect, Structure, called
+from .dialect import Dialect, Ladder, Reply, Structure, rungs
 from .endpoint import Endpoint
-from .likelihoods import likelihoods
+from .likelihoods import spoken
 
 log = logging.getLogger("holdfast")
 
@@ -60,14 +59,12 @@ class OpenAIModel:
         structured: Literal["auto"] | Structure = "auto",
         extra_body: Mapping[str, Any] | None = None,
     ) -> None:
-        if structured != "auto" and structured not in LADDER:
-            raise InputError(f"structured={structured!r}: choose one of auto, {', '.join(LADDER)}")
         self._model = _model_name(model)
         self._endpoint = Endpoint(base_url, api_key, timeout, max_retries)
         self._temperature = temperature
         self._max_tokens = max_tokens
         self._extra_body = dict(extra_body) if extra_body else None
-        self._dialect = Dialect() if structured == "auto" else Dialect(structured, fixed=True)
+        self._ladder = Ladder(self._model, Dialect(rungs(structured)))
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self._model!r}, base_url={self._endpoint.shown!r})"
@@ -76,13 +73,32 @@ class OpenAIModel:
     def name(self) -> str:
         return self._model
 
-    def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
+    @operation
+    async def complete(
+        self, io: IO, messages: Sequence[Prompt], *, schema: Schema | None = None
+    ) -> Completion:
         """The reply to `messages`, as an object where it is one and `schema` asked for it, else as text."""
-        return run_inline(self._complete(Inline(), messages, schema))
+        import openai
 
-    async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
-        """Async `complete`."""
-        return await self._complete(Asyncio(), messages, schema)
+        async def asked(dialect: Dialect) -> Reply:
+            arguments = dialect.request(
+                messages, schema, temperature=self._temperature, limit=self._max_tokens
+            )
+            reply = await self._endpoint.request(
+                io,
+                lambda client: client.chat.completions.create,
+                model=self._model,
+                extra_body=self._extra_body,
+                **arguments,
+            )
+            return self._read(reply, schema, dialect)
+
+        try:
+            return await self._ladder.ask(schema, asked)
+        except openai.OpenAIError as error:
+            self._endpoint.raise_failure(error, self._model)
+
+    acomplete = complete.twin
 
     def close(self) -> None:
         """Close the connections of the sync face."""
@@ -92,41 +108,8 @@ class OpenAIModel:
         """Close the connections of the running event loop."""
         await self._endpoint.aclose()
 
-    async def _complete(self, io: IO, messages: Sequence[Prompt], schema: Schema | None) -> Completion:
-        import openai
-
-        while True:
-            dialect = self._dialect
-            arguments = dialect.request(
-                messages, schema, temperature=self._temperature, limit=self._max_tokens
-            )
-            try:
-                reply = await self._endpoint.request(
-                    io,
-                    lambda client: client.chat.completions.create,
-                    model=self._model,
-                    extra_body=self._extra_body,
-                    **arguments,
-                )
-            except openai.APIStatusError as error:
-                narrower = dialect.narrowed(error.status_code, str(error), structured=schema is not None)
-                if narrower is None:
-                    self._endpoint.raise_failure(error, self._model)
-                self._learn(dialect, narrower)
-            except openai.OpenAIError as error:
-                self._endpoint.raise_failure(error, self._model)
-            else:
-                if dialect.brief and _thought_only(reply, schema):
-                    self._learn(dialect, replace(dialect, brief=False))
-                    continue
-                return self._read(reply, schema)
-
-    def _learn(self, tried: Dialect, narrower: Dialect) -> None:
-        log.debug("%s refused %s; trying %s", self._endpoint.shown, tried, narrower)
-        if self._dialect == tried:  # else a request that ran beside this one has learned it already
-            self._dialect = narrower
-
-    def _read(self, reply: Any, schema: Schema | None) -> Completion:
+    def _read(self, reply: Any, schema: Schema | None, dialect: Dialect) -> Reply:
+        """The reply. Raises ModelRefusedError, and ModelError where there is none."""
         where = f"{self._model} at {self._endpoint.shown}"
         if not getattr(reply, "choices", None):
             raise ModelError(
@@ -139,18 +122,16 @@ class OpenAIModel:
             raise ModelRefusedError(
                 f"{where} declined to answer: {refusal or 'its content filter stopped it'}"
             )
-        calls = [(name, _object_or_text(arguments)) for name, arguments in _calls(message)]
-        if calls:
-            return Completion(called(schema, calls), _usage(reply))
-        text = message.content or ""
-        if choice.finish_reason == "length":
-            if not text.strip():
-                raise ModelError(
-                    f"{where} spent max_tokens={self._max_tokens} without an answer. Raise max_tokens=."
-                )
-            log.debug("%s was cut off at max_tokens=%s", where, self._max_tokens)
-        content = text if schema is None else _object_or_text(text)
-        return Completion(content, _usage(reply), likelihoods(_tokens(choice), schema))
+        text, cut_off = message.content or "", choice.finish_reason == "length"
+        parsed = None if schema is None else _object(text)
+        said = Reply(text, parsed, _calls(message), _usage(reply), spoken(choice), cut_off)
+        if cut_off and said.unanswered and not text.strip() and not dialect.most_tokens(schema):
+            raise ModelError(
+                f"{where} spent max_tokens={self._max_tokens} without an answer. Raise max_tokens=."
+            )
+        if cut_off:
+            log.debug("%s was cut off at its limit of tokens", where)
+        return said
 
 
 class OpenAIEmbedder:
@@ -200,13 +181,15 @@ class OpenAIEmbedder:
             self._dimensions = len(self.embed_query("dimensions"))
         return self._dimensions
 
-    def embed_documents(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    @operation
+    async def embed_documents(self, io: IO, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """float32[len(texts), dimensions], one row per text."""
-        return run_inline(self._embed(Inline(), texts))
+        parts = [await self._embed_batch(io, batch) for batch in _batches(texts, self._batch_size)]
+        if not parts:
+            return np.zeros((0, self._dimensions or 0), dtype=np.float32)
+        return np.concatenate(parts)
 
-    async def aembed_documents(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Async `embed_documents`."""
-        return await self._embed(Asyncio(), texts)
+    aembed_documents = embed_documents.twin
 
     def embed_query(self, text: str) -> npt.NDArray[np.float32]:
         """float32[dimensions]."""
@@ -223,12 +206,6 @@ class OpenAIEmbedder:
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
         await self._endpoint.aclose()
-
-    async def _embed(self, io: IO, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        parts = [await self._embed_batch(io, batch) for batch in _batches(texts, self._batch_size)]
-        if not parts:
-            return np.zeros((0, self._dimensions or 0), dtype=np.float32)
-        return np.concatenate(parts)
 
     async def _embed_batch(self, io: IO, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         import openai
@@ -277,32 +254,18 @@ def _batches(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield texts[start : start + size]
 
 
-def _calls(message: Any) -> list[tuple[str, str]]:
-    """The functions that the model called: names and arguments as it wrote them."""
+def _calls(message: Any) -> list[tuple[str, Any]]:
+    """The functions that the model called: names and arguments, as an object where they are one."""
     functions = (getattr(call, "function", None) for call in getattr(message, "tool_calls", None) or [])
-    return [(function.name, function.arguments) for function in functions if function and function.arguments]
+    return [(one.name, _object(one.arguments) or one.arguments) for one in functions if one and one.arguments]
 
 
-def _thought_only(reply: Any, schema: Schema | None) -> bool:
-    """Whether a reply was cut off at the schema's length before its answer began, for a model that thinks first."""
-    if schema is None or schema.max_tokens is None or not getattr(reply, "choices", None):
-        return False
-    choice = reply.choices[0]
-    said = choice.message.content or ""
-    return choice.finish_reason == "length" and "{" not in said and not _calls(choice.message)
-
-
-def _tokens(choice: Any) -> list[dict[str, Any]]:
-    logprobs = getattr(choice, "logprobs", None)
-    return [token.model_dump() for token in getattr(logprobs, "content", None) or []]
-
-
-def _object_or_text(text: str) -> str | dict[str, Any]:
+def _object(text: str) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return text
-    return value if isinstance(value, dict) else text
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _usage(reply: Any) -> Usage:

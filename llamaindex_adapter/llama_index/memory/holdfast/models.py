@@ -2,58 +2,49 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from llama_index.core.llms.llm import LLM, ToolSelection
+from llama_index.core.llms.llm import LLM
 from llama_index.core.tools import FunctionTool, ToolMetadata
 
 from holdfast import Completion, Embedder, InputError, LanguageModel, Prompt, Schema, Usage
-from holdfast.io import IO, Asyncio, Inline, run_inline
-from holdfast.models.dialect import Dialect, called, functions, with_schema
-from holdfast.models.likelihoods import likelihoods
+from holdfast.io import IO, operation
+from holdfast.models.dialect import Dialect, Ladder, Reply, Rungs, functions
+from holdfast.models.likelihoods import spoken
 from holdfast.ports import Vector, Vectors
 
-_log = logging.getLogger("holdfast")
 _INPUT_KEYS = ("prompt_tokens", "input_tokens")
 _OUTPUT_KEYS = ("completion_tokens", "output_tokens")
-_REFUSED = re.compile(r"logprobs|response_format|json_schema|structured|grammar|guided", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Manner:
-    """How a model is asked: whether for how likely its choice was, and whether a reply is cut off at the length of
-    its form."""
-
-    tells: bool
-    brief: bool
 
 
 class LlamaIndexModel:
     """Any LlamaIndex `LLM` as the engine's `LanguageModel`.
 
-    A model that calls functions is made to call one whose arguments are the reply; others are shown the form of
-    the reply in the prompt. A chat model with the settings `logprobs` and `top_logprobs` (OpenAI and its kin) is
-    asked for them where a reply is a choice, as merging is better with them, until it refuses. One whose `max_tokens`
-    is not set is cut off where the form of a reply cannot be longer, as small models may repeat themselves without
-    end; models that think before they answer are not any more once a reply shows it. Whatever else the model raises
-    reaches the engine, which wraps it in ModelError.
+    A chat model with the settings `logprobs` and `top_logprobs` (OpenAI and its kin) is asked for replies that keep
+    to a JSON Schema, and, where a reply is a choice, for how likely each value was, as merging is better with it.
+    One that refuses, or has no such settings, is made to call a function whose arguments are the reply, where it
+    calls functions; the others are shown the form of the reply in the prompt. What a model answered to is remembered
+    for the life of this object.
+
+    A model whose `max_tokens` is not set is cut off where the form of a reply cannot be longer, as small models may
+    repeat themselves without end; one that thinks before it answers is not any more, once a reply shows it.
+
+    Args:
+        llm: any `LLM`.
     """
 
     def __init__(self, llm: LLM) -> None:
         self.llm = llm
-        settings = type(llm).model_fields.keys()
-        self._manner = _Manner(
-            tells={"logprobs", "top_logprobs"} <= settings,
-            brief="max_tokens" in settings and getattr(llm, "max_tokens", 0) is None,
+        ways, unlimited = _rungs(llm), getattr(llm, "max_tokens", 0) is None
+        dialect = Dialect(
+            ways, temperature=False, limit=False, likelihoods="json_schema" in ways, brief=unlimited
         )
+        self._ladder = Ladder(self.name, dialect)
 
     def __repr__(self) -> str:
         return f"LlamaIndexModel({self.name!r})"
@@ -63,62 +54,30 @@ class LlamaIndexModel:
         """Class and model, as in "OpenAI:gpt-4o-mini"."""
         return f"{self.llm.class_name()}:{self.llm.metadata.model_name}"
 
-    def complete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
-        """The reply: the arguments of the function it called, else its text."""
-        return run_inline(self._complete(Inline(), messages, schema))
-
-    async def acomplete(self, messages: Sequence[Prompt], *, schema: Schema | None = None) -> Completion:
-        """Async `complete`."""
-        return await self._complete(Asyncio(), messages, schema)
-
-    async def _complete(self, io: IO, messages: Sequence[Prompt], schema: Schema | None) -> Completion:
-        while True:
-            manner = self._manner
-            limit = schema.max_tokens if schema and manner.brief else None
-            options: dict[str, Any] = {"max_tokens": limit} if limit else {}
-            try:
-                completion = await self._asked(io, messages, schema, manner, options)
-            except Exception as error:
-                narrower = _narrowed(manner, error)
-                if narrower is None:
-                    raise
-                self._learn(manner, narrower)
-            else:
-                if completion.content or not limit:
-                    return completion
-                self._learn(manner, replace(manner, brief=False))
-
-    async def _asked(
-        self,
-        io: IO,
-        messages: Sequence[Prompt],
-        schema: Schema | None,
-        manner: _Manner,
-        options: Mapping[str, Any],
+    @operation
+    async def complete(
+        self, io: IO, messages: Sequence[Prompt], *, schema: Schema | None = None
     ) -> Completion:
-        llm = self.llm
-        if schema and schema.choice and manner.tells and llm.metadata.is_chat_model:
-            form = Dialect().form(schema)
-            return _told(await io.call(llm.chat, llm.achat, _chat(messages, None), **form, **options), schema)
-        if schema and isinstance(llm, FunctionCallingLLM) and llm.metadata.is_function_calling_model:
-            call = _call(messages, schema)
-            reply = await io.call(llm.chat_with_tools, llm.achat_with_tools, **call, **options)
-            return _completion(reply, schema, _selected(llm, reply))
-        return _completion(await io.call(llm.chat, llm.achat, _chat(messages, schema), **options), schema, [])
+        """The reply: the arguments of the function that the model called, else its text.
 
-    def _learn(self, tried: _Manner, narrower: _Manner) -> None:
-        _log.debug("%s did not answer to %s; trying %s", self.name, tried, narrower)
-        if self._manner == tried:  # else a request that ran beside this one has learned it already
-            self._manner = narrower
+        Raises:
+            Exception: whatever the model raises; the engine wraps it in ModelError.
+        """
+        llm: Any = self.llm
 
+        async def asked(dialect: Dialect) -> Reply:
+            shown = dialect.shown(messages, schema)
+            chat = [ChatMessage(role=prompt.role, content=prompt.content) for prompt in shown]
+            most = dialect.most_tokens(schema)
+            options: dict[str, Any] = {"max_tokens": most} if most else {}
+            if schema is not None and dialect.structure == "tool":
+                options |= {"chat_history": chat, **_tools(schema)}
+                return _reply(await io.call(llm.chat_with_tools, llm.achat_with_tools, **options), llm)
+            return _reply(await io.call(llm.chat, llm.achat, chat, **options, **dialect.form(schema)))
 
-def _narrowed(tried: _Manner, error: Exception) -> _Manner | None:
-    """The next way of asking that is worth a try; None where the error speaks of something else."""
-    if tried.brief and "max_tokens" in str(error):
-        return replace(tried, brief=False)
-    if tried.tells and _REFUSED.search(str(error)):
-        return replace(tried, tells=False)
-    return None
+        return await self._ladder.ask(schema, asked)
+
+    acomplete = complete.twin
 
 
 class LlamaIndexEmbedder:
@@ -199,37 +158,38 @@ class _ReplyMetadata(ToolMetadata):
         return self._form
 
 
-def _call(messages: Sequence[Prompt], schema: Schema) -> dict[str, Any]:
+def _rungs(llm: LLM) -> Rungs:
+    """How a model can be asked for structure, as far as it says."""
+    told = llm.metadata
+    kin = told.is_chat_model and {"logprobs", "top_logprobs"} <= type(llm).model_fields.keys()
+    calls = isinstance(llm, FunctionCallingLLM) and told.is_function_calling_model
+    return (*(("json_schema",) if kin else ()), *(("tool",) if calls else ()), "text")
+
+
+def _tools(schema: Schema) -> dict[str, Any]:
     """The arguments of `chat_with_tools` that make the reply a call of functions."""
     tools = [FunctionTool(fn=_never_called, metadata=_ReplyMetadata(one)) for one in functions(schema)]
     several: dict[str, Any] = {"allow_parallel_tool_calls": True} if schema.calls else {}
-    return {"tools": tools, "chat_history": _chat(messages, None), "tool_required": True, **several}
-
-
-def _told(reply: ChatResponse, schema: Schema) -> Completion:
-    """The choice, and how likely each was, from the provider's own reply: LlamaIndex leaves out the tokens."""
-    [choice, *_] = getattr(reply.raw, "choices", None) or [None]
-    tokens = getattr(getattr(choice, "logprobs", None), "content", None) or []
-    told = likelihoods([token.model_dump() for token in tokens], schema)
-    return Completion(reply.message.content or "", _usage(reply), told)
+    return {"tools": tools, "tool_required": True, **several}
 
 
 def _never_called(**reply: Any) -> None:
     raise AssertionError("the reply is the call's arguments; the function itself does nothing")
 
 
-def _chat(messages: Sequence[Prompt], schema: Schema | None) -> list[ChatMessage]:
-    shown = messages if schema is None else with_schema(messages, schema)
-    return [ChatMessage(role=prompt.role, content=prompt.content) for prompt in shown]
+def _reply(said: ChatResponse, caller: FunctionCallingLLM | None = None) -> Reply:
+    """caller: the model, where it was given functions to call.
 
-
-def _selected(llm: FunctionCallingLLM, reply: ChatResponse) -> list[ToolSelection]:
-    return llm.get_tool_calls_from_response(reply, error_on_no_tool_call=False) or []
-
-
-def _completion(reply: ChatResponse, schema: Schema | None, calls: Sequence[ToolSelection]) -> Completion:
-    said = called(schema, [(call.tool_name, call.tool_kwargs) for call in calls]) if calls else ""
-    return Completion(said or reply.message.content or "", _usage(reply))
+    How likely the tokens were, and whether they were cut off, stands in the provider's own reply alone."""
+    calls = caller.get_tool_calls_from_response(said, error_on_no_tool_call=False) if caller else ()
+    [choice, *_] = getattr(said.raw, "choices", None) or [None]
+    return Reply(
+        said.message.content or "",
+        calls=[(call.tool_name, call.tool_kwargs) for call in calls or ()],
+        usage=_usage(said),
+        tokens=spoken(choice),
+        cut_off=getattr(choice, "finish_reason", None) == "length",
+    )
 
 
 def _usage(reply: ChatResponse) -> Usage:
