@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast import InputError, Memory, Message, StorageError
+from holdfast.engine.transfer_rows import VERSION
 from tests.support.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 Row = dict[str, Any]
@@ -172,7 +173,7 @@ def last(rows: list[Row], kind: str) -> Row:
 BROKEN: dict[str, Callable[[list[Row]], Any]] = {
     "no header": lambda rows: rows.pop(0),
     "another format": lambda rows: rows[0].update(format="mem0"),
-    "a newer format": lambda rows: rows[0].update(version=2),
+    "a newer format": lambda rows: rows[0].update(version=VERSION + 1),
     "cut short": lambda rows: rows.pop(),
     "a row is missing": lambda rows: rows.pop(2),
     "a row too many": lambda rows: rows.insert(2, dict(rows[2])),

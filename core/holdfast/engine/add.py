@@ -38,7 +38,7 @@ from ..storage.ledger.commit import Conflict, Write
 from ..storage.ledger.ids import new_id
 from ..storage.ledger.jobs import JobRecord, LeaseLost, NewJob
 from ..storage.ledger.journal import Journaled
-from ..storage.ledger.memories import JobStep
+from ..storage.ledger.memories import JobStep, holds
 from ..storage.store import AtWork, Store
 from ..types import AddResult, Changes, JournaledMessage, Message, Metadata, Scope, Usage
 from .ask import Asking
@@ -72,6 +72,7 @@ class Told:
     background: bool
     extract: bool = True
     delay: int = 0  # microseconds
+    expires_at: int | None = None  # microseconds since the epoch
 
 
 class Remembering:
@@ -109,6 +110,7 @@ class Remembering:
             owner=None if told.background else self.owner,
             extract=told.extract,
             delay=told.delay,
+            expires_at=told.expires_at,
         )
         journaled: list[Journaled] = []
 
@@ -311,7 +313,7 @@ class Remembering:
         async def attempt(basis: Basis) -> Changes:
             vectors = await self._embedded(io, basis, found)
             writes = [
-                addition(fact, vector, job.metadata, "kept as it was said")
+                addition(fact, vector, job, "kept as it was said")
                 for fact, vector in zip(found, vectors, strict=True)
             ]
             return await self._commit(io, basis, job, writes, step)
@@ -421,7 +423,7 @@ class Remembering:
                 vectors = embedded[basis] = await self._embedded(io, basis, found)
             decisions, usage = await self._decided(io, basis, job, merger, found, vectors, new_ids)
             spent += usage
-            decided = writes_of(found, decisions, new_ids, job.metadata)
+            decided = writes_of(found, decisions, new_ids, job)
             writes = await self._with_vectors(io, basis, decided, found, vectors)
             whole = replace(step, usage=step.usage + spent)
             try:
@@ -486,18 +488,20 @@ class Remembering:
     async def _neighbours(
         self, io: IO, basis: Basis, scope: Scope, found: Sequence[Found], vectors: Matrix
     ) -> list[tuple[Neighbour, ...]]:
+        expiring = await io.run(self._store.expiring)
         queries = [
-            IndexQuery(scope, vector, query_vector(fact.indexed), 2 * NEIGHBOURS, exact=True)
+            IndexQuery(scope, vector, query_vector(fact.indexed), 2 * NEIGHBOURS, exact=True, now=expiring)
             for fact, vector in zip(found, vectors, strict=True)
         ]
         nearest = [_nearest(candidates) for candidates in await basis.index.query(io, queries)]
         ids = {candidate.id for candidate in chain.from_iterable(nearest)}
         items = await io.run(self._store.ledger.memories.by_version, sorted(ids))
+        now = self._store.ledger.clock()
         return [
             tuple(
                 Neighbour(items[candidate.id], candidate.dense)
                 for candidate in candidates
-                if candidate.id in items and items[candidate.id].valid_to is None
+                if candidate.id in items and holds(items[candidate.id], None, now)
             )
             for candidates in nearest
         ]

@@ -20,6 +20,10 @@ from .masking import Masking
 
 Filters = Mapping[str, Any] | None
 Infer = bool | Literal["merge"]
+Expiry = datetime | timedelta | str
+Unchanged = Literal["unchanged"]
+
+UNCHANGED: Unchanged = "unchanged"
 
 AHEAD = timedelta(minutes=10)  # by how much a clock that gave a time may differ from this one
 LARGEST_LIMIT = 2**31 - 1
@@ -32,6 +36,8 @@ ID_BYTES = 4096  # PostgreSQL takes some 2,700 for all ids of a row together, an
 SHOWN = 200  # characters of a value in a message
 SCOPE_KEYS = ("user_id", "agent_id", "run_id")
 LONGEST_DELAY = 3600  # seconds; work that waits longer counts as dated by a wrong clock
+# ISO 8601, as far as it is the same length whenever it begins.
+_DURATION = re.compile(r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape in JSON, not a text that talks of it
 _MESSAGE_KEYS = {field.name for field in fields(Message)}
 
@@ -99,6 +105,9 @@ class Door:
         now = moment_of("now", self.now())
         at = now if happened_at is None else past_of("happened_at", happened_at, now)
         return [self.masking.message(message) for message in messages_of(messages, at, now)]
+
+    def expiry(self, expires_at: Expiry | None) -> int | None:
+        return expiry_of(expires_at, moment_of("now", self.now()))
 
     def session(self, session_id: str | None) -> str | None:
         """The session's id as it is stored."""
@@ -221,6 +230,33 @@ def past_of(name: str, value: Any, now: datetime) -> datetime:
             "clock that gave it right, or pass Memory(now=...) where time is simulated"
         )
     return moment
+
+
+def expiry_of(value: Any, now: datetime) -> int | None:
+    """Microseconds since the epoch, of a time to come or of a duration from now; None for never."""
+    if value is None:
+        return None
+    try:
+        lasts = value if isinstance(value, timedelta) else _duration(value)
+        moment = moment_of("expires_at", value) if lasts is None else now + lasts
+    except OverflowError as error:
+        raise InputError(
+            f"expires_at={shown(value)} is beyond the last date there is; leave it out"
+        ) from error
+    if moment <= now:
+        raise InputError(
+            f"expires_at={shown(value)} is not after now, {now.isoformat()}: pass a time to come, or `delete` what "
+            "is to be forgotten"
+        )
+    return to_micros(moment)
+
+
+def _duration(value: Any) -> timedelta | None:
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    names = ("weeks", "days", "hours", "minutes", "seconds")
+    return timedelta(**{name: int(part) for name, part in zip(names, found.groups(), strict=True) if part})
 
 
 def messages_of(said: Messages, happened_at: datetime, now: datetime) -> list[Message]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from ..decisions.retrieval.ranking import indexed_text
 from ..errors import NotFoundError, UndoError
@@ -14,7 +16,7 @@ from ..storage.ledger.erasure import erase
 from ..storage.store import Store
 from ..storage.times import to_micros
 from ..types import Change, Changes, Erasure, MemoryItem, Metadata, Scope
-from .arguments import text_of
+from .arguments import UNCHANGED, Unchanged, text_of
 from .embed import embed_documents
 from .events import Listeners
 
@@ -27,14 +29,23 @@ class Changing:
         self._listeners = listeners
 
     async def update(
-        self, io: IO, memory_id: str, text: str | None, metadata: Metadata | None, scope: Scope
+        self,
+        io: IO,
+        memory_id: str,
+        text: str | None,
+        metadata: Metadata | None,
+        scope: Scope,
+        expires_at: int | Unchanged | None = UNCHANGED,
     ) -> Change:
+        """text, metadata: None leaves them as they are. expires_at: microseconds, or None for never."""
         item = await self._current(io, memory_id, scope)
         with self._listeners.observing("update", item.scope):
 
             async def attempt(basis: Basis) -> Changes:
                 current = await self._current(io, memory_id, scope)
                 write = await self._rewritten(io, basis, current, text, metadata)
+                if not isinstance(expires_at, str):
+                    write = replace(write, expires_at=expires_at)
                 return await self._commit(io, basis, current.scope, [write])
 
             async with holding(io, self._store.locks, item.scope):
@@ -122,10 +133,11 @@ class Changing:
             expected=item.version,
             metadata=item.metadata if metadata is None else metadata,
             vector=vector,
-            happened_at=None if item.happened_at is None else to_micros(item.happened_at),
+            happened_at=_micros(item.happened_at),
             speakers=item.speakers,
             episode=episode,
             position=position,
+            expires_at=_micros(item.expires_at),
         )
 
     async def _commit(self, io: IO, basis: Basis, exact: Scope, writes: Sequence[Write]) -> Changes:
@@ -161,6 +173,10 @@ def within(item: MemoryItem, scope: Scope) -> bool:
 
 def _in(scope: Scope) -> str:
     return f" of {', '.join(f'{name}={value!r}' for name, value in scope.ids().items())}" if scope else ""
+
+
+def _micros(moment: datetime | None) -> int | None:
+    return None if moment is None else to_micros(moment)
 
 
 def _removal(item: MemoryItem) -> Write:

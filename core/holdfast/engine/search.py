@@ -18,6 +18,7 @@ from ..io import IO
 from ..ports import Reranker
 from ..storage.filters import Filter
 from ..storage.index.base import IndexQuery
+from ..storage.ledger.memories import holds
 from ..storage.store import Store
 from ..storage.times import from_micros, to_micros
 from ..types import Context, Hits, JournaledMessage, MemoryItem, Scope, SearchHit
@@ -79,7 +80,7 @@ class Recalling:
     ) -> Context:
         with self._listeners.observing("recall", asked.scope) as seen:
             hits = [hit for hit in await self._hits(io, asked) if not _is_shown(hit.memory, shown)]
-            behind = await self._turns(io, hits, shown)
+            behind = await self._turns(io, asked, hits, shown)
             context = await io.run(assemble, hits, behind, max_tokens=max_tokens, count=self._count)
             seen.count("hits", len(context.memories))
             seen.count("messages", len(context.messages))
@@ -89,8 +90,7 @@ class Recalling:
         if asked.wait and asked.as_of is None:
             await self._waiting.heard(io, asked.scope, asked.session, asked.wait)
         await self._store.caught_up(io)
-        now = self._now(asked)
-        ranked = await self._ranked(io, asked, now)
+        ranked = await self._ranked(io, asked, self._now(asked))
         hits = await self._with_texts(io, asked, ranked)
         if self._reranker is not None:
             hits = await self._reranked(io, asked.query, hits)
@@ -111,6 +111,7 @@ class Recalling:
                 max(CANDIDATES, 2 * wanted),
                 as_of=asked.as_of,
                 filters=asked.filters,
+                now=await io.run(self._store.expiring) if asked.as_of is None else None,
             )
             [candidates] = await basis.index.query(io, [query])
         return await io.run(_best, asked, candidates, wanted, now)
@@ -119,10 +120,11 @@ class Recalling:
         """The memories behind the points, as the ledger has them: the index proposes, the ledger decides."""
         items = await io.run(self._store.ledger.memories.by_version, [hit.id for hit in ranked])
         ids = asked.scope.ids().items()
+        now = self._store.ledger.clock()
         hits = []
         for hit in ranked:
             item = items.get(hit.id)
-            if item is None or not _valid(item, asked.as_of):
+            if item is None or not holds(item, asked.as_of, now):
                 continue
             if any(getattr(item, name) != value for name, value in ids):
                 continue
@@ -153,11 +155,12 @@ class Recalling:
         ]
 
     async def _turns(
-        self, io: IO, hits: Sequence[SearchHit], shown: frozenset[str]
+        self, io: IO, asked: Asked, hits: Sequence[SearchHit], shown: frozenset[str]
     ) -> dict[str, Sequence[JournaledMessage]]:
         """memory id -> the messages behind what it says now, but for those that are shown anyway."""
         ids = {source for hit in hits for source in hit.memory.sources} - shown
-        forgotten = await io.run(self._store.ledger.memories.forgotten, sorted(ids))
+        at = self._store.ledger.clock() if asked.as_of is None else asked.as_of
+        forgotten = await io.run(self._store.ledger.memories.forgotten, sorted(ids), at)
         said = await io.run(self._store.ledger.journal.by_ids, sorted(ids - forgotten))
         return {hit.memory.id: _still_behind(hit.memory, said) for hit in hits}
 
@@ -179,13 +182,6 @@ def _still_behind(memory: MemoryItem, said: Mapping[str, JournaledMessage]) -> l
     if memory.version == 1 or not behind:
         return behind
     return [message for message in behind if message.add_id == behind[-1].add_id]
-
-
-def _valid(item: MemoryItem, as_of: int | None) -> bool:
-    """Whether this version is, or at that instant was, what is known."""
-    if as_of is None:
-        return item.valid_to is None
-    return to_micros(item.valid_from) <= as_of and (item.valid_to is None or as_of < to_micros(item.valid_to))
 
 
 def hits_for(max_tokens: int, shown: int = 0) -> int:

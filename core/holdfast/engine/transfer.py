@@ -144,14 +144,14 @@ class _Spool:
 def _checked(source: Place, checker: Checker) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Every row with the number of its line. Raises InputError."""
     ended: int | None = None
-    rows = 0
+    rows = version = 0
     for number, line in enumerate(_lines(source), 1):
         if number == 1:
-            read_header(line)
+            version = read_header(line)
             continue
         if ended is not None:
             raise InputError(f"line {number}: there is something after the end")
-        kind, row = read_row(line, number)
+        kind, row = read_row(line, number, version)
         if kind == "end":
             ended = row["rows"]
             continue

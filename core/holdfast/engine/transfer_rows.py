@@ -15,7 +15,7 @@ from ..types import ROLES, JobState, Operation, Scope
 from . import arguments as inputs
 
 FORMAT = "holdfast-export"
-VERSION = 1
+VERSION = 2
 LARGEST = 2**63 - 1
 
 _CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -27,7 +27,11 @@ _DONE = ("created_at", "cleared_at", "finished_at", "valid_from", "valid_to", "a
 _IDS = frozenset({"id", "memory_id", *BLANK, "add_id", "external_id", "name"})
 
 
-def read_header(line: str) -> None:
+_SINCE_2 = "expires_at"  # of jobs and versions; in an export of format 1 nothing expires
+
+
+def read_header(line: str) -> int:
+    """The version of the export's format."""
     found = _object(line, 1)
     if found.get("format") != FORMAT:
         raise InputError(f"line 1: this is not an export of Holdfast; its first line says {FORMAT!r}")
@@ -36,10 +40,11 @@ def read_header(line: str) -> None:
         raise InputError(
             f"line 1: the export's format is {version!r}, this Holdfast reads up to {VERSION}: upgrade"
         )
+    return version
 
 
-def read_row(line: str, number: int) -> tuple[str, Plain]:
-    """The kind of a row, and the row with every column checked by itself."""
+def read_row(line: str, number: int, version: int = VERSION) -> tuple[str, Plain]:
+    """The kind of a row, and the row with every column checked by itself. version: of the export's format."""
     found = _object(line, number)
     kind = found.pop("kind", None)
     if kind == "end":
@@ -47,6 +52,8 @@ def read_row(line: str, number: int) -> tuple[str, Plain]:
     if not isinstance(kind, str) or kind not in TABLES:
         raise InputError(f"line {number}: kind {kind!r} is none of {', '.join(TABLES)}, end")
     names = {column.name for column in columns(kind)} | ({"evidence"} if kind == "change" else set())
+    if version == 1 and _SINCE_2 in names:
+        found.setdefault(_SINCE_2, None)
     if found.keys() != names:
         differing = sorted(names ^ found.keys())
         raise InputError(f"line {number}: a {kind} with missing or unknown fields: {', '.join(differing)}")

@@ -21,6 +21,7 @@ from .index import Index, Point
 from .index.payload import encode_metadata
 from .ledger import Ledger
 from .ledger.erasure import ERASING
+from .times import FOREVER
 
 _log = logging.getLogger("holdfast")
 
@@ -220,7 +221,7 @@ def point_of(row: Any, vector: npt.NDArray[np.float32]) -> Point:
         "a": row.agent_id,
         "r": row.run_id,
         "t0": row.valid_from,
-        "t1": row.valid_to,
+        "t1": min(row.valid_to, FOREVER if row.expires_at is None else row.expires_at),
         "c": row.created_at,
         "s": said_by(row.text, row.speakers),
         **traits(row.text, len(found) if text == row.text else None),

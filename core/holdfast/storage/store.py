@@ -178,6 +178,11 @@ class Store:
                 "it for good: Memory(path, embedder=<the old one>).index.rebuild(<the new one>)"
             )
 
+    def expiring(self) -> int | None:
+        """The present instant, the `now` of a look-up, where anything may expire after it; else None."""
+        # Of a shared store another process may have something that expires at any moment.
+        return self.ledger.clock() if not self.exclusive or self.ledger.memories.expiring() else None
+
     async def caught_up(self, io: IO, scope: Scope | None = None) -> None:
         """Before a look-up: the index has everything, or for a shared store all of the exact scope."""
         self.check()

@@ -11,6 +11,7 @@ from .documents import (
     Namespaces,
     Put,
 )
+from .pages import Feed, Owner, Owners, Page
 from .records import (
     ROLES,
     AddResult,
@@ -29,7 +30,6 @@ from .records import (
     Messages,
     Metadata,
     Operation,
-    Page,
     Record,
     Role,
     Scope,
@@ -48,6 +48,7 @@ __all__ = [
     "DocumentOperation",
     "DocumentResult",
     "Erasure",
+    "Feed",
     "Find",
     "Flushed",
     "Get",
@@ -64,6 +65,8 @@ __all__ = [
     "Namespace",
     "Namespaces",
     "Operation",
+    "Owner",
+    "Owners",
     "Page",
     "Put",
     "Record",

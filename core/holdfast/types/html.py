@@ -7,9 +7,9 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-from . import Change, MemoryItem, SearchHit
+from . import Change, MemoryItem, Owner, SearchHit
 
-Row = MemoryItem | SearchHit | Change
+Row = MemoryItem | SearchHit | Change | Owner
 Cells = dict[str, str]  # column -> HTML
 
 _CELL = "text-align:left;vertical-align:top;padding:2px 10px 2px 0"
@@ -19,7 +19,7 @@ _WIDE_COLUMNS = frozenset({"memory", "before", "after", "reason", "metadata"})
 
 
 def table(rows: Sequence[Row]) -> str:
-    """An HTML table of memories, hits or changes. Columns that would be empty throughout are left out."""
+    """An HTML table of memories, hits, changes or owners. Columns that would be empty throughout are left out."""
     if not rows:
         return "<p><em>nothing</em></p>"
     cells = [_cells(row) for row in rows]
@@ -47,6 +47,8 @@ def _idle(name: str, cells: Sequence[Cells]) -> bool:
 def _cells(row: Row) -> Cells:
     if isinstance(row, Change):
         return _change(row)
+    if isinstance(row, Owner):
+        return _owner(row)
     if isinstance(row, SearchHit):
         return {"score": f"{row.score:.2f}"} | _memory(row.memory) | {"parts": _parts(row.parts)}
     return _memory(row)
@@ -62,6 +64,7 @@ def _memory(memory: MemoryItem) -> Cells:
         "whose": _pairs(memory.scope.ids()),
         "metadata": _pairs(memory.metadata),
         "until": _date(memory.valid_to),
+        "expires": _date(memory.expires_at),
         "id": _id(memory.id),
     }
 
@@ -79,7 +82,17 @@ def _change(change: Change) -> Cells:
         "after": escape(after),
         "reason": escape(change.reason),
         "when": _date(change.at),
+        "whose": _pairs(change.scope.ids()),
         "id": _id(change.memory_id),
+    }
+
+
+def _owner(owner: Owner) -> Cells:
+    return {
+        "whose": _pairs(owner.scope.ids()),
+        "memories": str(owner.memories),
+        "since": _date(owner.since),
+        "last change": _date(owner.changed_at),
     }
 
 

@@ -114,6 +114,7 @@ class MemoryItem(Record):
         the current version.
     speakers: the names of those who said it, where messages carry names.
     sources: ids of the journaled messages that it came from, oldest first.
+    expires_at: from when on no search finds it; None for never.
     """
 
     id: str
@@ -130,6 +131,7 @@ class MemoryItem(Record):
     version: int = 1
     speakers: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    expires_at: datetime | None = None
 
     @property
     def scope(self) -> Scope:
@@ -171,6 +173,7 @@ class Change(Record):
     sources: ids of the journaled messages behind it.
     add_id: the `add` that it belongs to.
     undoes: the id of the change that this one took back.
+    scope: whose memory it is.
     """
 
     id: str
@@ -183,6 +186,7 @@ class Change(Record):
     sources: tuple[str, ...] = ()
     add_id: str | None = None
     undoes: str | None = None
+    scope: Scope = field(default_factory=Scope)
 
     @property
     def text(self) -> str:
@@ -271,33 +275,6 @@ class Changes(list[Change]):
         from .html import table
 
         return table(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Record):
-    """Memories, oldest first, and where to go on.
-
-    total: how many there are in all pages.
-    next: pass it as `cursor=` for the following page; None on the last one.
-    """
-
-    items: tuple[MemoryItem, ...]
-    total: int
-    next: str | None = None
-
-    def __iter__(self) -> Iterator[MemoryItem]:
-        return iter(self.items)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, position: int) -> MemoryItem:
-        return self.items[position]
-
-    def _repr_html_(self) -> str:
-        from .html import table
-
-        return table(self.items)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 A point is one version of one memory. Its payload holds what filters and ranking need and no text:
 
     u a r  scope ids ("" where absent)
-    t0 t1  valid from / until, microseconds since the epoch (`FOREVER` while current)
+    t0 t1  valid from / until, microseconds since the epoch (`FOREVER` while current; where it expires, no later)
     c h    created, happened (microseconds; `h` absent where unknown); `t0` says when it was updated
     e p  episode and position of its first message within the scope (absent where there is no message)
     s  speakers, lower-cased
@@ -31,7 +31,8 @@ from ..points import Point
 @dataclass(frozen=True, slots=True)
 class IndexQuery:
     """scope: ids that must match; an id that is None matches any, unless `exact`, which then wants it absent.
-    as_of: microseconds; None for what is current.
+    as_of: microseconds; None for what is current. now: with that, the present instant where anything that is current
+    expires some day; None where nothing does, which is searched faster.
     vector / sparse: the query; candidates are the union of the best `limit` of each.
     """
 
@@ -42,6 +43,7 @@ class IndexQuery:
     exact: bool = False
     as_of: int | None = None
     filters: Filter | None = None
+    now: int | None = None
 
 
 class Index(Protocol):

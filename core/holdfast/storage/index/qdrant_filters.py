@@ -17,8 +17,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
 _TIME_KEYS = {"created_at": "c", "updated_at": "t0", "happened_at": "h"}
 _SCOPE_KEYS = {"user_id": "u", "agent_id": "a", "run_id": "r"}
 
-# A current version has no end, and the ids of its scope twice: one condition on the second replaces two, on id and
-# time. Among the memories of a large scope two conditions take three times as long as one.
+# A current version has no end, unless it expires, and the ids of its scope twice: one condition on the second
+# replaces two, on id and time. Among the memories of a large scope two conditions take three times as long as one.
 END = "t1"
 CURRENT = {"u": "cu", "a": "ca", "r": "cr"}
 FACETS = ["u", "a", "r", "c", "h", "e", "p", "s", "w", *MARKS]  # what candidates' facets are made of
@@ -75,10 +75,13 @@ def _scope_and_time(words: Vocabulary, query: IndexQuery) -> list[Any]:
     wanted = {key: given.get(name, "") for name, key in _SCOPE_KEYS.items() if query.exact or name in given}
     if query.as_of is None:
         narrowest = next(key for key in CURRENT if wanted.get(key))  # a search names at least one id
-        wanted[CURRENT[narrowest]] = wanted.pop(narrowest)
+        value = wanted.pop(narrowest)
+        current = words.equals(CURRENT[narrowest], value)
+        if query.now is not None:
+            ends_later = words.all_of([words.equals(narrowest, value), words.ordered(END, "gt", query.now)])
+            current = words.any_of([current, ends_later])
+        return [current, *(words.equals(key, value) for key, value in wanted.items())]
     conditions = [words.equals(key, value) for key, value in wanted.items()]
-    if query.as_of is None:
-        return conditions
     open_then = words.any_of([words.absent(END), words.ordered(END, "gt", query.as_of)])
     return [*conditions, words.ordered("t0", "lte", query.as_of), open_then]
 

@@ -53,10 +53,14 @@ class Write:
     undoes: str | None = None
     restores: str | None = None
     memory_id: str | None = None
+    expires_at: int | None = None
 
 
 class Commit:
-    """One transaction's worth of changes, gathered into a few bulk statements."""
+    """One transaction's worth of changes, gathered into a few bulk statements.
+
+    balance: how many memories more are known after it.
+    """
 
     def __init__(self, db: Connection, scope: Scope, now: int, embedder: str, add_id: str | None) -> None:
         self._db = db
@@ -71,6 +75,7 @@ class Commit:
         self._dirty: list[str] = []
         self._stored = Changes()
         self._opened = 0
+        self.balance = 0
 
     def store(self, writes: Sequence[Write]) -> Changes:
         for write in writes:
@@ -147,6 +152,7 @@ class Commit:
         return max(self._now, int(last) + 1)
 
     def _close(self, row: Row[Any], at: int) -> None:
+        self.balance -= 1
         self._db.execute(update(versions).where(versions.c.id == row.id).values(valid_to=at))
         self._dirty.append(row.id)
 
@@ -171,8 +177,10 @@ class Commit:
                 "episode": write.episode,
                 "position": write.position,
                 "restores": write.restores,
+                "expires_at": write.expires_at,
             }
         )
+        self.balance += 1
         blob = np.ascontiguousarray(write.vector, dtype="<f4").tobytes()
         self._vectors.append({"version_id": version_id, "embedder": self._embedder, "vector": blob})
         self._dirty.append(version_id)
@@ -212,6 +220,7 @@ class Commit:
                 sources=tuple(sources),
                 add_id=self._add_id,
                 undoes=write.undoes,
+                scope=self._scope,
             )
         )
 
@@ -268,6 +277,7 @@ def _undoing(
         position=before.position,
         undoes=change.id,
         restores=_content(before),
+        expires_at=before.expires_at,
     )
 
 

@@ -21,6 +21,7 @@ from ..times import FOREVER, from_micros, to_micros
 from .database import Database, in_scope, lock_scope, scope_key
 from .memories import expect_embedder, raise_revision
 from .schema import changes, evidence, jobs, messages, outbox, scopes, vectors, versions
+from .tally import recount
 
 T = TypeVar("T")
 Plain = dict[str, Any]
@@ -29,8 +30,11 @@ Line = tuple[int, Plain]
 TABLES: Mapping[str, Table] = {"job": jobs, "message": messages, "version": versions, "change": changes}
 SCOPE = ("user_id", "agent_id", "run_id")
 TIMES = frozenset(
-    {"happened_at", "created_at", "cleared_at", "retry_at", "finished_at", "valid_from", "valid_to", "at"}
-)
+    {
+        "happened_at", "created_at", "cleared_at", "retry_at", "finished_at", "valid_from", "valid_to", "at",
+        "expires_at",
+    }
+)  # fmt: skip
 BLANK = frozenset({*SCOPE, "session_id"})  # the empty string in the table, null outside
 LEASE = frozenset({"lease_owner", "lease_until"})  # a lease is this process's affair
 CHUNK = 500
@@ -38,13 +42,13 @@ CHUNK = 500
 # What has to be the same for a row to be the same row. Places in a conversation differ where the scope had others
 # already; a job and a session's log go on after they were copied.
 COMPARED: Mapping[str, tuple[str, ...]] = {
-    "job": (*SCOPE, "session_id", "infer", "extract", "instructions", "metadata", "created_at"),
+    "job": (*SCOPE, "session_id", "infer", "extract", "instructions", "metadata", "created_at", "expires_at"),
     "message": (
         *SCOPE, "session_id", "role", "name", "content", "data", "happened_at", "created_at",
     ),
     "version": (
         *SCOPE, "memory_id", "version", "text", "metadata", "speakers", "created_at", "happened_at",
-        "valid_from", "valid_to", "restores",
+        "valid_from", "valid_to", "restores", "expires_at",
     ),
     "change": (
         "memory_id", "add_id", "operation", "before", "after", "reason", "at", "undoes", "evidence",
@@ -268,6 +272,7 @@ class _Places:
                 }
                 self._db.execute(update(scopes).where(*where).values(found))
             raise_revision(self._db, scope)
+            recount(self._db, scope_key(scope))
 
 
 def scope_of(row: Plain) -> Scope:

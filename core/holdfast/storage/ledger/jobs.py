@@ -48,7 +48,8 @@ class NewJob:
     """What to journal about an `add`. `owner` is set where the caller goes on to do the work itself.
 
     infer: merge what is new into what is known. extract: facts are drawn from the messages first; else every
-    message is a fact already. delay: microseconds until the work is due; meanwhile it is put off.
+    message is a fact already. delay: microseconds until the work is due; meanwhile it is put off. expires_at: of the
+    memories that come of it.
     """
 
     id: str
@@ -60,6 +61,7 @@ class NewJob:
     owner: str | None = None
     extract: bool = True
     delay: int = 0
+    expires_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class JobRecord:
     created_at: datetime
     retry_at: datetime | None
     extract: bool = True
+    expires_at: int | None = None
 
     def public(self) -> Job:
         return Job(self.id, self.state, self.scope, self.attempts, self.error, self.created_at, self.retry_at)
@@ -241,6 +244,7 @@ def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob
             input_tokens=0,
             output_tokens=0,
             created_at=now,
+            expires_at=job.expires_at,
         )
     )
 
@@ -272,7 +276,9 @@ def take_over(db: Connection, scope: Scope, session_id: str | None, job: NewJob,
 
 def _asks_for(job: Any) -> tuple[Any, ...]:
     """What is to be done with the messages, of a job or a row of it."""
-    return job.infer, job.extract, job.instructions, dict(job.metadata), job.model, job.window_tokens
+    return (
+        job.infer, job.extract, job.instructions, dict(job.metadata), job.model, job.window_tokens, job.expires_at,
+    )  # fmt: skip
 
 
 def hold(db: Connection, job_id: str, owner: str, now: int) -> None:
@@ -367,4 +373,5 @@ def _record(row: Row[Any]) -> JobRecord:
         created_at=from_micros(row.created_at),
         retry_at=None if row.retry_at is None else from_micros(row.retry_at),
         extract=row.extract,
+        expires_at=row.expires_at,
     )

@@ -163,8 +163,9 @@ def _told_again(
         jobs.c.seq.in_(here[-CHUNK:]), jobs.c.state != "running", not_(put_off(jobs, now))
     )
     for row in db.execute(query.order_by(jobs.c.seq.desc())):
-        if (row.infer, row.extract, row.instructions, row.metadata) != (
-            job.infer, job.extract, job.instructions, dict(job.metadata),
+        # A duration that is told again ends a little later; the end that was told first holds.
+        if (row.infer, row.extract, row.instructions, row.metadata, row.expires_at is None) != (
+            job.infer, job.extract, job.instructions, dict(job.metadata), job.expires_at is None,
         ):  # fmt: skip
             continue
         of_job = select(messages).where(messages.c.add_id == row.id).order_by(messages.c.seq)

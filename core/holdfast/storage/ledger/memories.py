@@ -16,7 +16,6 @@ from sqlalchemy import (
     BindParameter,
     Connection,
     Row,
-    Select,
     and_,
     bindparam,
     exists,
@@ -29,13 +28,15 @@ from sqlalchemy import (
 from ...errors import InputError, NotFoundError
 from ...types import Change, Changes, MemoryItem, Page, Scope, Usage
 from ..filters import Filter
-from ..times import FOREVER, Clock, from_micros
+from ..times import FOREVER, Clock, from_micros, to_micros
 from .commit import ROOM_BITS, Commit, Conflict, Write
 from .database import Database, in_scope, lock_scope, scope_key
 from .edits import REASON, superseded
+from .feed import read_changes
 from .filter_sql import where
 from .jobs import advance, hold
 from .schema import changes, evidence, meta, scopes, versions
+from .tally import changed
 
 CHUNK = 500  # bound parameters per statement stay far below SQLite's limit
 
@@ -43,6 +44,7 @@ CHUNK = 500  # bound parameters per statement stay far below SQLite's limit
 # What every search asks, built once: to build a statement takes longer than SQLite takes to answer it.
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _BY_VERSION = select(versions).where(versions.c.id.in_(_IDS))
+_EXPIRING = select(versions.c.seq).where(versions.c.expires_at > bindparam("now")).limit(1)
 _SOURCES = (
     select(evidence.c.memory_id, changes.c.at, evidence.c.message_id)
     .join(changes, changes.c.id == evidence.c.change_id)
@@ -108,7 +110,7 @@ class Memories:
                 gone = superseded(db, step.job_id)
                 stored = commit.store([Write("DELETE", REASON, target=memory_id) for memory_id in gone])
             if any(change.operation != "NOOP" for change in stored):
-                raise_revision(db, scope)
+                raise_revision(db, scope, **changed(commit.balance, now))
             if step is not None:
                 advance(db, step.job_id, usage=step.usage, finished=step.finished, now=now)
         self._clock.start_after(
@@ -121,11 +123,12 @@ class Memories:
         with self._database.writing() as db:
             expect_embedder(db, embedder)
             lock_scope(db, scope)
-            commit = Commit(db, scope, self._clock(), embedder, None)
+            now = self._clock()
+            commit = Commit(db, scope, now, embedder, None)
             for change in reversed(undone):
                 commit.take_back(change)
             stored = commit.finish()
-            raise_revision(db, scope)
+            raise_revision(db, scope, **changed(commit.balance, now))
         return stored
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -145,9 +148,19 @@ class Memories:
                 raise NotFoundError(f"there is no memory {memory_id!r}")
             return _items(db, [row])[row.id], row.id
 
-    def forgotten(self, message_ids: Iterable[str]) -> set[str]:
-        """Those of the messages behind a memory that was deleted: they would tell again what is forgotten."""
-        alive = exists().where(versions.c.memory_id == evidence.c.memory_id, versions.c.valid_to == FOREVER)
+    def expiring(self) -> bool:
+        """Whether anything expires later than now."""
+        with self._database.reading() as db:
+            return db.execute(_EXPIRING, {"now": self._clock()}).first() is not None
+
+    def forgotten(self, message_ids: Iterable[str], at: int) -> set[str]:
+        """Those of the messages behind a memory that was deleted, or has expired by an instant: they would tell again
+        what is forgotten."""
+        alive = exists().where(
+            versions.c.memory_id == evidence.c.memory_id,
+            versions.c.valid_to == FOREVER,
+            versions.c.expires_at.is_(None) | (versions.c.expires_at > at),
+        )
         found: set[str] = set()
         with self._database.reading() as db:
             for some in _chunks(list(message_ids)):
@@ -197,7 +210,7 @@ class Memories:
 
     def history(self, memory_id: str) -> Changes:
         with self._database.reading() as db:
-            found = _read_changes(db, changes.c.memory_id == memory_id)
+            found = read_changes(db, changes.c.memory_id == memory_id)
             known = (
                 found
                 or db.execute(select(versions.c.id).where(versions.c.memory_id == memory_id).limit(1)).first()
@@ -209,7 +222,7 @@ class Memories:
     def changes_of(self, change_or_add_id: str) -> Changes:
         """The change of that id, or all changes of the add of that id, oldest first."""
         with self._database.reading() as db:
-            return _read_changes(
+            return read_changes(
                 db, (changes.c.id == change_or_add_id) | (changes.c.add_id == change_or_add_id)
             )
 
@@ -244,12 +257,22 @@ def expect_embedder(db: Connection, name: str) -> None:
         raise Conflict
 
 
-def raise_revision(db: Connection, scope: Scope) -> None:
+def raise_revision(db: Connection, scope: Scope, **counts: Any) -> None:
     db.execute(
         update(scopes)
         .where(*(scopes.c[name] == value for name, value in scope_key(scope).items()))
-        .values(revision=scopes.c.revision + 1)
+        .values(revision=scopes.c.revision + 1, **counts)
     )
+
+
+def holds(item: MemoryItem, as_of: int | None, now: int) -> bool:
+    """Whether this version is what is known and has not expired, now or at that instant."""
+    at = now if as_of is None else as_of
+    if item.expires_at is not None and to_micros(item.expires_at) <= at:
+        return False
+    if as_of is None:
+        return item.valid_to is None
+    return to_micros(item.valid_from) <= at and (item.valid_to is None or at < to_micros(item.valid_to))
 
 
 def _valid(as_of: int | None) -> Any:
@@ -297,39 +320,7 @@ def item_from_row(row: Row[Any], evidence_of: Iterable[tuple[int, str]] = ()) ->
         version=row.version,
         speakers=tuple(row.speakers),
         sources=tuple(dict.fromkeys(seen)),
-    )
-
-
-def _read_changes(db: Connection, condition: Any) -> Changes:
-    before, after = versions.alias("before"), versions.alias("after")
-    query: Select[Any] = (
-        select(changes, before.c.text.label("text_before"), after.c.text.label("text_after"))
-        .outerjoin(before, before.c.id == changes.c.before)
-        .outerjoin(after, after.c.id == changes.c.after)
-        .where(condition)
-        .order_by(changes.c.seq)
-    )
-    rows = db.execute(query).all()
-    behind: dict[str, list[str]] = {}
-    for chunk in _chunks([row.id for row in rows]):
-        said = select(evidence.c.change_id, evidence.c.message_id).where(evidence.c.change_id.in_(chunk))
-        said = said.order_by(evidence.c.position)
-        for change_id, message_id in db.execute(said):
-            behind.setdefault(change_id, []).append(message_id)
-    return Changes(
-        Change(
-            id=row.id,
-            memory_id=row.memory_id,
-            operation=row.operation,
-            before=row.text_before,
-            after=row.text_after,
-            reason=row.reason,
-            at=from_micros(row.at),
-            sources=tuple(behind.get(row.id, ())),
-            add_id=row.add_id,
-            undoes=row.undoes,
-        )
-        for row in rows
+        expires_at=None if row.expires_at is None else from_micros(row.expires_at),
     )
 
 

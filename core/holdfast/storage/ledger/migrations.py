@@ -7,12 +7,15 @@ released is never edited; `schema.py` describes where the last one leads.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from sqlalchemy import Connection, Engine, inspect, select
+from sqlalchemy import Column, Connection, Engine, inspect, select
+from sqlalchemy.schema import CreateColumn
 
 from ...errors import StoreVersionError
 from . import document_tables  # noqa: F401 - its tables are of the first step, too
-from .schema import edits, meta, metadata
+from .schema import changes, edits, jobs, meta, metadata, scopes, versions
+from .tally import recount
 
 
 def _first(db: Connection) -> None:
@@ -24,7 +27,29 @@ def _second(db: Connection) -> None:
     edits.create(db, checkfirst=True)
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second)
+def _third(db: Connection) -> None:
+    """Memories that expire; what each scope holds; the changes of a store in the order of time."""
+    for column in (
+        versions.c.expires_at,
+        jobs.c.expires_at,
+        scopes.c.memories,
+        scopes.c.since,
+        scopes.c.changed_at,
+    ):
+        _add_column(db, column)
+    for index in (*versions.indexes, *changes.indexes):
+        index.create(db, checkfirst=True)
+    recount(db)
+
+
+def _add_column(db: Connection, column: Column[Any]) -> None:
+    table = column.table.name
+    if all(known["name"] != column.name for known in inspect(db).get_columns(table)):
+        made = CreateColumn(column).compile(dialect=db.dialect)
+        db.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {made}")
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third)
 NEWEST = len(STEPS)
 
 

@@ -46,7 +46,8 @@ meta = Table(
 )
 
 # One row per exact scope: the counters of its journal, and `revision`, which every change to its memories
-# raises. Writers lock this row first, so writes to one scope follow one another.
+# raises. Writers lock this row first, so writes to one scope follow one another. `memories`, `since` and `changed_at`
+# say what `owners.recount` counts: how many are known, since when there are any, and when they changed last.
 scopes = Table(
     "scopes",
     metadata,
@@ -56,6 +57,9 @@ scopes = Table(
     Column("episode", BigInteger, nullable=False, default=0),
     Column("last_said", BigInteger, nullable=False, default=0),
     Column("last_session", String, nullable=False, default=""),
+    Column("memories", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("since", BigInteger),
+    Column("changed_at", BigInteger),
     PrimaryKeyConstraint("user_id", "agent_id", "run_id"),
 )
 
@@ -119,6 +123,7 @@ jobs = Table(
     Column("output_tokens", Integer, nullable=False, default=0),
     Column("created_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger),
+    Column("expires_at", BigInteger),
     Index(
         "jobs_unfinished",
         "seq",
@@ -130,7 +135,8 @@ jobs = Table(
 )
 
 # Every version of every memory. `ordinal` orders the memories by their creation and stays.
-# `restores` names the version whose content an undo brought back.
+# `restores` names the version whose content an undo brought back. What has expired stays as it is and is found by no
+# search from then on; without `expires_at` it never does.
 versions = Table(
     "versions",
     metadata,
@@ -150,6 +156,7 @@ versions = Table(
     Column("episode", BigInteger),
     Column("position", BigInteger),
     Column("restores", String),
+    Column("expires_at", BigInteger),
     UniqueConstraint("memory_id", "version"),
     Index(
         "versions_current",
@@ -161,6 +168,12 @@ versions = Table(
     Index("versions_by_user", "user_id", "valid_to", "ordinal"),
     Index("versions_by_agent", "agent_id", "valid_to", "ordinal"),
     Index("versions_by_run", "run_id", "valid_to", "ordinal"),
+    Index(
+        "versions_expiring",
+        "expires_at",
+        sqlite_where=text("expires_at IS NOT NULL"),
+        postgresql_where=text("expires_at IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -190,6 +203,7 @@ changes = Table(
     Column("undoes", String),
     Index("changes_by_memory", "memory_id", "seq"),
     Index("changes_by_add", "add_id"),
+    Index("changes_by_time", "at", "seq"),
     sqlite_autoincrement=True,
 )
 

@@ -1,0 +1,48 @@
+"""How many memories each scope holds, since when there are any, and when they changed last.
+
+The counts lie in the scopes' rows: every change to memories locks its scope's row and writes it anyway, and who asks
+for all users reads one row of each instead of all memories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, case, func, select, update
+
+from ..times import FOREVER
+from .schema import scopes, versions
+
+SCOPE = ("user_id", "agent_id", "run_id")
+
+
+def changed(balance: int, now: int) -> dict[str, Any]:
+    """Within a transaction that changes memories: the counts of their scope, after so many more."""
+    since = func.coalesce(scopes.c.since, now)
+    return {"memories": scopes.c.memories + balance, "since": since, "changed_at": now}
+
+
+def recount(db: Connection, ids: Mapping[str, str] | None = None) -> None:
+    """Count the memories of one exact scope, given by its columns' values, or of every scope, anew."""
+    key = [versions.c[name] for name in SCOPE]
+    current = versions.c.valid_to == FOREVER
+    ended = func.max(case((current, None), else_=versions.c.valid_to))
+    query = select(
+        *key,
+        func.sum(case((current, 1), else_=0)),
+        func.min(versions.c.created_at),
+        func.max(versions.c.valid_from),
+        ended,
+    ).group_by(*key)
+    if ids is not None:
+        query = query.where(*_exactly(versions, ids))
+    for *exact, memories, since, opened, closed in db.execute(query).all():
+        counted = {"memories": memories, "since": since, "changed_at": max(opened, closed or opened)}
+        db.execute(
+            update(scopes).where(*_exactly(scopes, dict(zip(SCOPE, exact, strict=True)))).values(counted)
+        )
+
+
+def _exactly(table: Table, ids: Mapping[str, str]) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in ids.items()]

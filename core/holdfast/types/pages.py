@@ -1,0 +1,87 @@
+"""Parts of longer lists: memories, who has them, what happened to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from .records import Change, MemoryItem, Record, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Owner(Record):
+    """Who has memories, and how many.
+
+    user_id, agent_id, run_id: whose they are; of `users(by="user")` the user alone, which is None for all memories
+        that name none.
+    memories: how many are known now, expired ones included. 0 where all were deleted: their history is still there.
+    since: when the first one was recorded.
+    changed_at: when one was added, changed or deleted last.
+    """
+
+    user_id: str | None
+    agent_id: str | None
+    run_id: str | None
+    memories: int
+    since: datetime
+    changed_at: datetime
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.user_id, self.agent_id, self.run_id)
+
+
+Listed = TypeVar("Listed", MemoryItem, Owner, Change)
+
+
+class Listing(Record, Generic[Listed]):
+    """A page of a longer list, a sequence of what is on it."""
+
+    __slots__ = ()
+    items: tuple[Listed, ...]
+
+    def __iter__(self) -> Iterator[Listed]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, position: int) -> Listed:
+        return self.items[position]
+
+    def _repr_html_(self) -> str:
+        from .html import table
+
+        return table(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Listing[MemoryItem]):
+    """Memories, oldest first, and where to go on.
+
+    total: how many there are in all pages.
+    next: pass it as `cursor=` for the following page; None on the last one.
+    """
+
+    items: tuple[MemoryItem, ...]
+    total: int
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Owners(Listing[Owner]):
+    """Who has memories, in the order of their ids, and where to go on: `total` and `next` as of `Page`."""
+
+    items: tuple[Owner, ...]
+    total: int
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feed(Listing[Change]):
+    """Changes, newest first, and where to go on: `next` as of `Page`."""
+
+    items: tuple[Change, ...]
+    next: str | None = None
