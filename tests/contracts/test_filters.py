@@ -1,13 +1,14 @@
-"""The filter language: what it means, and that SQL means the same."""
+"""The filter language: what it means, and that every database of the ledger means the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
     JSON,
@@ -17,7 +18,6 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
-    create_engine,
     delete,
     insert,
     select,
@@ -26,7 +26,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from holdfast.errors import FilterError
 from holdfast.storage.filters import MAX_DEPTH, All, Condition, matches, parse
+from holdfast.storage.ledger.database import Database
 from holdfast.storage.ledger.filter_sql import where
+from tests.contracts.implementations import DATABASES, Place
 
 UTC = timezone.utc  # noqa: UP017
 MAY = datetime(2023, 5, 7, 12, 30, tzinfo=UTC)
@@ -173,7 +175,7 @@ def test_filters_are_values() -> None:
 
 
 TABLE = Table(
-    "versions",
+    "filtered",
     MetaData(),
     Column("id", Integer, primary_key=True),
     Column("metadata", JSON().with_variant(JSONB(), "postgresql")),
@@ -198,7 +200,7 @@ KEYS = [
     "A",
     "é",
     "a\n",
-    "t'; DROP TABLE versions; --",
+    "t'; DROP TABLE filtered; --",
 ]
 TEXTS = [
     "",
@@ -292,26 +294,32 @@ def _check(connection: Connection, wanted: dict[str, Any], stored: list[Any]) ->
     assert set(found.scalars()) == expected
 
 
-@pytest.fixture(scope="module")
-def sqlite() -> Iterator[Connection]:
-    engine = create_engine("sqlite://")
-    TABLE.metadata.create_all(engine)
-    with engine.connect() as connection:
+@pytest.fixture(params=DATABASES.values(), ids=DATABASES)
+def connection(request: pytest.FixtureRequest, place: Place) -> Iterator[Connection]:
+    """A transaction in which the table is there, and which is never committed."""
+    database = Database(request.param(place))
+    with suppress(InterruptedError), database.writing() as connection:
+        TABLE.metadata.create_all(connection)
         yield connection
-    engine.dispose()
+        raise InterruptedError
+    database.close()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # the rows of an example replace those before
 @given(wanted=filters, stored=st.lists(rows, min_size=1, max_size=6))
-def test_sqlite_finds_the_same_rows(sqlite: Connection, wanted: dict[str, Any], stored: list[Any]) -> None:
-    _check(sqlite, wanted, stored)
+def test_a_database_finds_the_same_rows(
+    connection: Connection, wanted: dict[str, Any], stored: list[Any]
+) -> None:
+    _check(connection, wanted, stored)
 
 
-def test_sqlite_takes_the_largest_permitted_filters(sqlite: Connection) -> None:
+def test_a_database_takes_the_largest_permitted_filters(connection: Connection) -> None:
     stored = [({"a": n}, MAY, MAY, None) for n in range(3)]
-    _check(sqlite, {"OR": [{"a": n} for n in range(200)]}, stored)
-    _check(sqlite, {"AND": [{"a": {"nin": list(range(1, 1001))}}] * 20}, stored)
+    _check(connection, {"OR": [{"a": n} for n in range(200)]}, stored)
+    _check(connection, {"AND": [{"a": {"nin": list(range(1, 1001))}}] * 20}, stored)
     deep: dict[str, Any] = {"a": 1}
     for _ in range(MAX_DEPTH - 1):
         deep = {"NOT": deep}
-    _check(sqlite, deep, stored)
+    _check(connection, deep, stored)

@@ -7,18 +7,6 @@ import pytest
 from holdfast import Memory, UndoError
 from tests.support.fakes import HashEmbedder
 
-MANY = 70_000  # more than the parameters that SQLite and PostgreSQL take in one statement
-
-
-def test_lists_of_ids_may_be_longer_than_a_statement_may_be() -> None:
-    with Memory(":memory:", llm=None, embedder=HashEmbedder(8)) as memory:
-        [change] = memory.add("I like tea", user_id="alice", infer=False)
-        ledger = memory._store.ledger
-        names = [f"nobody {at}" for at in range(MANY)]
-        assert list(ledger.journal.by_ids([*names, *change.sources])) == list(change.sources)
-        assert ledger.memories.by_version(names) == {}
-        assert ledger.memories.undone(names) == set()
-
 
 def test_an_add_of_thousands_of_facts_is_one_add_and_undone_as_one() -> None:
     texts = [f"fact {at}" for at in range(3000)]
