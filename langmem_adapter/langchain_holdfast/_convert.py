@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from langchain_core.messages import (
 from langchain_core.messages.utils import message_chunk_to_message
 
 from holdfast import JournaledMessage, Message
-from holdfast.types import Role
+from holdfast.types import Role, storable, storable_json
 
 DATA_KEY = "langchain"  # where `Message.data` keeps the message as LangChain serialises it
 
@@ -78,7 +77,7 @@ def _converted(message: BaseMessage, media: bool) -> Message:
         role=_role_of(whole),
         name=_name_of(whole),
         id=storable(whole.id).strip() or None if whole.id else None,
-        data={DATA_KEY: _plain(data if media else _without_media(data))},
+        data={DATA_KEY: storable_json(data if media else _without_media(data), _written)},
     )
 
 
@@ -143,23 +142,6 @@ def _name_of(message: BaseMessage) -> str | None:
     return storable(message.name or "")
 
 
-def storable(text: str) -> str:
-    """`text` as databases hold it: tools return NUL characters and halves of surrogate pairs, too."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def _plain(value: Any) -> Any:
-    """JSON, whatever a provider or a tool put into a message."""
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {storable(str(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode()
-    return storable(str(value))
+def _written(value: Any) -> str:
+    """What is no JSON as a text: bytes as they are usually sent."""
+    return base64.b64encode(value).decode() if isinstance(value, (bytes, bytearray)) else str(value)

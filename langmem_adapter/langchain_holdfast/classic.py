@@ -16,8 +16,9 @@ from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from holdfast import InputError, JournaledMessage, Memory
 from holdfast.io import IO, Asyncio, Inline, run_inline
+from holdfast.types import storable
 
-from ._convert import storable, to_holdfast_messages, to_langchain_messages
+from ._convert import to_holdfast_messages, to_langchain_messages
 from ._options import Filters, Metadata, OnError, checked, failing_open
 from ._scope import Scoping, ids_of
 

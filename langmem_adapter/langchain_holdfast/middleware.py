@@ -21,8 +21,9 @@ from langgraph.typing import ContextT
 
 from holdfast import InputError, Memory
 from holdfast.io import IO, Asyncio, Inline, run_inline
+from holdfast.types import storable
 
-from ._convert import storable, to_holdfast_messages
+from ._convert import to_holdfast_messages
 from ._options import Filters, Given, Metadata, OnError, checked, failing_open, given, one_of
 from ._scope import IdSource, Scoping, ids_of, running_config, session_of
 from ._turns import Inject, goes_on, question, shown, unjournaled

@@ -35,9 +35,8 @@ from langgraph.store.base import (
 )
 
 from holdfast import ClosedError, HoldfastError, InputError, Memory
-from holdfast.types import Document, DocumentOperation, Find, Get, Match, Namespaces, Put
+from holdfast.types import Document, DocumentOperation, Find, Get, Match, Namespaces, Put, storable
 
-from ._convert import storable
 from ._options import checked
 
 _log = logging.getLogger("holdfast")

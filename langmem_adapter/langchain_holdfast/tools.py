@@ -33,8 +33,8 @@ from holdfast import (
     Scope,
 )
 from holdfast.io import IO, Asyncio, Inline, run_inline
+from holdfast.types import storable
 
-from ._convert import storable
 from ._options import Filters, Given, Metadata, OnError, checked, given, one_of
 from ._scope import IdSource, Scoping, ids_of, session_of
 

@@ -26,8 +26,8 @@ from llama_index.core.base.llms.types import (
 from pydantic import BaseModel
 
 from holdfast import Memory
+from holdfast.types import storable
 from llama_index.memory.holdfast._convert import (
-    clean,
     from_journal,
     is_answer,
     remembered_text,
@@ -97,13 +97,18 @@ def test_arguments_that_are_no_json_are_kept_as_text_and_never_fail() -> None:
     kwargs: dict[str, Any] = {"call": Call(name="add"), "odd": object, "bad": float("nan"), "raw": b"\xff"}
     restored = journaled(ChatMessage(role="tool", content="x", additional_kwargs=kwargs))
     assert restored.additional_kwargs["call"] == {"name": "add"}
-    assert restored.additional_kwargs["bad"] is None
+    assert restored.additional_kwargs["bad"] == "nan"
     assert restored.additional_kwargs["odd"] == "<class 'object'>"
 
 
-def test_what_no_database_stores_is_taken_out_and_nothing_else() -> None:
-    assert journaled(user("a\x00b\ud800c 我喜欢🎾")).content == "ab\ufffdc 我喜欢🎾"
-    assert journaled(returned("a\x00b")).content == "ab"
+def test_a_text_that_talks_of_a_nul_character_is_none() -> None:
+    said = ChatMessage(role="assistant", content=r"write \u0000", additional_kwargs={"why": r"C:\u0000"})
+    assert journaled(said) == said
+
+
+def test_what_no_database_stores_is_shown_as_unreadable_and_nothing_else() -> None:
+    assert journaled(user("a\x00b\ud800c 我喜欢🎾")).content == "a\ufffdb\ufffdc 我喜欢🎾"
+    assert journaled(returned("a\x00b")).content == "a\ufffdb"
 
 
 def test_a_plain_message_is_journaled_without_a_second_copy_of_its_text() -> None:
@@ -124,10 +129,10 @@ def test_any_text_and_arguments_come_back_but_for_what_no_database_stores(
 ) -> None:
     said = to_journal(ChatMessage(role=role, content=text, additional_kwargs=kwargs))
     json.dumps(said.data, allow_nan=False).encode()
-    assert said.content == clean(text)
+    assert said.content == storable(text)
     if said.data and "llama_index" in said.data:
         restored = ChatMessage.model_validate(said.data["llama_index"])
-        assert restored.content == clean(text)
+        assert restored.content == storable(text)
         assert len(restored.additional_kwargs) <= len(kwargs)
 
 

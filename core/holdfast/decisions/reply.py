@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, SupportsIndex
 
+from ..types import storable
 from .question import Unreadable
 
 LONGEST = 400_000  # characters; far beyond any reply to our questions (4,096 tokens are about 20,000)
@@ -33,7 +34,7 @@ _DECODER = json.JSONDecoder(strict=False)
 
 
 def read_object(content: str | Mapping[str, Any]) -> Mapping[str, Any]:
-    """The JSON object in a reply, made safe to store: no lone surrogates, no NUL, null for NaN.
+    """The JSON object in a reply, made safe to store: texts as `storable`, null for NaN.
 
     Raises `Unreadable` where there is none, or more than one that could be meant.
     """
@@ -159,7 +160,7 @@ def _depth(text: str) -> int:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "")
+        return storable(value)
     if isinstance(value, Mapping):
         return {_clean(str(key)): _clean(item) for key, item in value.items()}
     if isinstance(value, list):

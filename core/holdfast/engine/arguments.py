@@ -16,6 +16,7 @@ from ..storage.filters import Filter, parse
 from ..storage.store import Store
 from ..storage.times import FOREVER, to_micros
 from ..types import ROLES, Message, Messages, Metadata, Scope
+from ..types.storable import UNSTORABLE
 from .masking import Masking
 
 Filters = Mapping[str, Any] | None
@@ -163,12 +164,12 @@ def _within(name: str, value: str, most: int) -> str:
 
 def _storable(name: str, value: str) -> str:
     """Text that both databases can hold."""
-    if "\x00" in value:
-        raise InputError(f"{name} contains a NUL character, which no database stores; remove it")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{name} contains a lone surrogate at {error.start}, which is not text") from error
+    if (found := UNSTORABLE.search(value)) is not None:
+        kind = "NUL character" if found[0] == "\x00" else "lone surrogate"
+        raise InputError(
+            f"{name} contains a {kind} at {found.start()}, which no database stores; remove it, or pass what "
+            "holdfast.types.storable makes of the text"
+        )
     return value
 
 

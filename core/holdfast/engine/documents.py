@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -24,12 +23,12 @@ from ..storage.store import Store
 from ..types.documents import DocumentOperation as Operation
 from ..types.documents import DocumentResult as Result
 from ..types.documents import Find, Namespaces, Put
+from ..types.storable import storable
 from .arguments import limit_of
 from .embed import embed_documents, embed_query
 from .masking import Masking
 
 LONGEST_TTL = timedelta(days=366_000)  # a thousand years
-_UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Documents:
@@ -94,13 +93,13 @@ def _checked(operation: Operation) -> Operation:
             if operation.ttl is not None and not timedelta() <= operation.ttl <= LONGEST_TTL:
                 raise InputError(f"ttl={operation.ttl} is not between 0 and {LONGEST_TTL.days} days")
             return dataclasses.replace(
-                operation, texts={path: _searchable(text) for path, text in operation.texts.items()}
+                operation, texts={path: storable(text) for path, text in operation.texts.items()}
             )
         case Find():
             limit_of(operation.limit, least=0)
             limit_of(operation.offset, "offset", least=0)
             query = operation.query
-            return dataclasses.replace(operation, query=None if query is None else _searchable(query))
+            return dataclasses.replace(operation, query=None if query is None else storable(query))
         case Namespaces():
             limit_of(operation.limit, least=0)
             limit_of(operation.offset, "offset", least=0)
@@ -117,11 +116,6 @@ def _masked(operation: Operation, masking: Masking) -> Operation:
         case Find() if operation.query is not None:
             return dataclasses.replace(operation, query=masking.text(operation.query))
     return operation
-
-
-def _searchable(text: str) -> str:
-    """What neither databases nor embedders take is shown as unreadable; the document's value has it as it was."""
-    return _UNREADABLE.sub("\ufffd", text)
 
 
 def _texts(operations: Sequence[Operation]) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..io import Asyncio
+from ..types import storable
 
 DIMENSIONS = 256
 SLICE = 8192  # tokens looked up at a time: 8 MiB of float32, however long the text
@@ -66,7 +67,7 @@ class BundledEmbedder:
 def _embed(text: str) -> npt.NDArray[np.float32]:
     tokenizer, weights = _load()
     total = np.zeros(DIMENSIONS, dtype=np.float32)
-    clean = text.encode("utf-8", "replace").decode("utf-8").strip()  # the tokenizer refuses lone surrogates
+    clean = storable(text).strip()  # the tokenizer refuses lone surrogates
     if not clean:
         return total
     # `encode` and not `encode_batch`: as fast for short texts, and without the thread pool that makes the

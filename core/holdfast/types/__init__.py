@@ -37,6 +37,7 @@ from .records import (
     Transfer,
     Usage,
 )
+from .storable import storable, storable_json
 
 __all__ = [
     "ROLES",
@@ -75,4 +76,6 @@ __all__ = [
     "SearchHit",
     "Transfer",
     "Usage",
+    "storable",
+    "storable_json",
 ]

@@ -9,7 +9,7 @@ engine = index.as_chat_engine(memory=memory)
 from ._convert import to_holdfast_messages, to_llamaindex_messages
 from ._registry import close_engines, open_engine, register_engine
 from .async_chat_store import HoldfastAsyncChatStore
-from .base import HoldfastMemory
+from .memory import HoldfastMemory
 from .block import HoldfastMemoryBlock
 from .chat_store import HoldfastChatStore
 from .models import LlamaIndexEmbedder, LlamaIndexModel, as_embedder, as_language_model

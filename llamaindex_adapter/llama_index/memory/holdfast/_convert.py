@@ -6,7 +6,6 @@ object (blocks, tool calls, additional arguments) lies in `data`, as JSON.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +16,7 @@ from uuid import uuid4
 from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock
 
 from holdfast import JournaledMessage, Message
-from holdfast.types import Role
+from holdfast.types import Role, storable, storable_json
 
 MESSAGE = "llama_index"  # key of `data`: the message as LlamaIndex dumps it
 GIVEN = "given"  # key of `data`: the message was given as history; it is not this session's to remember
@@ -109,7 +108,7 @@ def from_journal(journaled: JournaledMessage) -> ChatMessage:
 
 def remembered_text(message: ChatMessage) -> str:
     """What a message says that could be worth remembering: its text, of a ReAct agent only the answer."""
-    text = clean(message.content or "")
+    text = storable(message.content or "")
     return _concluded(text) if _ROLES.get(message.role) == "assistant" else text
 
 
@@ -133,13 +132,6 @@ def _executes(message: ChatMessage) -> bool:
 def same(one: ChatMessage, other: ChatMessage) -> bool:
     """Whether two messages say the same in the same role, whatever they carry beside it."""
     return one.role == other.role and _dumped(_undated(one)) == _dumped(_undated(other))
-
-
-def clean(text: str) -> str:
-    """The text without what no database stores: NUL characters and lone surrogates."""
-    if text.isascii() and "\x00" not in text:
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "")
 
 
 def _concluded(text: str) -> str:
@@ -172,8 +164,7 @@ def _plain(message: ChatMessage, role: Role, content: str) -> bool:
 
 def _dumped(message: ChatMessage) -> Any:
     """The message as JSON. What is not JSON is kept as text: a history must never fail for an attachment."""
-    text = json.dumps(message.model_dump(), default=_as_text, ensure_ascii=False)
-    return json.loads(clean(text.replace("\\u0000", "")), parse_constant=lambda _: None)
+    return storable_json(message.model_dump(), _as_text)
 
 
 def _as_text(value: Any) -> str:

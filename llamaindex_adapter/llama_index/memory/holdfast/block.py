@@ -16,7 +16,7 @@ from ._bound import Bound
 from ._conversation import Conversation, OnError, Settled, Wanted, turn_of
 from ._convert import is_answer, together
 from ._registry import shared_conversation
-from .base import PATIENCE, RECALL_TOKENS, EngineFilters
+from .memory import PATIENCE, RECALL_TOKENS, EngineFilters
 
 LOOK_BACK = 400  # messages of the journal that overflowing ones are looked for in; 30,000 tokens hold fewer
 
