@@ -9,9 +9,9 @@ engine = index.as_chat_engine(memory=memory)
 from ._convert import to_holdfast_messages, to_llamaindex_messages
 from ._registry import close_engines, open_engine, register_engine
 from .async_chat_store import HoldfastAsyncChatStore
-from .memory import HoldfastMemory
 from .block import HoldfastMemoryBlock
 from .chat_store import HoldfastChatStore
+from .memory import HoldfastMemory
 from .models import LlamaIndexEmbedder, LlamaIndexModel, as_embedder, as_language_model
 from .retriever import HoldfastRetriever
 from .tools import HoldfastToolSpec
