@@ -16,12 +16,13 @@ from .decisions.extraction import WINDOW_TOKENS
 from .decisions.merging import Examination, MergeStrategy
 from .engine import arguments as inputs
 from .engine import transfer
-from .engine.add import Remembering, Told
+from .engine.add import Remembering
 from .engine.arguments import Door, Filters, Infer
 from .engine.change import Changing
 from .engine.documents import Documents
 from .engine.events import Event, Listeners
 from .engine.jobs import Adding, Jobs
+from .engine.leases import Leases
 from .engine.maintenance import IndexMaintenance
 from .engine.masking import Masking
 from .engine.paths import ModelSize, Paths, size_of
@@ -35,6 +36,7 @@ from .models.defaults import FROM_ENVIRONMENT, Environment, model_of
 from .models.tokens import count_tokens
 from .ports import Embedder, LanguageModel, Redactor, Reranker
 from .storage.index import Index
+from .storage.ledger.jobs import AddOptions
 from .storage.opening import open_store
 from .storage.places import IN_MEMORY, folder_of
 from .storage.projection import Progress
@@ -126,16 +128,11 @@ class Memory:
         self._closing: list[Callable[[], None]] = []
         self._door = Door(store, self._masking, now, require_scope)
         self._paths = Paths(store, self._llm, merger, size)
-        self._remembering = Remembering(
-            store,
-            llm=self._llm,
-            paths=self._paths,
-            listeners=self._events,
-            window_tokens=window_tokens,
-        )
-        self._worker = Worker(store, self._remembering, now, workers)
-        waiting = Waiting(store, self._remembering, self._worker.start)
-        self._adding = Adding(store, self._remembering, self._worker, waiting)
+        self._window_tokens = window_tokens
+        self._leases = Leases(store, Remembering(store, self._llm, self._paths), self._events)
+        self._worker = Worker(store, self._leases, now, workers)
+        waiting = Waiting(store, self._leases, self._worker.start)
+        self._adding = Adding(store, self._leases, self._worker, waiting)
         self._recalling = Recalling(
             store,
             reranker=reranker,
@@ -307,18 +304,17 @@ class Memory:
         work), StorageError, ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
-        told = Told(
-            scope,
-            self._door.messages(messages, happened_at),
-            self._door.metadata(metadata),
-            self._door.session(session_id),
-            bool(inputs.infer_of(infer)),
-            self._door.instructions(instructions),
-            background,
+        said = self._door.messages(messages, happened_at)
+        options = AddOptions(
+            infer=bool(inputs.infer_of(infer)),
             extract=infer != "merge",
-            delay=inputs.delay_of(after_seconds, background),
+            instructions=self._door.instructions(instructions),
+            metadata=self._door.metadata(metadata),
+            model=self._llm.name if self._llm is not None and infer else "",
+            window_tokens=self._window_tokens,
         )
-        return await self._adding.add(io, told)
+        session, delay = self._door.session(session_id), inputs.delay_of(after_seconds, background)
+        return await self._adding.add(io, scope, session, said, options, delay if background else None)
 
     aadd = add.twin
 
@@ -346,7 +342,7 @@ class Memory:
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         said = self._door.messages(messages, happened_at)
         kept = None if keep is None else inputs.ids_of("keep", keep)
-        return await self._remembering.record(io, scope, self._door.session(session_id), said, kept)
+        return await self._leases.record(io, scope, self._door.session(session_id), said, kept)
 
     arecord = record.twin
 

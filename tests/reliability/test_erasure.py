@@ -251,12 +251,12 @@ def test_work_under_way_for_an_erased_user_brings_nothing_back(tmp_path: Path) -
         memory._worker.stop(drain=False)
         memory.add("I am Mallory", user_id="mallory", background=True)
         [job] = memory.jobs.pending()
-        leased = memory._remembering.lease_one(job.id)
+        leased = memory._leases.lease_one(job.id)
         assert leased is not None
         memory.erase(user_id="mallory")
         from holdfast.io import Inline, run_inline
 
-        result = run_inline(memory._remembering.finish(Inline(), lambda: leased))
+        result = run_inline(memory._leases.finish(Inline(), lambda: leased))
         assert result is not None
         assert not result.changes
         assert memory.count(user_id="mallory") == 0

@@ -69,7 +69,7 @@ def test_flush_does_not_wait_for_a_model_that_fails(opened: Callable[..., Face])
 def test_flush_waits_for_retries_that_come_in_time(
     opened: Callable[..., Face], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdfast.engine.add.RETRY_SECONDS", (0.2, 3600))
+    monkeypatch.setattr("holdfast.engine.leases.RETRY_SECONDS", (0.2, 3600))
     memory = opened(llm=ScriptedModel([ConnectionError("down"), facts("Likes tea"), ConnectionError("down")]))
     memory.add("I like tea", user_id="alice", background=True)
     assert memory.flush(60)
@@ -79,7 +79,7 @@ def test_flush_waits_for_retries_that_come_in_time(
 def test_flush_returns_at_once_where_no_retry_comes_in_time(
     opened: Callable[..., Face], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdfast.engine.add.RETRY_SECONDS", (3600,))
+    monkeypatch.setattr("holdfast.engine.leases.RETRY_SECONDS", (3600,))
     memory = opened(llm=ScriptedModel([ConnectionError("down")]))
     memory.add("I like tea", user_id="alice", background=True)
     start = time.monotonic()

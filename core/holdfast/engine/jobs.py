@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..io import IO, operation
+from ..storage.ledger.jobs import AddOptions
 from ..storage.store import Store
-from ..types import AddResult, Flushed, Job, JobState, Scope
-from .add import Remembering, Told
+from ..types import AddResult, Flushed, Job, JobState, Message, Scope
 from .arguments import text_of
+from .leases import Leases
 from .waiting import Waiting
 from .worker import Worker
 
@@ -59,15 +60,23 @@ class Jobs:
 class Adding:
     """The adds of a `Memory`, and the background that finishes them. bound: reach only those that carry these ids."""
 
-    def __init__(self, store: Store, remembering: Remembering, worker: Worker, waiting: Waiting) -> None:
+    def __init__(self, store: Store, leases: Leases, worker: Worker, waiting: Waiting) -> None:
         self._store = store
-        self._remembering = remembering
+        self._leases = leases
         self._worker = worker
         self._waiting = waiting
 
-    async def add(self, io: IO, told: Told) -> AddResult:
+    async def add(
+        self,
+        io: IO,
+        scope: Scope,
+        session_id: str | None,
+        said: Sequence[Message],
+        options: AddOptions,
+        delay: int | None,
+    ) -> AddResult:
         try:
-            result = await self._remembering.add(io, told)
+            result = await self._leases.add(io, scope, session_id, said, options, delay)
         finally:
             self._worker.look_again()  # what waited behind it, or what it could not finish
         if result.state == "pending":
@@ -77,7 +86,7 @@ class Adding:
     async def resume(self, io: IO, bound: Scope) -> list[AddResult]:
         results = []
         for job in await listed(io, self._store, bound, "pending"):
-            finished = await self._remembering.finish(io, partial(self._remembering.lease_one, job.id))
+            finished = await self._leases.finish(io, partial(self._leases.lease_one, job.id))
             if finished is not None:
                 results.append(finished)
         return results

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ..io import IO, Inline, running_loop
 from ..storage.store import Store
 from ..types import Flushed, Scope
-from .add import Remembering
+from .leases import Leases
 
 WAIT = 2.0  # seconds; what a model takes to extract and to merge
 POLL = 0.02  # seconds between looks: another process may be at it
@@ -18,9 +18,9 @@ FARTHEST = 10 * 365 * 86_400.0  # seconds
 class Waiting:
     """Time is counted on a clock that only goes forward, whatever the looks themselves take."""
 
-    def __init__(self, store: Store, remembering: Remembering, start: Callable[[], None]) -> None:
+    def __init__(self, store: Store, leases: Leases, start: Callable[[], None]) -> None:
         self._store = store
-        self._remembering = remembering
+        self._leases = leases
         self._start = start
         self._in_vain: set[str] = set()  # adds that were waited for, and took longer
 
@@ -54,7 +54,7 @@ class Waiting:
         deadline = time.monotonic() + min(seconds, FARTHEST)
         stopped = running_loop() if isinstance(io, Inline) else None
         waited = False
-        while not self._remembering.failing:
+        while not self._leases.failing:
             awaited = await io.run(self._awaited, scope, session, stopped)
             if not awaited:
                 break

@@ -13,7 +13,7 @@ from ..io import Inline, run_inline
 from ..storage.ledger.jobs import JobRecord
 from ..storage.store import Store
 from ..types import Scope
-from .add import Remembering
+from .leases import Leases
 
 _log = logging.getLogger("holdfast")
 
@@ -24,11 +24,9 @@ SHORTEST_REST = 0.05
 class Worker:
     """Up to `limit` threads per `Memory`, started as there is work for them."""
 
-    def __init__(
-        self, store: Store, remembering: Remembering, now: Callable[[], datetime], limit: int
-    ) -> None:
+    def __init__(self, store: Store, leases: Leases, now: Callable[[], datetime], limit: int) -> None:
         self._store = store
-        self._remembering = remembering
+        self._leases = leases
         self._now = now
         self._limit = limit
         self._changed = threading.Condition()
@@ -98,7 +96,7 @@ class Worker:
     def _do(self, due: JobRecord) -> None:
         try:
             self.start()  # somebody else may look whether there is more
-            run_inline(self._remembering.work(Inline(), due))
+            run_inline(self._leases.work(Inline(), due))
         finally:
             with self._changed:
                 self._busy.remove(due.scope)

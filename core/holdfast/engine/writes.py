@@ -12,7 +12,7 @@ from ..decisions.retrieval.ranking import indexed_text
 from ..decisions.text.recalled import strip_recalled
 from ..decisions.text.speakers import speaker_of
 from ..storage.ledger.commit import Write
-from ..storage.ledger.jobs import JobRecord
+from ..storage.ledger.jobs import AddOptions
 from ..storage.times import to_micros
 from ..types import JournaledMessage, MemoryItem, Metadata, Scope
 from .embed import Matrix
@@ -72,11 +72,11 @@ def item_of(fact: Found, memory_id: str, scope: Scope, metadata: Metadata) -> Me
 
 
 def writes_of(
-    found: Sequence[Found], decisions: Decisions, new_ids: Sequence[str], job: JobRecord
+    found: Sequence[Found], decisions: Decisions, new_ids: Sequence[str], options: AddOptions
 ) -> list[Write]:
     """The changes that carry the decisions out, in order, still without vectors.
 
-    new_ids: of the memories that the facts are where they are added. job: whose metadata and expiry they carry.
+    new_ids: of the memories that the facts are where they are added. options: whose metadata and expiry they carry.
     """
     writes: list[Write] = []
     changed: set[str] = set()  # by an earlier fact of these: no longer of the version that was looked at
@@ -86,8 +86,8 @@ def writes_of(
             if decision.repeats is not None:
                 target = _memory_of(decisions[decision.repeats][0], new_ids[decision.repeats])
             if decision.operation == "NOOP" and target not in changed:
-                decision = _kept_longer(decision, job)
-            write = _write(decision, fact, target, new_ids[at], job)
+                decision = _kept_longer(decision, options)
+            write = _write(decision, fact, target, new_ids[at], options)
             writes.append(replace(write, expected=None) if target in changed else write)
             if write.operation != "NOOP":
                 changed.add(target or new_ids[at])
@@ -98,7 +98,7 @@ def _memory_of(decision: Decision, new_id: str) -> str:
     return decision.target.id if decision.target is not None else new_id
 
 
-def _write(decision: Decision, fact: Found, target: str | None, new_id: str, job: JobRecord) -> Write:
+def _write(decision: Decision, fact: Found, target: str | None, new_id: str, options: AddOptions) -> Write:
     known = decision.target
     write = Write(
         decision.operation,
@@ -106,11 +106,11 @@ def _write(decision: Decision, fact: Found, target: str | None, new_id: str, job
         decision.text,
         target=target,
         expected=known.version if known is not None else None,
-        metadata={**known.metadata, **job.metadata} if known is not None else job.metadata,
+        metadata={**known.metadata, **options.metadata} if known is not None else options.metadata,
         happened_at=_micros(fact, known),
         speakers=tuple(dict.fromkeys((*(known.speakers if known else ()), *fact.speakers))),
         sources=tuple(message.id for message in fact.behind),
-        expires_at=job.expires_at if job.expires_at is not None or known is None else _expiry(known),
+        expires_at=options.expires_at if options.expires_at is not None or known is None else _expiry(known),
     )
     return (
         _placed(write, fact)
@@ -119,11 +119,11 @@ def _write(decision: Decision, fact: Found, target: str | None, new_id: str, job
     )
 
 
-def _kept_longer(decision: Decision, job: JobRecord) -> Decision:
+def _kept_longer(decision: Decision, options: AddOptions) -> Decision:
     """What is told again with a later end has that one from then on. Nothing ends earlier for being told again."""
     known = decision.target
     end = None if known is None else _expiry(known)
-    if known is None or end is None or job.expires_at is None or job.expires_at <= end:
+    if known is None or end is None or options.expires_at is None or options.expires_at <= end:
         return decision
     return replace(decision, operation="UPDATE", text=known.text, reason="told again, and kept for longer")
 
@@ -132,17 +132,17 @@ def _expiry(known: MemoryItem) -> int | None:
     return None if known.expires_at is None else to_micros(known.expires_at)
 
 
-def addition(fact: Found, vector: Matrix, job: JobRecord, reason: str) -> Write:
+def addition(fact: Found, vector: Matrix, options: AddOptions, reason: str) -> Write:
     write = Write(
         "ADD",
         reason,
         fact.text,
-        metadata=job.metadata,
+        metadata=options.metadata,
         vector=vector,
         happened_at=_micros(fact, None),
         speakers=fact.speakers,
         sources=tuple(message.id for message in fact.behind),
-        expires_at=job.expires_at,
+        expires_at=options.expires_at,
     )
     return _placed(write, fact)
 

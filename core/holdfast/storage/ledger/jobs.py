@@ -8,7 +8,7 @@ no job is ever done twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -44,45 +44,51 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class NewJob:
-    """What to journal about an `add`. `owner` is set where the caller goes on to do the work itself.
+class AddOptions:
+    """What is to be made of messages.
 
     infer: merge what is new into what is known. extract: facts are drawn from the messages first; else every
-    message is a fact already. delay: microseconds until the work is due; meanwhile it is put off. expires_at: of the
-    memories that come of it.
+    message is a fact already. model: the one that they were journaled for, "" for none. expires_at: of the
+    memories that come of it, in microseconds since the epoch.
     """
 
-    id: str
     infer: bool
+    extract: bool
     instructions: str | None
     metadata: Metadata
     model: str
     window_tokens: int
-    owner: str | None = None
-    extract: bool = True
-    delay: int = 0
     expires_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class NewJob:
+    """What to journal about an `add`. `owner` is set where the caller goes on to do the work itself.
+
+    delay: microseconds until the work is due; meanwhile it is put off.
+    """
+
+    id: str
+    options: AddOptions
+    owner: str | None = None
+    delay: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class JobRecord:
+    """A job as it stands. owner: who leased it, "" for nobody."""
+
     id: str
     scope: Scope
     session_id: str | None
+    options: AddOptions
     state: JobState
-    infer: bool
-    instructions: str | None
-    metadata: Metadata
-    model: str
-    window_tokens: int
     windows_done: int
     attempts: int
     error: str | None
-    usage: Usage
     created_at: datetime
     retry_at: datetime | None
-    extract: bool = True
-    expires_at: int | None = None
+    owner: str
 
     def public(self) -> Job:
         return Job(self.id, self.state, self.scope, self.attempts, self.error, self.created_at, self.retry_at)
@@ -141,7 +147,7 @@ class Jobs:
                 return None
             held = {"state": "running", "lease_owner": owner, "lease_until": now + LEASE}
             db.execute(update(jobs).where(jobs.c.id == row.id).values(held))
-            return _record(row)
+            return replace(_record(row), owner=owner)
 
     def renew(self, job_id: str, owner: str) -> None:
         """Push the lease's end away. Raises `LeaseLost`."""
@@ -229,12 +235,7 @@ def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob
             **scope_key(scope),
             session_id=session_id or "",
             state="running" if job.owner else "pending",
-            infer=job.infer,
-            extract=job.extract,
-            instructions=job.instructions,
-            metadata=dict(job.metadata),
-            model=job.model,
-            window_tokens=job.window_tokens,
+            **asdict(job.options),
             windows_done=0,
             attempts=0,
             lease_owner=job.owner,
@@ -244,7 +245,6 @@ def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob
             input_tokens=0,
             output_tokens=0,
             created_at=now,
-            expires_at=job.expires_at,
         )
     )
 
@@ -256,7 +256,7 @@ def take_over(db: Connection, scope: Scope, session_id: str | None, job: NewJob,
     their ids are returned. All others are due now, before `job`. Only a job that extracts does so: a fact that is
     kept beside a turn does not end the turn.
     """
-    if not (job.infer and job.extract):
+    if not (job.options.infer and job.options.extract):
         return []
     exact = [jobs.c[name] == value for name, value in scope_key(scope).items()]
     # Whoever is leasing one of them at this moment keeps it.
@@ -264,7 +264,7 @@ def take_over(db: Connection, scope: Scope, session_id: str | None, job: NewJob,
         select(jobs).where(*exact, put_off(jobs, now)).with_for_update(skip_locked=True)
     ).all()
     alike = [
-        row.id for row in waiting if _asks_for(row) == _asks_for(job) and row.session_id == (session_id or "")
+        row.id for row in waiting if options_of(row) == job.options and row.session_id == (session_id or "")
     ]
     others = [row.id for row in waiting if row.id not in alike]
     if alike:
@@ -274,11 +274,10 @@ def take_over(db: Connection, scope: Scope, session_id: str | None, job: NewJob,
     return alike
 
 
-def _asks_for(job: Any) -> tuple[Any, ...]:
-    """What is to be done with the messages, of a job or a row of it."""
-    return (
-        job.infer, job.extract, job.instructions, dict(job.metadata), job.model, job.window_tokens, job.expires_at,
-    )  # fmt: skip
+def options_of(row: Row[Any]) -> AddOptions:
+    return AddOptions(
+        row.infer, row.extract, row.instructions, row.metadata, row.model, row.window_tokens, row.expires_at
+    )
 
 
 def hold(db: Connection, job_id: str, owner: str, now: int) -> None:
@@ -361,17 +360,11 @@ def _record(row: Row[Any]) -> JobRecord:
         scope=Scope(row.user_id or None, row.agent_id or None, row.run_id or None),
         session_id=row.session_id or None,
         state=row.state,
-        infer=row.infer,
-        instructions=row.instructions,
-        metadata=row.metadata,
-        model=row.model,
-        window_tokens=row.window_tokens,
+        options=options_of(row),
         windows_done=row.windows_done,
         attempts=row.attempts,
         error=row.error,
-        usage=Usage(row.calls, row.input_tokens, row.output_tokens),
         created_at=from_micros(row.created_at),
         retry_at=None if row.retry_at is None else from_micros(row.retry_at),
-        extract=row.extract,
-        expires_at=row.expires_at,
+        owner=row.lease_owner or "",
     )

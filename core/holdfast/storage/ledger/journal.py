@@ -13,7 +13,7 @@ from ..times import MICROSECOND, SKEW, Clock, from_micros, to_micros
 from .database import Database, in_scope, lock_scope, scope_key
 from .edits import edited, give_up_ids, revise
 from .ids import new_id
-from .jobs import NewJob, insert_job, put_off, take_over
+from .jobs import AddOptions, NewJob, insert_job, options_of, put_off, take_over
 from .schema import edits, jobs, messages, scopes
 
 # A pause longer than this ends an episode. Chats resume within minutes or come back hours later; LoCoMo's
@@ -163,16 +163,21 @@ def _told_again(
         jobs.c.seq.in_(here[-CHUNK:]), jobs.c.state != "running", not_(put_off(jobs, now))
     )
     for row in db.execute(query.order_by(jobs.c.seq.desc())):
-        # A duration that is told again ends a little later; the end that was told first holds.
-        if (row.infer, row.extract, row.instructions, row.metadata, row.expires_at is None) != (
-            job.infer, job.extract, job.instructions, dict(job.metadata), job.expires_at is None,
-        ):  # fmt: skip
+        if not _asks_for_the_same(options_of(row), job.options):
             continue
         of_job = select(messages).where(messages.c.add_id == row.id).order_by(messages.c.seq)
         before = tuple(_journaled(found) for found in db.execute(of_job))
         if len(before) == len(said) and all(map(lambda one, other: _same(one, other, now), before, said)):
             return before
     return ()
+
+
+def _asks_for_the_same(before: AddOptions, told: AddOptions) -> bool:
+    """Whatever the model. A duration that is told again ends a little later; the end that was told first holds."""
+    alike = replace(
+        before, model=told.model, window_tokens=told.window_tokens, expires_at=told.expires_at
+    )
+    return alike == told and (before.expires_at is None) == (told.expires_at is None)
 
 
 def _same(before: JournaledMessage, message: Message, now: int) -> bool:
