@@ -174,9 +174,7 @@ def _told_again(
 
 def _asks_for_the_same(before: AddOptions, told: AddOptions) -> bool:
     """Whatever the model. A duration that is told again ends a little later; the end that was told first holds."""
-    alike = replace(
-        before, model=told.model, window_tokens=told.window_tokens, expires_at=told.expires_at
-    )
+    alike = replace(before, model=told.model, window_tokens=told.window_tokens, expires_at=told.expires_at)
     return alike == told and (before.expires_at is None) == (told.expires_at is None)
 
 
