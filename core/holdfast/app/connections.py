@@ -1,0 +1,163 @@
+"""Whom a command or an MCP client talks to: the store itself, or the server that has it open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import httpx
+
+from ..errors import StoreLockedError
+from ..memory import Memory
+from . import discovery
+from .failures import UnreachableError, error_of
+from .operations import JsonObject, operation, plain
+
+Progress = Callable[[int, int], None]
+KINDS = {"message": "messages", "job": "jobs", "version": "versions", "change": "changes"}
+
+
+class Connection(Protocol):
+    """The operations of `operations.OPERATIONS` by name, and the two that move files."""
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> JsonObject:
+        """The result of an operation as JSON. Raises HoldfastError."""
+        ...
+
+    async def export(self, target: IO[str], arguments: Mapping[str, Any]) -> JsonObject:
+        """Write an export; how much it holds. arguments: ids, or `everything`. Raises HoldfastError."""
+        ...
+
+    async def import_(self, source: Path, ids: Mapping[str, str], progress: Progress | None) -> JsonObject:
+        """Read an export back; how much was new. Raises HoldfastError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A memory of this process."""
+
+    memory: Memory
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> JsonObject:
+        return await operation(name)(self.memory, arguments)
+
+    async def export(self, target: IO[str], arguments: Mapping[str, Any]) -> JsonObject:
+        told: JsonObject = plain(await self.memory.aexport(target, **arguments))
+        return told
+
+    async def import_(self, source: Path, ids: Mapping[str, str], progress: Progress | None) -> JsonObject:
+        told: JsonObject = plain(await self.memory.aimport_(source, progress=progress, **ids))
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A server. client: with its address and token."""
+
+    client: httpx.AsyncClient
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> JsonObject:
+        async with self._asked(f"/v1/{name}", json=dict(arguments)) as answer:
+            body: JsonObject = json.loads(await answer.aread())
+            return body
+
+    async def export(self, target: IO[str], arguments: Mapping[str, Any]) -> JsonObject:
+        counts = dict.fromkeys((*KINDS.values(), "skipped"), 0)
+        async with self._asked("/v1/export", json=dict(arguments)) as answer:
+            async for line in answer.aiter_lines():
+                target.write(f"{line}\n")
+                kind = json.loads(line).get("kind")
+                if kind in KINDS:
+                    counts[KINDS[kind]] += 1
+        return counts
+
+    async def import_(self, source: Path, ids: Mapping[str, str], progress: Progress | None) -> JsonObject:
+        with open(source, "rb") as file:  # noqa: ASYNC230 - this side has nothing else to do
+            async with self._asked("/v1/import", params=dict(ids), content=_pieces(file)) as answer:
+                async for line in answer.aiter_lines():
+                    told = json.loads(line)
+                    if "error" in told:
+                        raise error_of(told, answer.status_code)
+                    if "result" in told:
+                        result: JsonObject = told["result"]
+                        return result
+                    if progress is not None:
+                        progress(*told["progress"])
+        raise UnreachableError(
+            "the server ended before the import did; run it again: nothing is stored twice"
+        )
+
+    @asynccontextmanager
+    async def _asked(self, path: str, **body: Any) -> AsyncIterator[httpx.Response]:
+        try:
+            async with self.client.stream("POST", path, **body) as answer:
+                if answer.status_code != 200:
+                    raise error_of(_json(await answer.aread()), answer.status_code)
+                yield answer
+        except httpx.HTTPError as error:
+            raise UnreachableError(
+                f"the server at {self.client.base_url} does not answer: {error or type(error).__name__}"
+            ) from error
+
+
+async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
+    while piece := file.read(2**16):
+        yield piece
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+# -- opening --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the memory is. url: of a server, with its token; ledger, index: of databases; else a folder."""
+
+    home: Path
+    url: str | None = None
+    token: str | None = None
+    ledger: str | None = None
+    index: str | None = None
+
+    def open(self, *, resume: bool) -> Memory:
+        """The store itself. resume: finish what an earlier process left undone. Raises HoldfastError."""
+        if self.ledger is not None:
+            return Memory(ledger=self.ledger, index=self.index, resume_on_open=resume)
+        return Memory(self.home, index=self.index, resume_on_open=resume)
+
+    def served(self) -> discovery.Served | None:
+        """The server of the folder, where one runs."""
+        return None if self.url or self.ledger else discovery.found(self.home)
+
+
+@asynccontextmanager
+async def connected(place: Place, *, resume: bool = False) -> AsyncIterator[Connection]:
+    """A server where one is named, or runs on the folder; else the store. Raises HoldfastError."""
+    served = place.served()
+    url, token = (served.url, served.token) if served else (place.url, place.token)
+    if url:
+        # Work of any length is waited for; a server that is not there is not.
+        timeout = httpx.Timeout(None, connect=10)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=timeout, trust_env=not served
+        ) as client:
+            yield Remote(client)
+        return
+    try:
+        memory = place.open(resume=resume)
+    except StoreLockedError as error:
+        raise StoreLockedError(f"{error}: `holdfast serve` shares a folder among programs") from error
+    async with memory:
+        yield Local(memory)

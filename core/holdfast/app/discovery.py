@@ -1,0 +1,72 @@
+"""Where the server of a folder is: a file in the folder that its owner alone can read, there while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import httpx
+
+FILE = "serve.json"
+SECONDS = 2  # for a server of this machine to say that it is there
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running server. instance: what tells it from another one that took its port later."""
+
+    url: str
+    token: str
+    instance: str
+    pid: int
+
+    @classmethod
+    def here(cls, url: str, token: str) -> Served:
+        """This process."""
+        return cls(url, token, secrets.token_urlsafe(12), os.getpid())
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def found(folder: Path) -> Served | None:
+    """The server that has this folder open, if one answers: what a killed one left behind means nothing."""
+    try:
+        told = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        served = Served(told["url"], told["token"], told["instance"], told["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return served if _answers(served) else None
+
+
+def _answers(served: Served) -> bool:
+    """Asked without the token, which is for this server only."""
+    try:
+        answer = httpx.get(f"{served.url}/healthz", timeout=SECONDS, trust_env=False)
+        return answer.status_code == 200 and answer.json().get("instance") == served.instance
+    except (httpx.HTTPError, ValueError, AttributeError):
+        return False
+
+
+@contextmanager
+def left(folder: Path | None, served: Served) -> Iterator[None]:
+    """The file, for the length of the block; none where the store has no folder."""
+    if folder is None:
+        yield
+        return
+    path, half = folder / FILE, folder / f"{FILE}.part"
+    half.unlink(missing_ok=True)  # of whoever was killed while writing it
+    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        json.dump(asdict(served), file)
+    half.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)

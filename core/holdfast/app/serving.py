@@ -1,0 +1,125 @@
+"""`holdfast serve`: the one process that has a store open, for all programs of a machine."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+import uvicorn
+
+from ..errors import InputError, StorageError, StoreLockedError
+from ..memory import Memory
+from . import discovery
+from .access import Access, Grant
+from .connections import Place
+from .server import Limits, Service, application
+
+PORT = 8377
+GRACE = 30  # seconds for requests under way when the server is told to stop
+MOST = 1000  # requests at a time; more are told to come back
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where it listens. Port 0 is any that is free."""
+
+    host: str = "127.0.0.1"
+    port: int = PORT
+
+    @property
+    def loopback(self) -> bool:
+        """Whether nobody but this machine reaches it."""
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def serve(
+    place: Place,
+    address: Address,
+    *,
+    tokens: Mapping[str, Grant],
+    hosts: frozenset[str],
+    limits: Limits,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT; then finish the requests under way, and close the memory.
+
+    tokens: an administrator's for the user of this machine is made where a folder is served. ready: called with the
+    address once it listens.
+
+    Raises InputError, StoreLockedError where somebody has the folder, StorageError where the port is taken.
+    """
+    if not address.loopback and not tokens:
+        raise InputError(
+            f"--host {address.host} is reached from elsewhere: give it tokens with --token-file or HOLDFAST_TOKEN"
+        )
+    own = discovery.new_token()
+    with _opened(place) as memory, closing(_listening(address)) as listener:
+        url = _url(address.host, listener.getsockname()[1])
+        served = discovery.Served.here(url, own)
+        service = Service(memory, Access({**tokens, own: Grant()}), served.instance, hosts, limits)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                application(service),
+                log_level="warning",
+                lifespan="on",
+                server_header=False,
+                limit_concurrency=MOST,
+                timeout_graceful_shutdown=GRACE,
+            )
+        )
+        with discovery.left(memory.folder, served), _stopping():
+            ready(url)
+            server.run(sockets=[listener])
+
+
+@contextmanager
+def _opened(place: Place) -> Iterator[Memory]:
+    other = place.served()
+    if other is not None:
+        raise StoreLockedError(f"{place.home} is served already at {other.url}, by process {other.pid}")
+    with place.open(resume=True) as memory:
+        yield memory
+
+
+def _listening(address: Address) -> socket.socket:
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise InputError(f"--host {address.host!r} is no address of this machine: {error}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise StorageError(
+            f"{address.host}:{address.port} cannot be listened at: {error}; pass --port"
+        ) from error
+    return listener
+
+
+def _url(host: str, port: int) -> str:
+    """By which programs of this machine reach it."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """The server stops by these signals itself, and raises them again when it is done: that is no failure."""
+    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

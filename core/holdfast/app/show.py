@@ -1,0 +1,127 @@
+"""Results for people: tables on a terminal. Texts are shown as they are, never read as mark-up."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .operations import JsonObject
+
+Shown = Callable[[JsonObject], RenderableType]
+NOTHING = Text("nothing", style="dim")
+
+
+def json_out(result: Any) -> None:
+    sys.stdout.write(json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+
+
+def show(result: JsonObject, shown: Shown) -> None:
+    Console(highlight=False).print(shown(result))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> RenderableType:
+    """Cells as text; those of the column `text` wrap, the others do not."""
+    made = Table(box=None, header_style="dim", pad_edge=False)
+    for column in columns:
+        made.add_column(column, no_wrap=column != "text", overflow="fold" if column == "text" else "ellipsis")
+    for row in rows:
+        made.add_row(*(_cell(value) for value in row))
+    return made if made.row_count else NOTHING
+
+
+def _cell(value: Any) -> Text:
+    if value is None:
+        return Text("")
+    return Text(f"{value:.2f}" if isinstance(value, float) else printable(str(value)))
+
+
+def printable(text: str) -> str:
+    """Without what would command the terminal."""
+    return "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def when(moment: str | None) -> str:
+    return (moment or "")[:16].replace("T", " ")
+
+
+def whose(item: Mapping[str, Any]) -> str:
+    return " · ".join(item[name] for name in ("user_id", "agent_id", "run_id") if item.get(name))
+
+
+def memories(result: JsonObject) -> RenderableType:
+    rows = [
+        (item["id"], when(item["happened_at"] or item["created_at"]), whose(item), item["text"])
+        for item in result["items"]
+    ]
+    shown = table(("id", "when", "whose", "text"), rows)
+    if not result.get("next"):
+        return shown
+    return Group(shown, Text(f"{len(rows)} of {result['total']}; --cursor {result['next']} goes on", "dim"))
+
+
+def memory(item: JsonObject) -> RenderableType:
+    return table(
+        ("", "text"), [(name, _value(value)) for name, value in item.items() if value not in (None, [])]
+    )
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def hits(result: JsonObject) -> RenderableType:
+    rows = [
+        (hit["score"], hit["memory"]["id"], when(hit["memory"]["updated_at"]), _explained(hit))
+        for hit in result["hits"]
+    ]
+    return table(("score", "id", "when", "text"), rows)
+
+
+def _explained(hit: Mapping[str, Any]) -> str:
+    parts = "  ".join(f"{name} {value:.2f}" for name, value in hit["parts"].items())
+    return f"{hit['memory']['text']}\n{parts}" if parts else str(hit["memory"]["text"])
+
+
+def changes(result: JsonObject) -> RenderableType:
+    rows = [
+        (change["operation"], when(change["at"]), change["id"], _changed(change))
+        for change in result["changes"]
+    ]
+    return table(("operation", "when", "id", "text"), rows)
+
+
+def _changed(change: Mapping[str, Any]) -> str:
+    if change["operation"] == "UPDATE":
+        return f"{change['before']} -> {change['after']}"
+    return str(change["after"] if change["after"] is not None else change["before"])
+
+
+def added(result: JsonObject) -> RenderableType:
+    pending = "; it goes on in the background" if result["state"] == "pending" else ""
+    return Group(changes(result), Text(f"add {result['id']}{pending}", "dim"))
+
+
+def change(result: JsonObject) -> RenderableType:
+    return changes({"changes": [result]})
+
+
+def context(result: JsonObject) -> RenderableType:
+    return Text(printable(result["text"])) if result["text"] else NOTHING
+
+
+def numbers(result: JsonObject) -> RenderableType:
+    return table(("", "text"), [(name.replace("_", " "), value) for name, value in result.items()])
+
+
+def users(result: JsonObject) -> RenderableType:
+    rows = [
+        (user["user_id"], user["memories"], when(user["since"]), when(user["changed"]))
+        for user in result["users"]
+    ]
+    return table(("user", "memories", "since", "changed"), rows)
