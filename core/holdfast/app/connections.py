@@ -13,6 +13,7 @@ import httpx
 
 from ..errors import StoreLockedError
 from ..memory import Memory
+from ..models import FROM_ENVIRONMENT, default_model
 from . import discovery
 from .failures import UnreachableError, error_of
 from .operations import JsonObject, operation, plain
@@ -132,9 +133,10 @@ class Place:
 
     def open(self, *, resume: bool) -> Memory:
         """The store itself. resume: finish what an earlier process left undone. Raises HoldfastError."""
-        if self.ledger is not None:
-            return Memory(ledger=self.ledger, index=self.index, resume_on_open=resume)
-        return Memory(self.home, index=self.index, resume_on_open=resume)
+        # That there is no model matters to what remembers, and is told there alone.
+        llm = FROM_ENVIRONMENT if resume else default_model()
+        home = None if self.ledger else self.home
+        return Memory(home, ledger=self.ledger, index=self.index, llm=llm, resume_on_open=resume)
 
     def served(self) -> discovery.Served | None:
         """The server of the folder, where one runs."""

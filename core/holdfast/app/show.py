@@ -84,7 +84,7 @@ def hits(result: JsonObject) -> RenderableType:
 
 
 def _explained(hit: Mapping[str, Any]) -> str:
-    parts = "  ".join(f"{name} {value:.2f}" for name, value in hit["parts"].items())
+    parts = "  ".join(f"{name} {value:.2f}" for name, value in hit["parts"].items() if abs(value) >= 0.005)
     return f"{hit['memory']['text']}\n{parts}" if parts else str(hit["memory"]["text"])
 
 
