@@ -11,9 +11,10 @@ from typing import IO, Any, Protocol
 
 import httpx
 
+from .. import FROM_ENVIRONMENT
 from ..errors import StoreLockedError
 from ..memory import Memory
-from ..models import FROM_ENVIRONMENT, default_model
+from ..models import default_model
 from . import discovery
 from .failures import UnreachableError, error_of
 from .operations import JsonObject, operation, plain

@@ -155,8 +155,8 @@ async def _stats(memory: Memory, **ids: Any) -> JsonObject:
     """Numbers of what there is, and what works on it."""
     return {
         "memories": await memory.acount(**ids),
-        "pending": len(await memory.apending()),
-        "failed": len(await memory.afailed()),
+        "pending": len(await memory.jobs.apending()),
+        "failed": len(await memory.jobs.afailed()),
         "model": None if memory.llm is None else memory.llm.name,
         "embedder": memory.embedder.name,
         "folder": None if memory.folder is None else str(memory.folder),
@@ -164,7 +164,7 @@ async def _stats(memory: Memory, **ids: Any) -> JsonObject:
 
 
 async def _verify(memory: Memory) -> JsonObject:
-    agreement = await memory.averify()
+    agreement = await memory.index.averify()
     return {"agree": bool(agreement), **asdict(agreement)}
 
 
@@ -300,7 +300,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "pending",
             "Adds that are journaled and not done.",
             Arguments,
-            Memory.apending,
+            lambda memory: memory.jobs.apending(),
             ("jobs", list[Job]),
             reads=True,
         ),
@@ -308,12 +308,16 @@ OPERATIONS: Mapping[str, Operation] = {
             "failed",
             "Adds that were given up after several attempts.",
             Arguments,
-            Memory.afailed,
+            lambda memory: memory.jobs.afailed(),
             ("jobs", list[Job]),
             reads=True,
         ),
         Operation(
-            "retry", "Put failed adds back to work; how many.", Retrying, Memory.aretry, ("retried", int)
+            "retry",
+            "Put failed adds back to work; how many.",
+            Retrying,
+            lambda memory, **given: memory.jobs.aretry(**given),
+            ("retried", int),
         ),
         Operation("flush", "Wait for what the background can do.", Flushing, Memory.aflush, Flushed),
         Operation(
@@ -329,7 +333,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "optimize",
             "Lay the embedded index out for reading.",
             Arguments,
-            Memory.aoptimize,
+            lambda memory: memory.index.aoptimize(),
             ("done", bool),
             whole=True,
         ),

@@ -1,0 +1,5 @@
+"""`python -m holdfast.app`: the command `holdfast`."""
+
+from .cli import main
+
+main()

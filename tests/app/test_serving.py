@@ -1,0 +1,102 @@
+"""`holdfast serve` as a process: found by its folder, alone on it, and stopped without losing anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+
+from holdfast import Memory
+from tests.app.conftest import Serving, command
+
+Serve = Callable[..., Serving]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_server_is_found_by_its_folder_and_leaves_nothing_behind(serve: Serve) -> None:
+    server = serve()
+    file = server.home / "serve.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    home = ("--home", str(server.home))
+    assert run("add", "I live in Berlin", "-u", "alice", *home).returncode == 0
+    assert server.ask("count", user_id="alice").json() == {"count": 1}
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(30) == 0
+    assert not file.exists()
+    listed = run("list", "-u", "alice", *home)
+    assert json.loads(listed.stdout)["total"] == 1
+
+
+def test_a_second_server_says_where_the_first_one_is(serve: Serve) -> None:
+    server = serve()
+    second = run("serve", "--home", str(server.home), "--port", "0")
+    assert second.returncode == 4
+    assert second.stderr.splitlines()[-1] == (
+        f"holdfast: {server.home} is served already at {server.url}, by process {server.process.pid}"
+    )
+    assert server.ask("count").status_code == 200
+
+
+def test_a_port_that_is_taken_is_told(serve: Serve, tmp_path: Path) -> None:
+    port = serve().url.rpartition(":")[2]
+    second = run("serve", "--home", str(tmp_path / "other"), "--port", port)
+    assert second.returncode == 4
+    assert "pass --port" in second.stderr
+
+
+def test_another_address_needs_tokens(tmp_path: Path) -> None:
+    refused = run("serve", "--home", str(tmp_path / "home"), "--host", "0.0.0.0")
+    assert refused.returncode == 1
+    assert "--token-file" in refused.stderr
+
+
+def test_what_a_killed_server_left_behind_means_nothing(serve: Serve) -> None:
+    server = serve()
+    server.ask("add", messages="I live in Berlin", user_id="alice")
+    server.process.kill()
+    server.process.wait()
+    assert (server.home / "serve.json").exists()
+    listed = run("list", "-u", "alice", "--home", str(server.home))
+    assert json.loads(listed.stdout)["total"] == 1
+
+
+def test_a_token_is_not_sent_to_whoever_took_the_port(serve: Serve, tmp_path: Path) -> None:
+    other = serve(home=tmp_path / "other")
+    home = tmp_path / "home"
+    Memory(home, llm=None).close()
+    told = {"url": other.url, "token": other.token, "instance": "another", "pid": os.getpid()}
+    (home / "serve.json").write_text(json.dumps(told))
+    assert run("add", "I live in Berlin", "-u", "alice", "--home", str(home)).returncode == 0
+    assert other.ask("count").json() == {"count": 0}
+
+
+def test_requests_under_way_are_finished_before_it_stops(serve: Serve) -> None:
+    server = serve()
+    token, answers = server.token, list[httpx.Response]()
+    texts = [f"Text number {number}" for number in range(8)]
+
+    def add(text: str) -> None:
+        answers.append(server.ask("add", token, messages=[text] * 200, user_id="alice", infer=False))
+
+    threads = [threading.Thread(target=add, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    while not httpx.get(f"{server.url}/healthz").is_success:
+        pass
+    server.process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join()
+    assert server.process.wait(60) == 0
+    with Memory(server.home, llm=None) as memory:
+        kept = {item.text for item in memory.get_all(user_id="alice")}
+        assert {change["after"] for answer in answers for change in answer.json()["changes"]} <= kept
