@@ -244,7 +244,7 @@ def test_a_users_token_exports_what_it_is_bound_to(http: Http) -> None:
     assert http.ask("export", BOB, user_id="alice").status_code == 403
 
 
-# -- the description --------------------------------------------------------------------------------------------------
+# -- the description ----------------------------------------------------------------------------------------
 
 
 def test_results_have_the_form_that_the_description_tells(http: Http) -> None:

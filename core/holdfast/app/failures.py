@@ -60,7 +60,7 @@ def error_of(body: Any, status: int) -> HoldfastError:
     kind: Any = _OURS.get(name, getattr(errors, name, None))
     if not (isinstance(kind, type) and issubclass(kind, HoldfastError)):
         kind = HoldfastError
-    error = kind(str(told.get("message")))
+    error: HoldfastError = kind(str(told.get("message")))
     error.add_id = told.get("add_id")
     return error
 

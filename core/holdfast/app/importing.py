@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..memory import Memory
 from .connections import Connection, Local, Progress
-from .operations import JsonObject
+
+if TYPE_CHECKING:
+    from .operations import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ async def from_holdfast(connection: Connection, request: Request) -> JsonObject:
         raise InputError(f"{request.source!r} is no file")
     if not request.dry_run:
         return await connection.import_(path, request.ids, request.progress)
+    from ..memory import Memory
+
     with Memory(":memory:", llm=None) as memory:
         return await Local(memory).import_(path, request.ids, request.progress)
 
