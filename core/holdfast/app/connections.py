@@ -17,10 +17,10 @@ import httpx
 from ..errors import StoreLockedError
 from . import discovery
 from .failures import UnreachableError, error_of
+from .plain import JsonObject
 
 if TYPE_CHECKING:
     from ..memory import Memory
-    from .operations import JsonObject
 
 Progress = Callable[[int, int], None]
 KINDS = {"message": "messages", "job": "jobs", "version": "versions", "change": "changes"}

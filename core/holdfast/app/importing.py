@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from .connections import Connection, Local, Progress
-
-if TYPE_CHECKING:
-    from .operations import JsonObject
+from .plain import JsonObject
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ from ..memory import Memory
 from .access import IDS, Access
 from .connections import Connection, Local
 from .failures import answer
-from .operations import FILTERS, METADATA, OPERATIONS, Arguments, Filters, JsonObject, read_arguments
+from .operations import FILTERS, METADATA, OPERATIONS, Arguments, Filters, read_arguments
+from .plain import JsonObject
 
 INSTRUCTIONS = (
     "Long-term memory of one user. Call recall or search_memories before you answer what may depend on earlier "

@@ -12,7 +12,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from jinja2 import Environment, PackageLoader
 
 from .failures import STATUS
-from .operations import OPERATIONS, JsonObject, Operation
+from .operations import OPERATIONS, Operation
+from .plain import JsonObject
 
 SCHEMAS = "#/components/schemas/"
 SCALARS: Mapping[Any, JsonObject] = {

@@ -21,12 +21,9 @@ from ..types import (
     JournaledMessage,
     MemoryItem,
     Page,
-    Record,
     SearchHit,
 )
-
-JsonObject = dict[str, Any]
-
+from .plain import JsonObject, plain
 
 # -- arguments ----------------------------------------------------------------------------------------------------
 
@@ -209,15 +206,6 @@ def read_arguments(arguments: type[Arguments], given: Mapping[str, Any]) -> Json
 def _told(error: Mapping[str, Any]) -> str:
     where = ".".join(map(str, error["loc"])) or "the arguments"
     return f"{where}: {error['msg'][:1].lower()}{error['msg'][1:]}"
-
-
-def plain(value: Any) -> Any:
-    """The one form of a result in JSON."""
-    if isinstance(value, Record):
-        return value.to_dict()
-    if isinstance(value, (list, tuple)):
-        return [plain(one) for one in value]
-    return value
 
 
 OPERATIONS: Mapping[str, Operation] = {

@@ -35,7 +35,8 @@ from .connections import Local
 from .failures import ForbiddenError, TooLargeError, answer, failure
 from .mcp_server import McpEndpoint
 from .openapi import document, page
-from .operations import JsonObject, Whose, operation, plain, read_arguments
+from .operations import Whose, operation, read_arguments
+from .plain import JsonObject, plain
 
 NDJSON = "application/x-ndjson"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

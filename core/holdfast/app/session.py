@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -21,10 +21,8 @@ from ..errors import HoldfastError, ModelError, StorageError
 from .access import IDS
 from .connections import Connection, Place, Progress, connected
 from .failures import UnreachableError
+from .plain import JsonObject
 from .show import Shown, json_out, show
-
-if TYPE_CHECKING:
-    from .operations import JsonObject
 
 T = TypeVar("T")
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from .operations import JsonObject
+from .plain import JsonObject
 
-
-Shown = Callable[["JsonObject"], RenderableType]
+Shown = Callable[[JsonObject], RenderableType]
 NOTHING = Text("nothing", style="dim")
 
 

@@ -1,0 +1,18 @@
+"""The one form in JSON of what the engine gives back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..types import Record
+
+JsonObject = dict[str, Any]
+
+
+def plain(value: Any) -> Any:
+    """Records as objects, lists of them as lists; what is JSON already as it is."""
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return value
