@@ -1,23 +1,20 @@
-"""What callers pass, checked once at the door. Whatever is wrong raises InputError, before anything is changed."""
+"""Checks of what callers pass. Whatever is wrong raises InputError, before anything is changed."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 from ..errors import InputError
 from ..ports import Embedder, LanguageModel, Reranker
-from ..storage.filters import Filter, parse
-from ..storage.store import Store
 from ..storage.times import FOREVER, to_micros
 from ..types import ROLES, Message, Messages, Metadata, Scope
 from ..types.storable import UNSTORABLE
-from .masking import Masking
 
 Filters = Mapping[str, Any] | None
 Infer = bool | Literal["merge"]
@@ -41,92 +38,6 @@ LONGEST_DELAY = 3600  # seconds; work that waits longer counts as dated by a wro
 _DURATION = re.compile(r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape in JSON, not a text that talks of it
 _MESSAGE_KEYS = {field.name for field in fields(Message)}
-
-
-WITHOUT_IDS = Scope()
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Where calls of a `Memory` come in: what they pass, checked and masked, within the ids that it is bound to.
-
-    bound: of a view, the ids that every call has. require_scope: refuse calls without any.
-    """
-
-    store: Store
-    masking: Masking
-    now: Callable[[], datetime]
-    require_scope: bool = False
-    bound: Scope = WITHOUT_IDS
-
-    def scope(
-        self, user_id: str | None, agent_id: str | None, run_id: str | None, *, required: bool = False
-    ) -> Scope:
-        """The scope of a call, on an open store. required: at least one id has to be given.
-
-        Raises InputError, ClosedError.
-        """
-        self.store.check()
-        given = scope_of(user_id, agent_id, run_id)
-        scope = self._narrowed(given) if self.bound else given
-        if not scope and (required or self.require_scope):
-            raise InputError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
-        return scope
-
-    def _narrowed(self, given: Scope) -> Scope:
-        """The ids that this memory is bound to, and those of a call. Raises InputError where they differ."""
-        for name, value in self.bound.ids().items():
-            if given.ids().get(name, value) != value:
-                raise InputError(
-                    f"{name}={given.ids()[name]!r}: this memory is bound to {name}={value!r}; "
-                    "use the Memory that it came from"
-                )
-        return Scope(**{**self.bound.ids(), **given.ids()})
-
-    def exported(
-        self, user_id: str | None, agent_id: str | None, run_id: str | None, everything: bool
-    ) -> Scope:
-        """The scope of an export. Raises InputError where it is unclear whether everybody's is meant."""
-        if not everything:
-            return self.scope(user_id, agent_id, run_id, required=True)
-        self.whole("export(everything=True)")
-        if any(one is not None for one in (user_id, agent_id, run_id)):
-            raise InputError("export: pass ids or everything=True, not both")
-        return Scope()
-
-    def whole(self, name: str) -> None:
-        """The store is open and this is no view: the operation concerns all of it. Raises InputError, ClosedError."""
-        self.store.check()
-        if self.bound:
-            raise InputError(
-                f"{name} concerns the whole store; call it on the Memory that this view came from"
-            )
-
-    def messages(self, messages: Messages, happened_at: datetime | str | None) -> list[Message]:
-        now = moment_of("now", self.now())
-        at = now if happened_at is None else past_of("happened_at", happened_at, now)
-        return [self.masking.message(message) for message in messages_of(messages, at, now)]
-
-    def expiry(self, expires_at: Expiry | None) -> int | None:
-        return expiry_of(expires_at, moment_of("now", self.now()))
-
-    def session(self, session_id: str | None) -> str | None:
-        """The session's id as it is stored."""
-        return None if session_id is None else self.masking.name(id_of("session_id", session_id))
-
-    def text(self, name: str, value: str, most: int = TEXT_BYTES) -> str:
-        return self.masking.text(text_of(name, value, most))
-
-    def instructions(self, value: str | None) -> str | None:
-        return None if value is None else self.text("instructions", value, INSTRUCTIONS_BYTES)
-
-    def metadata(self, value: Mapping[str, Any] | None) -> Metadata:
-        masked: Metadata = self.masking.json(metadata_of(value))
-        return masked
-
-    def filters(self, filters: Filters) -> Filter | None:
-        """Raises FilterError."""
-        return parse(self.masking.filters(filters))
 
 
 def scope_of(user_id: str | None, agent_id: str | None, run_id: str | None) -> Scope:

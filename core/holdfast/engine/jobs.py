@@ -7,10 +7,13 @@ from functools import partial
 
 from ..io import IO, operation
 from ..storage.ledger.jobs import AddOptions
+from ..storage.projection import Progress
 from ..storage.store import Store
-from ..types import AddResult, Flushed, Job, JobState, Message, Scope
+from ..types import AddResult, Flushed, Job, JobState, Message, Scope, Transfer
 from .arguments import text_of
+from .events import Listeners
 from .leases import Leases
+from .transfer import Place, import_
 from .waiting import Waiting
 from .worker import Worker
 
@@ -60,11 +63,14 @@ class Jobs:
 class Adding:
     """The adds of a `Memory`, and the background that finishes them. bound: reach only those that carry these ids."""
 
-    def __init__(self, store: Store, leases: Leases, worker: Worker, waiting: Waiting) -> None:
+    def __init__(
+        self, store: Store, leases: Leases, worker: Worker, waiting: Waiting, listeners: Listeners
+    ) -> None:
         self._store = store
         self._leases = leases
         self._worker = worker
         self._waiting = waiting
+        self._listeners = listeners
 
     async def add(
         self,
@@ -95,11 +101,14 @@ class Adding:
         self._store.check()
         return await self._waiting.drained(io, bound, timeout)
 
-    async def imported(self, io: IO) -> None:
-        """Begin what is due of what an import brought."""
+    async def import_(self, io: IO, source: Place, scope: Scope, progress: Progress | None) -> Transfer:
+        """Import, and begin what is due of it: an export holds adds that are not done."""
+        with self._listeners.observing("import", scope):
+            imported = await import_(self._store, io, source, scope, progress)
         self._store.news = object()
         if await io.run(self._store.ledger.jobs.next_due) is not None:
             self._worker.start()
+        return imported
 
 
 async def listed(io: IO, store: Store, bound: Scope, *states: JobState) -> list[Job]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,12 +15,12 @@ from ..decisions.text.lexical import query_vector
 from ..errors import HoldfastError, ModelError
 from ..io import IO
 from ..ports import Reranker
-from ..storage.filters import Filter
 from ..storage.index.base import IndexQuery
 from ..storage.ledger.memories import holds
 from ..storage.store import Store
 from ..storage.times import from_micros, to_micros
-from ..types import Context, Hits, JournaledMessage, MemoryItem, Scope, SearchHit
+from ..types import Context, Hits, JournaledMessage, MemoryItem, SearchHit
+from .door import Asked
 from .embed import embed_query
 from .events import Listeners
 from .waiting import Waiting
@@ -34,21 +33,6 @@ TOKENS_PER_HIT = (
 )
 MOST_RECALLED = 200
 EARLIEST_RECKONED = to_micros(datetime(100, 1, 1, tzinfo=UTC))  # Python's calendar ends 99 years before it
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One search, checked."""
-
-    query: str
-    scope: Scope
-    limit: int
-    filters: Filter | None = None
-    as_of: int | None = None
-    threshold: float | None = None
-    explain: bool = False
-    session: str | None = None
-    wait: float = 0.0  # seconds, for what was said under these ids and is not known yet
 
 
 class Recalling:

@@ -1,0 +1,46 @@
+"""Reading by id, by scope, and in order: memories, their history, and what was said."""
+
+from __future__ import annotations
+
+from ..errors import NotFoundError
+from ..io import IO
+from ..storage.filters import Filter
+from ..storage.store import Store
+from ..types import Changes, JournaledMessage, MemoryItem, Page, Scope
+
+
+class Reading:
+    """What the ledger holds, as it is; no ranking and no index."""
+
+    def __init__(self, store: Store) -> None:
+        self._ledger = store.ledger
+
+    async def get(self, io: IO, memory_id: str, scope: Scope, as_of: int | None) -> MemoryItem | None:
+        item = await io.run(self._ledger.memories.get, memory_id, as_of=as_of)
+        return item if item is not None and item.scope.within(scope) else None
+
+    async def page(
+        self,
+        io: IO,
+        scope: Scope,
+        filters: Filter | None,
+        as_of: int | None,
+        limit: int | None,
+        cursor: str | None,
+    ) -> Page:
+        read = self._ledger.memories.page
+        return await io.run(read, scope, filters=filters, as_of=as_of, limit=limit, cursor=cursor)
+
+    async def count(self, io: IO, scope: Scope, filters: Filter | None, as_of: int | None) -> int:
+        return await io.run(self._ledger.memories.count, scope, filters, as_of)
+
+    async def history(self, io: IO, memory_id: str, scope: Scope) -> Changes:
+        item, _ = await io.run(self._ledger.memories.last_version, memory_id)
+        if not item.scope.within(scope):
+            raise NotFoundError(f"there is no memory {memory_id!r}")
+        return await io.run(self._ledger.memories.history, memory_id)
+
+    async def messages(
+        self, io: IO, scope: Scope, session_id: str | None, newest: int | None
+    ) -> tuple[JournaledMessage, ...]:
+        return await io.run(self._ledger.journal.listed, scope, session_id, limit=newest)
