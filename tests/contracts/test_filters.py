@@ -306,7 +306,7 @@ def connection(request: pytest.FixtureRequest, place: Place) -> Iterator[Connect
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )  # the rows of an example replace those before
 @given(wanted=filters, stored=st.lists(rows, min_size=1, max_size=6))
 def test_a_database_finds_the_same_rows(

@@ -23,7 +23,7 @@ from holdfast import (
     NotFoundError,
     StorageError,
 )
-from tests.conftest import Face, Opener
+from tests.conftest import FACES, Face, Opener
 from tests.support.fakes import HashEmbedder, ScriptedModel
 
 NAN = float("nan")
@@ -61,6 +61,7 @@ BAD_ADDS: list[tuple[str, Callable[[Face], Any], str]] = [
 ]
 
 
+@pytest.mark.parametrize("open_memory", FACES, indirect=True, ids="-".join)
 @pytest.mark.parametrize(
     ("call", "says"), [case[1:] for case in BAD_ADDS], ids=[case[0] for case in BAD_ADDS]
 )
@@ -116,6 +117,7 @@ BAD_READS: list[tuple[str, Callable[[Face], Any], type[Exception], str]] = [
 ]
 
 
+@pytest.mark.parametrize("open_memory", FACES, indirect=True, ids="-".join)
 @pytest.mark.parametrize(
     ("call", "error", "says"), [case[1:] for case in BAD_READS], ids=[case[0] for case in BAD_READS]
 )
@@ -168,6 +170,7 @@ class BrokenEmbedder(HashEmbedder):
         return self._vectors(texts)
 
 
+@pytest.mark.parametrize("open_memory", FACES, indirect=True, ids="-".join)
 @pytest.mark.parametrize(
     ("vectors", "says"),
     [

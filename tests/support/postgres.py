@@ -56,10 +56,12 @@ def _free_port() -> int:
 
 
 class Cluster:
-    """A running server. `database()` makes an empty database and returns its URL."""
+    """A running server. `database()` makes an empty database and returns its URL, `ledger()` one with the ledger's
+    tables, in a third of the time."""
 
     def __init__(self, folder: Path, programs: Path) -> None:
         self._account = _account()
+        self._ledger: str | None = None  # the database that `ledger` copies
         self._data = folder / "data"
         self.port = _free_port()
         if self._account:
@@ -89,11 +91,23 @@ class Cluster:
         return f"postgresql://holdfast@127.0.0.1:{self.port}/{name}"
 
     def database(self) -> str:
+        return self._created("template1")
+
+    def ledger(self) -> str:
+        if self._ledger is None:
+            from holdfast.storage.ledger.database import Database
+
+            url = self.database()
+            Database(url).close()
+            self._ledger = url.rpartition("/")[2]
+        return self._created(self._ledger)
+
+    def _created(self, template: str) -> str:
         import psycopg
 
         name = f"test_{next(_numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
 
     def stop(self) -> None:
