@@ -3,7 +3,7 @@
     HoldfastError
     ├── InputError            the call was wrong; nothing was changed               (also a ValueError)
     │   └── FilterError       a filter names an unknown operator or a bad value
-    ├── NotFoundError         no memory, change or job of that id                   (also a KeyError)
+    ├── NotFoundError         there is no memory, change or job with that id        (also a KeyError)
     ├── UndoError             later changes depend on what was to be undone
     ├── ModelError            the language model, embedder or reranker failed
     │   ├── ModelReplyError   it answered, but with nothing that can be read
@@ -12,10 +12,10 @@
     └── StorageError          ledger or index failed; committed work is safe
         ├── StoreLockedError  another process (or a parent process) holds the store
         ├── StoreVersionError the store was written by a newer Holdfast
-        ├── EmbedderMismatchError  the store's vectors are of another embedder
+        ├── EmbedderMismatchError  the store's vectors come from another embedder
         └── ClosedError       the `Memory` was closed
 
-A message that was journaled before an error stays journaled, and the error's `add_id` says so: `Memory.resume()`
+Messages that were journaled before an error stay journaled, and the error's `add_id` says so: `Memory.resume()`
 finishes the work.
 """
 
@@ -25,8 +25,8 @@ from __future__ import annotations
 class HoldfastError(Exception):
     """The base of all errors of this package.
 
-    add_id: the `add` whose messages are journaled all the same, where there is one: `Memory.resume()` finishes it,
-        and so does adding the same messages again. None where nothing was journaled.
+    add_id: the `add` whose messages are journaled in spite of the error. `Memory.resume()` finishes it, and so does
+        adding the same messages again. None where nothing was journaled.
     """
 
     add_id: str | None = None
@@ -47,7 +47,7 @@ class FilterError(InputError):
 
 
 class NotFoundError(HoldfastError, KeyError):
-    """There is no memory, change or job of that id."""
+    """There is no memory, change or job with that id."""
 
     def __str__(self) -> str:  # KeyError would show the repr of the message
         return str(self.args[0]) if self.args else ""
@@ -58,11 +58,14 @@ class UndoError(HoldfastError):
 
 
 class ModelError(HoldfastError):
-    """A language model, embedder or reranker failed: network, time-out, refusal by the provider."""
+    """A language model, embedder or reranker failed: the network, a time-out, a provider that refuses."""
 
 
 class ModelReplyError(ModelError):
-    """The model answered twice with something that cannot be read. `reply` is the last answer."""
+    """The model answered twice, and neither answer can be read.
+
+    reply: the second answer, as it came.
+    """
 
     def __init__(self, message: str, *, reply: str = "") -> None:
         super().__init__(message)
@@ -74,7 +77,7 @@ class ModelRefusedError(ModelError):
 
 
 class EmbeddingError(ModelError):
-    """An embedder returned vectors of a wrong shape or with values that are not finite."""
+    """An embedder returned vectors of the wrong shape, or with values that are not finite."""
 
 
 class StorageError(HoldfastError):
@@ -86,11 +89,11 @@ class StoreLockedError(StorageError):
 
 
 class StoreVersionError(StorageError):
-    """The store was written by a newer version of Holdfast; it was left as it is."""
+    """The store was written by a newer version of Holdfast. It is left as it was."""
 
 
 class EmbedderMismatchError(StorageError):
-    """The store's vectors come from another embedder; `memory.index.rebuild` changes it."""
+    """The store's vectors come from another embedder; `memory.index.rebuild` changes that."""
 
 
 class ClosedError(StorageError):

@@ -29,17 +29,17 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The form a reply should have.
+    """The form that a reply should have.
 
-    name: letters, digits and underscores, as providers demand of tools and response formats.
-    description: one line for models that are given it as a tool.
-    json: a JSON Schema of type object; every property required, no others allowed.
-    choice: a property whose value is one of an `enum`, and of which it helps to know how likely the model found each
-        value; None where it does not.
-    calls: functions whose calls say the same, for models that call functions and do not keep to a form: the reply is
-        then `{"calls": [{"name": ..., "arguments": {...}}]}`; empty where the form itself serves as one function.
-    max_tokens: what the longest reply that makes sense comes to, thoughts not included; a small model that repeats
-        itself without end is to be cut off there. None where there is no such length.
+    name: letters, digits and underscores, as providers require of tools and response formats.
+    description: one line, for models that are given the schema as a tool.
+    json: a JSON Schema of type object; every property is required, and no others are allowed.
+    choice: a property with an `enum`, where it helps to know how likely the model found each of its values; None
+        where it does not.
+    max_tokens: the length of the longest reply that makes sense, thoughts not included. A small model that repeats
+        itself without end should be cut off there. None where there is no such length.
+    calls: functions whose calls say the same, for models that call functions but do not keep to a form. The reply is
+        then `{"calls": [{"name": ..., "arguments": {...}}]}`. Empty where the form itself serves as one function.
     """
 
     name: str
@@ -55,8 +55,8 @@ class Completion:
     """A language model's reply.
 
     content: the parsed object where the provider parsed it, else the text as it came.
-    usage: one call and its tokens, zero where the provider does not say.
-    likelihoods: for a schema with a `choice`, how likely each of its values was, in [0, 1]; empty where the provider
+    usage: one call and its tokens; zero tokens where the provider does not say.
+    likelihoods: for a schema with a `choice`, how likely each of its values was, in [0, 1]. Empty where the provider
         does not say.
     """
 
@@ -67,9 +67,11 @@ class Completion:
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """Answers a prompt, in the form of `schema` as well as it can.
+    """Answers a prompt, in the form of `schema` as far as it can.
 
-    Raises ModelError (or a child of it) where it fails; whatever else it raises is wrapped in one.
+    name: its identity; by it the store knows how the model did in its examination.
+
+    Raises ModelError or a child of it where it fails. Whatever else it raises is wrapped in a ModelError.
     """
 
     @property
@@ -82,10 +84,12 @@ class LanguageModel(Protocol):
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns texts into vectors.
+    """Turns texts into vectors: float[texts, dimensions], or float[dimensions] for a query, of any length.
 
     name: its identity, recorded in the store; another name means other vectors.
-    dimensions: the length of its vectors.
+    dimensions: the number of components of a vector.
+
+    Whatever it raises is wrapped in an EmbeddingError.
     """
 
     @property
@@ -105,7 +109,7 @@ class Embedder(Protocol):
 
 @runtime_checkable
 class Reranker(Protocol):
-    """Scores texts against a query; higher is better, one finite number per text."""
+    """Scores texts against a query: one finite number per text, higher for a better answer."""
 
     def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]: ...
 

@@ -34,8 +34,8 @@ LONGEST_TTL = timedelta(days=366_000)  # a thousand years
 class Documents:
     """The document store of a `Memory`: `memory.documents`. Thread-safe; closed with the memory.
 
-    Its texts are embedded by the memory's embedder. `Memory.reset` removes documents, `erase` does not: they
-    carry no user's id.
+    The memory's embedder embeds its texts. `Memory.reset` removes documents. `erase` does not, because they carry no
+    user's id.
     """
 
     def __init__(self, store: Store, masking: Masking) -> None:
@@ -44,9 +44,10 @@ class Documents:
 
     @operation
     async def batch(self, io: IO, operations: Sequence[Operation]) -> list[Result]:
-        """The results, in the order of the operations; None for a `Put`. Of several to one key the last counts.
+        """The results, in the order of the operations; None for a `Put`.
 
-        Raises InputError, EmbeddingError, StorageError; then nothing was changed.
+        Where several operations write one key, the last one counts.
+        Raises InputError, EmbeddingError, StorageError, ClosedError; then nothing is changed.
         """
         self._store.check()
         operations = [_masked(_checked(operation), self._masking) for operation in operations]
@@ -64,7 +65,7 @@ class Documents:
 
     @operation
     async def sweep(self, io: IO) -> int:
-        """Delete what has expired. Returns how many."""
+        """Delete the documents that have expired. Returns how many. Raises StorageError, ClosedError."""
         self._store.check()
         swept: int = await io.run(self._store.ledger.documents.sweep)
         return swept

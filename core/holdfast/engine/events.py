@@ -77,9 +77,9 @@ class Listeners:
         self._listeners: tuple[Listener, ...] = ()
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` after every operation, on the thread that ran it. Returns what ends that.
+        """Call `listener` after every operation, on the thread that ran it. Returns the function that ends this.
 
-        No lock is held then: it may use the `Memory` itself."""
+        No lock is held then, so the listener may use the `Memory` itself."""
 
         # Wrapped, so that one callable that subscribes twice can also leave twice.
         def subscription(event: Event) -> object:

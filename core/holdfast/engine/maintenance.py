@@ -1,4 +1,4 @@
-"""What the keeper of a store does to its index: compare it with the ledger, mend it, build it anew, lay it out."""
+"""Maintenance of an index: compare it with the ledger, repair it, rebuild it, lay it out for reading."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from .reindex import reindex
 
 
 class IndexMaintenance:
-    """The index of a store, for whoever keeps it: `memory.index`. It is of the whole store, so scoped memories have
-    none."""
+    """The index of a store, for whoever keeps it: `memory.index`. Thread-safe.
+
+    It belongs to the whole store, so a scoped memory has none.
+    """
 
     def __init__(self, store: Store, listeners: Listeners) -> None:
         self._store = store
@@ -22,7 +24,7 @@ class IndexMaintenance:
 
     @operation
     async def verify(self, io: IO) -> Agreement:
-        """Whether ledger and index agree, and what is missing where. True in a condition if they do.
+        """Whether ledger and index agree, and what is missing where. True in a condition where they do.
 
         Raises ClosedError, StorageError.
         """
@@ -46,13 +48,13 @@ class IndexMaintenance:
     async def rebuild(
         self, io: IO, embedder: Embedder | None = None, *, progress: Progress | None = None
     ) -> int:
-        """Build the index anew, with another embedder where one is given. Searches and changes go on meanwhile.
+        """Rebuild the index, with another embedder where one is given. Searches and changes go on meanwhile.
 
         When it returns, every `Memory` of this process on the store has the new embedder; other processes have to
-        open the store again. If it is cut short, the store stays as it was, and texts that are embedded already are
-        not embedded again.
+        open the store again. If it is cut short, the store stays as it was, and the next attempt does not embed again
+        what is embedded already.
 
-        embedder: by default the one that the store has.
+        embedder: by default the store's own.
         progress: called with how many texts, then points, are done, and how many there are.
 
         Returns the number of points. Raises InputError, EmbeddingError, ClosedError, StorageError.
@@ -69,10 +71,12 @@ class IndexMaintenance:
         """Lay the embedded index out for reading: a large store then opens several times faster, takes a quarter of
         the memory, and searches somewhat faster.
 
-        For quiet hours, after a bulk import for example: it takes some five seconds per 100,000 memories that came
-        since the last time, and the whole process waits meanwhile, its event loop too. If it is killed, the store is
-        as it was. Returns whether there was anything to do: there is nothing with fewer than some 10,000 new
-        memories, nor with a Qdrant server, which does it by itself. Raises ClosedError, StorageError.
+        Call it in quiet hours, after a bulk import for example: it takes about five seconds per 100,000 memories that
+        are new since the last time, and the whole process waits meanwhile, its event loop too. If it is killed, the
+        store is as it was.
+
+        Returns whether there was anything to do: not with fewer than about 10,000 new memories, and not with a Qdrant
+        server, which does this by itself. Raises ClosedError, StorageError.
         """
         self._store.check()
         with self._listeners.observing("optimize", Scope()):

@@ -13,7 +13,10 @@ Matches = Callable[[Mapping[str, Any]], bool]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document. score: with a query, its cosine with the nearest of the document's texts."""
+    """One document.
+
+    score: where a query was asked, its cosine with the nearest of the document's texts.
+    """
 
     namespace: Namespace
     key: str
@@ -25,7 +28,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """The document of a key, or None. refresh: its time to live begins anew. expired: see it even if expired."""
+    """The document of a key, or None.
+
+    refresh: begin its time to live again.
+    expired: return it even if it has expired.
+    """
 
     namespace: Namespace
     key: str
@@ -35,10 +42,10 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write a document whole, or with the value None delete it.
+    """Write a whole document, or delete it where the value is None.
 
-    texts: path -> what the document is found by; embedded unless blank.
-    ttl: after which it expires.
+    texts: path -> a text by which the document is found; embedded unless blank.
+    ttl: how long until it expires; None for never.
     """
 
     namespace: Namespace
@@ -50,7 +57,11 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """Documents in and below a namespace: with a query the nearest first, else the last written first."""
+    """Documents in and below a namespace: with a query the nearest first, else the last written first.
+
+    matches: whether a document's value is wanted.
+    refresh, expired: as for `Get`.
+    """
 
     prefix: Namespace
     query: str | None = None
@@ -63,7 +74,7 @@ class Find:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A condition on a namespace: how it begins or ends; "*" stands for any one label."""
+    """A condition on a namespace: how it begins, or how it ends. "*" stands for any one label."""
 
     kind: Literal["prefix", "suffix"]
     path: Namespace

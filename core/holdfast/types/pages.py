@@ -14,11 +14,11 @@ from .records import Change, MemoryItem, Record, Scope
 class Owner(Record):
     """Who has memories, and how many.
 
-    user_id, agent_id, run_id: whose they are; of `users(by="user")` the user alone, which is None for all memories
-        that name none.
-    memories: how many are known now, expired ones included. 0 where all were deleted: their history is still there.
+    user_id, agent_id, run_id: whose they are. With `users(by="user")` the user alone: None for all memories
+        without one.
+    memories: how many are known now, expired ones included. 0 where all were deleted; their history is still there.
     since: when the first one was recorded.
-    changed_at: when one was added, changed or deleted last.
+    changed_at: when one was last added, changed or deleted.
     """
 
     user_id: str | None
@@ -30,6 +30,7 @@ class Owner(Record):
 
     @property
     def scope(self) -> Scope:
+        """Whose memories they are."""
         return Scope(self.user_id, self.agent_id, self.run_id)
 
 
@@ -72,7 +73,7 @@ class Page(Listing[MemoryItem]):
 
 @dataclass(frozen=True, slots=True)
 class Owners(Listing[Owner]):
-    """Who has memories, in the order of their ids, and where to go on: `total` and `next` as of `Page`."""
+    """Who has memories, in the order of their ids, and where to go on: `total` and `next` as in `Page`."""
 
     items: tuple[Owner, ...]
     total: int
@@ -81,7 +82,7 @@ class Owners(Listing[Owner]):
 
 @dataclass(frozen=True, slots=True)
 class Feed(Listing[Change]):
-    """Changes, newest first, and where to go on: `next` as of `Page`."""
+    """Changes, newest first, and where to go on: `next` as in `Page`."""
 
     items: tuple[Change, ...]
     next: str | None = None

@@ -25,6 +25,7 @@ class Record:
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
+        """The fields by name."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}  # type: ignore[arg-type]
 
 
@@ -42,9 +43,9 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Scope(Record):
-    """Whose memory it is. Reading matches every id that is given; writing needs at least one.
+    """Whose memory it is. A read matches every id that is given; a write needs at least one.
 
-    The scope of a memory is the exact triple it was written with: memories merge only within it.
+    The scope of a memory is the exact triple that it was written with. Memories merge only within it.
     """
 
     user_id: str | None = None
@@ -72,8 +73,8 @@ class Message(Record):
     role: user, assistant, system or tool.
     name: the speaker, where the role is not enough ("Caroline").
     id: the caller's own id. Within a scope and session a message is remembered once per id.
-    happened_at: when it was said; the `happened_at` of `add`, else the time of the call.
-    data: whatever else a framework needs to restore its own message object (JSON).
+    happened_at: when it was said; by default the `happened_at` of `add`, else the time of the call.
+    data: what else a framework needs to restore its own message object, as JSON.
     """
 
     content: str
@@ -86,10 +87,16 @@ class Message(Record):
 
 @dataclass(frozen=True, slots=True)
 class JournaledMessage(Record):
-    """A message as it lies in the journal: what it was given, plus where and when it was recorded.
+    """A message in the journal: what was passed, and where and when it was recorded.
 
+    id: the message's own, or one made for it.
+    message: what was passed.
+    session_id: the conversation it belongs to.
+    add_id: the `add` that recorded it; None where `record` did.
     position: its number within its scope, from 1, without gaps at the time of writing.
-    episode: the number of the uninterrupted stretch of conversation that it belongs to, within its scope.
+    episode: the number, within its scope, of the uninterrupted stretch of conversation that it belongs to.
+    happened_at: when it was said.
+    created_at: when it was recorded.
     """
 
     id: str
@@ -108,13 +115,16 @@ class MemoryItem(Record):
     """One version of a memory.
 
     text: the fact itself, short and self-contained.
-    created_at / updated_at: when the memory, and when this version of it, was recorded.
+    user_id, agent_id, run_id: whose memory it is.
+    metadata: the JSON object that it carries.
+    created_at: when the memory was first recorded.
+    updated_at: when this version of it was recorded.
     happened_at: when what it tells of happened or was said, where that is known.
-    valid_from / valid_to: the span during which this version was what is known; `valid_to` is None for
-        the current version.
+    valid_from, valid_to: the span in which this version was what is known; `valid_to` is None for the current one.
+    version: its number, from 1.
     speakers: the names of those who said it, where messages carry names.
     sources: ids of the journaled messages that it came from, oldest first.
-    expires_at: from when on no search finds it; None for never.
+    expires_at: when it ceases to be found; None for never.
     """
 
     id: str
@@ -135,6 +145,7 @@ class MemoryItem(Record):
 
     @property
     def scope(self) -> Scope:
+        """Whose memory it is."""
         return Scope(self.user_id, self.agent_id, self.run_id)
 
     def _repr_html_(self) -> str:
@@ -148,7 +159,7 @@ class SearchHit(Record):
     """A memory that answers a query.
 
     score: in [0, 1], comparable within one result.
-    parts: with `explain=True`, what the score is made of (signal -> contribution), else empty.
+    parts: with `explain=True`, what the score is made of (signal -> contribution); else empty.
     """
 
     memory: MemoryItem
@@ -157,22 +168,25 @@ class SearchHit(Record):
 
     @property
     def id(self) -> str:
+        """The memory's id."""
         return self.memory.id
 
     @property
     def text(self) -> str:
+        """The memory's text."""
         return self.memory.text
 
 
 @dataclass(frozen=True, slots=True)
 class Change(Record):
-    """What happened to one memory, once: a line of its history.
+    """One thing that happened to one memory: a line of its history.
 
-    before / after: the text it replaced and the text it left; None where there was none.
+    before, after: its text before the change and after it; None where there is none.
     reason: why, in words.
+    at: when it was recorded.
     sources: ids of the journaled messages behind it.
     add_id: the `add` that it belongs to.
-    undoes: the id of the change that this one took back.
+    undoes: the id of the change that this one takes back.
     scope: whose memory it is.
     """
 
@@ -201,7 +215,7 @@ class Change(Record):
 
 @dataclass(frozen=True, slots=True)
 class Usage(Record):
-    """What a piece of work cost in language model calls and tokens (as the provider counts them)."""
+    """What a piece of work cost, in calls to the language model and in tokens as the provider counts them."""
 
     calls: int = 0
     input_tokens: int = 0
@@ -219,10 +233,13 @@ class Usage(Record):
 class AddResult(Record):
     """What an `add` committed.
 
-    id: names this `add`: `undo(result.id)` takes all of it back.
+    A sequence of its changes.
+
+    id: the name of this `add`; `undo(result.id)` takes all of it back.
     state: "done", or "pending" where the work goes on in the background.
     changes: one per fact, in the order of the conversation.
     messages: ids of the messages that it journaled.
+    usage: what it cost.
     """
 
     id: str
@@ -282,9 +299,9 @@ class Context(Record):
     """What an agent should see before it answers.
 
     text: ready for a prompt, framed and marked as data; empty where nothing is known.
-    memories: the hits it shows, best first.
-    messages: the turns shown behind them, in the order they were said.
-    tokens: how long `text` is, counted as the budget was.
+    memories: the hits that it shows, best first.
+    messages: the turns behind them that it shows, in the order in which they were said.
+    tokens: the length of `text`, counted as the budget was.
     """
 
     text: str
@@ -308,7 +325,11 @@ class Context(Record):
 class Job(Record):
     """An `add` whose work is not done yet, or was given up.
 
-    attempts: how often it was tried; error: why the last try failed.
+    id: the `add_id`.
+    attempts: how often it was tried.
+    error: why the last attempt failed; None where none did.
+    created_at: when its messages were journaled.
+    retry_at: when it is tried next, where that is set.
     """
 
     id: str
@@ -324,8 +345,8 @@ class Job(Record):
 class Flushed(Record):
     """What `flush` left undone. True in a condition where that is nothing.
 
-    pending: adds that are journaled and not done; each says how often it was tried, why that failed, and when it is
-        tried again.
+    pending: the adds that are journaled and not done. Each says how often it was tried, why that failed, and when it
+        is tried again.
     """
 
     pending: tuple[Job, ...] = ()
@@ -336,7 +357,7 @@ class Flushed(Record):
 
 @dataclass(frozen=True, slots=True)
 class Erasure(Record):
-    """What an `erase` removed, or with `dry_run=True` would remove: numbers of rows by kind."""
+    """What an `erase` removed, or would remove with `dry_run=True`: how many rows of each kind."""
 
     memories: int
     versions: int
@@ -348,7 +369,10 @@ class Erasure(Record):
 
 @dataclass(frozen=True, slots=True)
 class Transfer(Record):
-    """What an export wrote, or an import stored. skipped: rows that an import found here already."""
+    """What an export wrote, or an import stored: how many rows of each kind.
+
+    skipped: rows that an import found here already.
+    """
 
     messages: int
     jobs: int
