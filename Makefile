@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench notebooks clean
+.PHONY: install demo test check bench notebooks clean
 
 $(READY): requirements-dev.txt pyproject.toml langmem_adapter/pyproject.toml llamaindex_adapter/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $(READY)
+
+install: $(READY)  ## the virtual environment that every target needs
 
 demo: $(READY)  ## extraction and merging over several days; ARGS=--no-model does without a model
 	$(BIN)/python -m holdfast.demo $(ARGS)
@@ -19,16 +21,16 @@ SCRATCH := $(shell $(PYTHON) -c "import os, shutil; shm = '/dev/shm'; \
 	print('TMPDIR=' + shm if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 4 << 30 else '')" 2>/dev/null)
 
 test: $(READY)  ## the whole suite, two tests at a time
-	$(SCRATCH) $(BIN)/python -m pytest -n 2 $(ARGS)
+	$(SCRATCH) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-check: $(READY)  ## style and types
+check: $(READY)  ## style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core langmem_adapter/langchain_holdfast llamaindex_adapter/llama_index
 	$(BIN)/mypy tests/packaging/typing_surface.py
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## overhead, size and start-up; see docs/BENCHMARKS.md for the rest
+bench: $(READY)  ## overhead, size and start-up; see bench/README.md for the rest
 	$(BIN)/python -m bench.cost.index_speed
 	$(BIN)/python -m bench.cost.overhead
 

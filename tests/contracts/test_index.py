@@ -14,6 +14,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
+from holdfast import Memory
 from holdfast.decisions.text.lexical import query_vector
 from holdfast.errors import ClosedError, StorageError
 from holdfast.io import IO, Asyncio, Inline, run_inline
@@ -22,6 +23,7 @@ from holdfast.storage.index import Candidate, Index, IndexQuery, Point
 from holdfast.storage.index.facets import facets
 from holdfast.types import Scope
 from tests.contracts.implementations import INDEXES, Place
+from tests.support.fakes import HashEmbedder
 from tests.support.points import DIMENSIONS, MAY, micros, point, vector
 
 T = TypeVar("T")
@@ -268,3 +270,17 @@ def test_failures_are_storage_errors(index: Index, run: Run[Any]) -> None:
     index.close()
     with pytest.raises(ClosedError):
         run(lambda io: index.count(io))
+
+
+def test_a_memory_works_on_it(index: Index) -> None:
+    with Memory(":memory:", llm=None, embedder=HashEmbedder(DIMENSIONS), index=index) as memory:
+        for text in ("I play tennis", "我喜欢喝茶"):
+            memory.add(text, user_id="alice", infer=False)
+        tea = memory.search("喝茶", user_id="alice")[0]
+        assert tea.text == "我喜欢喝茶"
+        memory.delete(tea.id)
+        assert [hit.text for hit in memory.search("喝茶", user_id="alice")] == ["I play tennis"]
+        assert not memory.search("tennis", user_id="bob")
+        assert memory.index.verify()
+        memory.erase(user_id="alice")
+        assert run_inline(index.ids(Inline())) == set()
