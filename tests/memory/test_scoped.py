@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from holdfast import InputError, Memory, NotFoundError, Scope, ScopedMemory
+from holdfast import ClosedError, InputError, Memory, NotFoundError, Scope, ScopedMemory
 from tests.conftest import Face, Opener
+from tests.support.fakes import ScriptedModel
 
 
 def bound(memory: Face, **ids: str) -> Face:
@@ -91,13 +93,40 @@ def test_a_view_refuses_other_ids_and_what_concerns_the_whole_store(memory: Face
     assert repr(alice.memory.scoped(run_id="r")) == "ScopedMemory(user_id='alice', run_id='r')"
 
 
-def test_a_view_sees_its_own_pending_work_only(open_memory: Opener) -> None:
+def test_a_view_sees_and_retries_its_own_jobs_only(
+    open_memory: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.engine.leases.RETRY_SECONDS", (0,))
+    memory = open_memory(llm=ScriptedModel([ConnectionError("down")] * 20))
+    ids = {
+        user: memory.add("I live in Berlin.", user_id=user, background=True).id for user in ("alice", "bob")
+    }
+    deadline = time.monotonic() + 30
+    while len(memory.jobs.failed()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    alice, bob = bound(memory, user_id="alice"), bound(memory, user_id="bob")
+    assert [job.id for job in alice.jobs.failed()] == [ids["alice"]]
+    assert alice.jobs.retry(ids["bob"]) == 0
+    assert alice.jobs.retry() == 1
+    assert [job.id for job in bob.jobs.failed()] == [ids["bob"]]
+
+
+def test_jobs_and_index_of_a_closed_memory_say_so(open_memory: Opener) -> None:
     memory = open_memory()
-    for user in ("alice", "bob"):
-        memory.add("I live in Berlin.", user_id=user, background=True)
-    assert bound(memory, user_id="alice").flush(20)
-    assert bound(memory, user_id="alice").jobs.pending() == []
-    assert bound(memory, user_id="alice").jobs.failed() == []
+    jobs, index = memory.jobs, memory.index
+    memory.close()
+    for call in (
+        jobs.pending,
+        jobs.failed,
+        jobs.retry,
+        index.verify,
+        index.repair,
+        index.rebuild,
+        index.optimize,
+    ):
+        with pytest.raises(ClosedError):
+            call()
 
 
 def test_closing_a_view_closes_nothing(memory: Face) -> None:
