@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from tests.support.fakes import HashEmbedder, ScriptedModel
 ADMIN, ALICE, BOB = "the-admins-token", "the-token-of-alice", "the-token-of-bob-"
 GRANTS = {ADMIN: Grant(), ALICE: Grant(Scope("alice")), BOB: Grant(Scope("bob"))}
 HERE = "http://127.0.0.1"
+FOREIGN = ("OPENAI_", "HOLDFAST_")  # what the machine happens to be set up for
 
 
 @pytest.fixture
@@ -93,22 +95,42 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "holdfast.app", *arguments]
 
 
+def started(home: Path, *options: str) -> Serving:
+    arguments = command("serve", "--home", str(home), "--port", "0", "-o", "json", *options)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    told = "".join(iter(process.stdout.readline, "}\n")) + "}"
+    return Serving(process, home, json.loads(told)["url"])
+
+
+def ended(server: Serving) -> None:
+    server.process.kill()
+    server.process.wait()
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
-    running: list[subprocess.Popen[str]] = []
+    """Starts servers of one test."""
+    running: list[Serving] = []
 
     def start(*options: str, home: Path | None = None) -> Serving:
-        home = home or tmp_path / "home"
-        arguments = command("serve", "--home", str(home), "--port", "0", "-o", "json", *options)
-        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
-        running.append(process)
-        assert process.stdout is not None
-        told = "".join(iter(lambda: process.stdout.readline() if process.stdout else "", "}\n")) + "}"
-        return Serving(process, home, json.loads(told)["url"])
+        running.append(started(home or tmp_path / "home", *options))
+        return running[-1]
 
     yield start
-    for process in running:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    for server in running:
+        ended(server)
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """One server for the tests of a module, each with users of its own. It knows the tokens of alice and bob."""
+    folder = tmp_path_factory.mktemp("served")
+    tokens = folder / "tokens.json"
+    tokens.write_text(json.dumps([{"token": ALICE, "user_id": "alice"}, {"token": BOB, "user_id": "bob"}]))
+    server = started(folder / "home", "--token-file", str(tokens))
+    yield server
+    ended(server)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import portalocker
 import pytest
 from typer.testing import CliRunner, Result
 
 from holdfast import Memory
+from holdfast.app.cli import main
 from holdfast.app.commands import app
 
 
@@ -139,8 +144,8 @@ def test_what_is_wrong_is_told_in_one_line_with_a_code(holdfast: Command, tmp_pa
 def test_a_folder_that_is_in_use_says_how_to_share_it(holdfast: Command) -> None:
     with Memory(holdfast.home, llm=None):
         pass
-    lock = __import__("portalocker").Lock(str(holdfast.home / "lock"), "a", flags=5)
-    with lock:
+    exclusive = portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING
+    with portalocker.Lock(holdfast.home / "lock", "a", flags=exclusive):
         assert "`holdfast serve` shares a folder" in holdfast.refused("list", "-u", "alice", code=4)
 
 
@@ -155,6 +160,56 @@ def test_the_way_is_the_same_through_a_server(serve: Callable[..., Any], tmp_pat
 def _cut(path: Path) -> str:
     path.write_text("\n".join(path.read_text().splitlines()[:-1]))
     return str(path)
+
+
+def test_a_command_without_its_extra_says_which_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "holdfast.app.commands")
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(SystemExit) as told:
+        main()
+    assert told.value.code == 'holdfast: the command needs typer: pip install "holdfast[cli]"'
+
+
+def test_serving_without_its_extra_says_which_one(holdfast: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mcp" else name)
+    for arguments in (("serve",), ("mcp", "-u", "alice")):
+        assert 'this needs mcp: pip install "holdfast[server]"' in holdfast.refused(*arguments)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_the_command(shell: str) -> None:
+    asked = {
+        "_HOLDFAST_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": "holdfast se",
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_ARGS": "holdfast se",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    told = CliRunner().invoke(app, env=asked).stdout
+    assert "search" in told
+    assert "serve" in told
+    assert "add" not in told.split()
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_commands_of_the_readme_run_in_their_order(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path / "home"))
+    page = (ROOT / name).read_text(encoding="utf-8")
+    lines = [
+        shlex.split(line, comments=True) for line in page.split("```sh\n")[1].split("```")[0].splitlines()
+    ]
+    assert [line for line in lines if line[0] != "holdfast"] == []
+    for _, *arguments in lines:
+        if arguments != ["serve"]:
+            result = CliRunner().invoke(app, arguments)
+            assert result.exit_code == 0, result.output
+    assert (tmp_path / "alice.jsonl").exists()
 
 
 def test_the_demo_runs() -> None:

@@ -71,6 +71,7 @@ def test_a_token_opens_what_it_is_bound_to_and_nothing_else(http: Http) -> None:
     assert http.done("search", BOB, query="Berlin") == {"hits": []}
     assert http.done("list", BOB)["items"] == []
     assert http.done("stats", BOB)["memories"] == 0
+    assert http.done("messages", BOB) == {"messages": []}
     for name, given in (
         ("get", {"memory_id": of_alice}),
         ("history", {"memory_id": of_alice}),
@@ -156,6 +157,8 @@ def test_a_failing_model_is_told_with_the_add_that_is_journaled(http_over: Calla
     error = answer.json()["error"]
     assert (error["type"], error["message"]) == ("ModelError", "the provider is down")
     assert http.done("pending")["jobs"][0]["id"] == error["add_id"]
+    assert http.done("pending", ALICE)["jobs"][0]["id"] == error["add_id"]
+    assert http.done("pending", BOB) == {"jobs": []}
 
 
 def test_a_closed_memory_is_unavailable(http: Http, memory: Memory) -> None:

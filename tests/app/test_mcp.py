@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent
@@ -133,16 +131,8 @@ async def over_http(url: str, **headers: str) -> AsyncIterator[Client]:
         yield client
 
 
-@pytest.fixture
-def tokens(tmp_path: Path) -> Path:
-    path = tmp_path / "tokens.json"
-    rows = [{"token": ALICE, "user_id": "alice"}, {"token": BOB, "user_id": "bob"}]
-    path.write_text(json.dumps(rows))
-    return path
-
-
-async def test_two_clients_at_once_over_http(serve: Callable[..., Serving], tokens: Path) -> None:
-    url = serve("--token-file", str(tokens)).url + "/mcp"
+async def test_two_clients_at_once_over_http(shared_server: Serving) -> None:
+    url = f"{shared_server.url}/mcp"
     async with (
         over_http(url, authorization=f"Bearer {ALICE}") as alice,
         over_http(f"{url}/bob", authorization=f"Bearer {BOB}") as bob,
@@ -161,19 +151,18 @@ async def test_two_clients_at_once_over_http(serve: Callable[..., Serving], toke
         assert (await used(alice, "get_memories"))["total"] == 11
 
 
-async def test_the_connection_says_whose_memory_it_is(serve: Callable[..., Serving], tokens: Path) -> None:
-    server = serve("--token-file", str(tokens))
-    url, admin = server.url + "/mcp", f"Bearer {server.token}"
-    async with over_http(f"{url}/alice", authorization=admin) as client:
+async def test_the_connection_says_whose_memory_it_is(shared_server: Serving) -> None:
+    url, admin = f"{shared_server.url}/mcp", f"Bearer {shared_server.token}"
+    async with over_http(f"{url}/carol", authorization=admin) as client:
         await used(client, "add_memory", messages="I live in Berlin")
     for place, headers in (
-        (f"{url}?user_id=alice", {}),
-        (url, {"holdfast-user-id": "alice"}),
-        (f"{url}/alice", {"holdfast-user-id": "alice"}),
+        (f"{url}?user_id=carol", {}),
+        (url, {"holdfast-user-id": "carol"}),
+        (f"{url}/carol", {"holdfast-user-id": "carol"}),
     ):
         async with over_http(place, authorization=admin, **headers) as client:
             assert (await used(client, "get_memories"))["total"] == 1
-    async with over_http(f"{url}/alice?run_id=r1", authorization=admin) as client:
+    async with over_http(f"{url}/carol?run_id=r1", authorization=admin) as client:
         assert (await used(client, "get_memories"))["total"] == 0
     body: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     for place, token, status in (
@@ -194,15 +183,12 @@ def over_stdio(home: Path, user_id: str) -> StdioServerParameters:
     return StdioServerParameters(command=python, args=arguments, env=environment)
 
 
-async def test_two_clients_at_once_over_standard_input(serve: Callable[..., Serving]) -> None:
-    server = serve()
-    async with (
-        Client(over_stdio(server.home, "alice")) as alice,
-        Client(over_stdio(server.home, "bob")) as bob,
-    ):
-        added = await used(alice, "add_memory", messages="I live in Berlin")
-        await of_alice_for_bob(bob, added)
-    assert server.ask("count", user_id="alice").json() == {"count": 1}
+async def test_two_clients_at_once_over_standard_input(shared_server: Serving) -> None:
+    home = shared_server.home
+    async with Client(over_stdio(home, "dave")) as dave, Client(over_stdio(home, "eve")) as eve:
+        added = await used(dave, "add_memory", messages="I live in Berlin")
+        await of_alice_for_bob(eve, added)
+    assert shared_server.ask("count", user_id="dave").json() == {"count": 1}
 
 
 async def test_standard_input_opens_the_folder_where_no_server_runs(tmp_path: Path) -> None:
