@@ -244,7 +244,7 @@ def random_filter(rng: random.Random, depth: int = 0) -> dict[str, Any]:
     return {rng.choice([*KEYS, "a", "a"]): {operator: operand}}
 
 
-def test_filters_mean_what_they_mean_elsewhere(index: Index, run: Run[Any]) -> None:
+def test_filters_mean_what_they_mean_elsewhere(index: Index) -> None:
     rng = random.Random(7)
     rows: list[tuple[dict[str, Any], dict[str, datetime | None]]] = []
     points = []
@@ -260,13 +260,14 @@ def test_filters_mean_what_they_mean_elsewhere(index: Index, run: Run[Any]) -> N
             if at is not None
         }
         points.append(point(n, f"text {n}", ALICE, data, **given))
-    run(lambda io: index.upsert(io, points))
+    run_inline(index.upsert(Inline(), points))
     matched = 0
     for _ in range(300):
         wanted = random_filter(rng)
         parsed = filters.parse(wanted)
         expected = {n for n, (data, times) in enumerate(rows) if filters.matches(parsed, data, times)}
-        assert memories(ask(run, index, query("text", ALICE, 200, filters=parsed))) == expected, wanted
+        [found] = run_inline(index.query(Inline(), [query("text", ALICE, 200, filters=parsed)]))
+        assert memories(found) == expected, wanted
         matched += len(expected)
     assert matched > 1_000
 
