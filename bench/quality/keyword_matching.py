@@ -30,7 +30,6 @@ class Corpus:
 @dataclass(frozen=True)
 class Setting:
     k1: float = lexical.K1
-    b: float = lexical.B
     usual: float = lexical.USUAL_LENGTH
     stop_words: str = "not in queries"
 
@@ -73,7 +72,7 @@ def recall(corpus: Corpus, setting: Setting, k: int = 10) -> float:
     postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for number, text in enumerate(corpus.texts):
         found = lexical.content_terms(text) if setting.stop_words == "nowhere" else lexical.terms(text)
-        norm = setting.k1 * (1 - setting.b + setting.b * len(found) / setting.usual)
+        norm = setting.k1 * max(1.0, len(found) / setting.usual)
         for term, tf in Counter(found).items():
             postings[term].append((number, tf * (setting.k1 + 1) / (tf + norm)))
     total = 0.0
@@ -95,8 +94,7 @@ def main(path: str) -> None:
     settings = [Setting()]
     settings += [Setting(stop_words=where) for where in ("everywhere", "nowhere")]
     settings += [Setting(k1=k1) for k1 in (0.6, 0.9, 1.5, 2.0)]
-    settings += [Setting(b=b) for b in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    settings += [Setting(usual=usual) for usual in (8.0, 12.0, 16.0, 20.0, 30.0, 60.0)]
+    settings += [Setting(usual=usual) for usual in (15.0, 25.0, 40.0, 60.0)]
     data = {kind: list(corpora(path, kind)) for kind in ("turns", "observations")}
     print("recall@10                                                        turns  observations")
     for setting in settings:

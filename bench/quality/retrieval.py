@@ -1,60 +1,54 @@
-"""How much of the evidence search and recall find, on LoCoMo, through the public face of `Memory`.
+"""How much of the evidence search and recall find, on every set, through the public face of `Memory`.
 
-    python -m bench.quality.retrieval locomo.json --vectors minilm          (minilm*.npz lies beside locomo.json)
-    python -m bench.quality.retrieval locomo.json --vectors bundled
-        --ablation         what each signal is worth: the figure without it
-        --sweep            what other weights and constants would give, one at a time
-        --cross-validate   weights fitted on all conversations but one, measured on that one
-        --tokens           evidence covered by what `recall` assembles within 1,000 and 2,000 tokens
-        --candidates N     how many candidates the engine ranks, per signal
+    python -m bench.quality.retrieval [--locomo locomo.json] [--beam beam.json.gz] [--minilm folder ...]
+        --sets             turns observations beam chinese six (default: all whose data is given)
+        --minilm           .npz files of stored all-MiniLM-L6-v2 vectors: instead of the bundled embedder
+        --ablation         what each signal is worth: the figures without it
+        --sweep            what other weights would give, one at a time
+        --cross-validate   weights fitted on all sets but one, measured on that one
+        --tokens           evidence covered by what `recall` assembles, beside cosine within the same tokens
         --json FILE        adds the figures to a file of results
 
-One store per conversation: every turn, or every observation, is one memory (`infer=False`), added session by
-session. Recall@k is the mean, over the questions of categories 1 to 4 that have evidence, of the share of
-the evidence that the first k hits cover.
+One store per scene: every turn, observation, message or fact is one memory (`infer=False`), added session by
+session. Recall@k is the mean, over the questions that have evidence, of the share of the evidence that the first
+k hits cover. "Cosine", "BM25" and their plain sum rank the same vectors and terms. "Newer first": of the questions
+whose fact changed, the share in which the newest statement stands before all older ones.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
 import numpy as np
+import numpy.typing as npt
 
-from bench.data import locomo
-from bench.data.locomo import Asked, Conversation, Entry, Kind
-from holdfast import Memory, Message, SearchHit
+from bench.data import sets
+from bench.data.sets import Asked, Entry, Scene, covered
+from holdfast import Memory, Message
 from holdfast.decisions.retrieval import ranking
 from holdfast.decisions.retrieval.candidates import Candidate
-from holdfast.decisions.retrieval.context import assemble
-from holdfast.decisions.retrieval.ranking import RankQuery, Weights
-from holdfast.engine import search as _recalling
+from holdfast.decisions.retrieval.ranking import ALONE, WEIGHTS, RankQuery, Weights
+from holdfast.engine import search as _searching
+from holdfast.models.bundled import BundledEmbedder
 from holdfast.models.tokens import count_tokens
 from holdfast.ports import Embedder
-from holdfast.types import JournaledMessage
 
 KS = (5, 10, 20)
-BUDGETS = (1000, 2000)
+BUDGETS = (1000, 4000)
 USER = "someone"
-# Constants of `holdfast.decisions.retrieval.ranking`, and other values to try.
-CONSTANTS: dict[str, tuple[float, ...]] = {
-    "_DAYS_AFTER": (3.0, 14.0, 30.0),
-    "_DAYS_BEFORE": (1.0, 4.0),
-    "_EPISODE_TOP": (2, 5, 8),
-    "_FACTS_CONTEXT": (0.0, 0.5, 1.0),
-    "_WEAK": (0.1, 0.5),
-    "_LONG": (25, 80),
-}
+FITTED = ("turns", "observations", "beam", "chinese")  # the sets that a signal has to prove itself on
 
 
 @dataclass(frozen=True)
@@ -65,158 +59,168 @@ class Answered:
     query: RankQuery
     candidates: Sequence[Candidate]
     entries: Mapping[str, Entry]  # by the version's id
-    hits: Sequence[SearchHit]
-    now: Any
+    hits: Sequence[Entry]
     seconds: float
 
     def ranked(self, weights: Weights) -> list[Entry]:
-        best = ranking.rank(self.query, self.candidates, limit=max(KS), now=self.now, weights=weights)
+        best = ranking.rank(self.query, self.candidates, limit=max(KS), weights=weights)
         return [self.entries[hit.id] for hit in best]
 
-
-@dataclass(frozen=True)
-class Filled:
-    """A store with one conversation in it. entries: by memory id."""
-
-    memory: Memory
-    conversation: Conversation
-    entries: Mapping[str, Entry]
-    said: Mapping[str, JournaledMessage]  # by dialogue id; turns only
+    def by(self, key: str) -> list[Entry]:
+        best = sorted(self.candidates, key=attrgetter(key), reverse=True)[: max(KS)]
+        return [self.entries[one.id] for one in best]
 
 
 # --- filling and asking -----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Filled:
+    """A store with one scene in it. entries: by memory id."""
+
+    memory: Memory
+    scene: Scene
+    entries: Mapping[str, Entry]
+
+
 @contextmanager
-def filled(conversation: Conversation, kind: Kind, embedder: Embedder) -> Iterator[Filled]:
-    folder = tempfile.mkdtemp()
-    try:
-        with Memory(folder, llm=None, embedder=embedder) as memory:
-            yield _fill(memory, conversation, kind)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _fill(memory: Memory, conversation: Conversation, kind: Kind) -> Filled:
-    behind: dict[str, Entry] = {}
-    for session in sorted({entry.session for entry in conversation.entries(kind)}):
-        entries = [entry for entry in conversation.entries(kind) if entry.session == session]
-        result = memory.add(
-            [Message(entry.text, name=entry.speaker if kind == "turns" else None) for entry in entries],
-            user_id=USER,
-            infer=False,
-            happened_at=entries[0].said_at,
-        )
-        behind |= dict(zip(result.messages, entries, strict=True))
-    entries_of = {item.id: behind[item.sources[0]] for item in memory.get_all(user_id=USER, limit=10_000)}
-    said = {behind[turn.id].ids[0]: turn for turn in memory.messages(user_id=USER, limit=10_000)}
-    return Filled(memory, conversation, entries_of, said if kind == "turns" else {})
+def filled(scene: Scene, embedder: Embedder) -> Iterator[Filled]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Memory(folder, llm=None, embedder=embedder) as memory,
+    ):
+        behind: dict[str, Entry] = {}
+        for _, session in groupby(scene.entries, key=attrgetter("session")):
+            entries = list(session)
+            messages = [Message(one.text, role=one.role, name=one.speaker) for one in entries]  # type: ignore[arg-type]
+            result = memory.add(messages, user_id=USER, infer=False, happened_at=entries[0].said_at)
+            behind |= dict(zip(result.messages, entries, strict=True))
+        items = memory.get_all(user_id=USER, limit=10_000)
+        yield Filled(memory, scene, {item.id: behind[item.sources[0]] for item in items})
 
 
 def answers(store: Filled) -> list[Answered]:
-    """Every answerable question, asked through `search`, with what the engine saw while it ranked."""
-    seen: list[tuple[RankQuery, Sequence[Candidate], Any]] = []
+    """Every question, asked through `search`, with what the engine saw while it ranked."""
+    seen: list[tuple[RankQuery, Sequence[Candidate]]] = []
 
     def recorded(query: RankQuery, candidates: Sequence[Candidate], **options: Any) -> list[ranking.Ranked]:
-        seen.append((query, candidates, options["now"]))
+        seen.append((query, candidates))
         return ranking.rank(query, candidates, **options)
 
-    with patch.object(_recalling, "rank", recorded):
-        return [_answer(store, asked, seen) for asked in store.conversation.answerable]
+    with patch.object(_searching, "rank", recorded):
+        return [_answer(store, asked, seen) for asked in store.scene.questions]
 
 
-def _answer(store: Filled, asked: Asked, seen: list[Any]) -> Answered:
+def _answer(store: Filled, asked: Asked, seen: list[tuple[RankQuery, Sequence[Candidate]]]) -> Answered:
     started = time.perf_counter()
     hits = store.memory.search(asked.question, user_id=USER, limit=max(KS))
     seconds = time.perf_counter() - started
-    query, candidates, now = seen.pop()
+    query, candidates = seen.pop()
     items = store.memory._store.ledger.memories.by_version([one.id for one in candidates])
     entries = {version: store.entries[item.id] for version, item in items.items()}
-    return Answered(asked, query, candidates, entries, hits, now, seconds)
+    return Answered(asked, query, candidates, entries, [store.entries[hit.id] for hit in hits], seconds)
 
 
 # --- figures ----------------------------------------------------------------------------------------------
 
 
-def found(store: Mapping[str, Entry], answered: Answered) -> list[float]:
-    """Recall at each of KS, of what `search` returned."""
-    entries = [store[hit.id] for hit in answered.hits]
-    return [locomo.covered(answered.asked, entries[:k]) for k in KS]
-
-
-def reranked(answers: Sequence[Answered], weights: Weights) -> list[list[float]]:
-    rows = []
-    for answered in answers:
-        entries = answered.ranked(weights)
-        rows.append([locomo.covered(answered.asked, entries[:k]) for k in KS])
-    return rows
-
-
-def by_category(answers: Sequence[Answered], rows: Sequence[Sequence[float]]) -> dict[str, list[float]]:
-    table = np.array(rows)
-    return {
-        name: mean(table[[answered.asked.category == category for answered in answers]])
-        for category, name in locomo.CATEGORIES.items()
-    }
+def recalls(asked: Asked, entries: Sequence[Entry]) -> list[float]:
+    return [covered(asked, entries[:k]) for k in KS]
 
 
 def mean(rows: Any) -> list[float]:
     return [round(float(value), 4) for value in np.mean(rows, axis=0)]
 
 
-def baselines(answers: Sequence[Answered]) -> dict[str, list[float]]:
-    """The same candidates by cosine alone, by BM25 alone, and by the plain sum of the two."""
-    nothing = Weights(**{field.name: 0.0 for field in fields(Weights)})
-    rows: dict[str, list[list[float]]] = {"cosine": [], "BM25": []}
-    for answered in answers:
-        for name, key in (("cosine", "dense"), ("BM25", "sparse")):
-            best = sorted(answered.candidates, key=attrgetter(key), reverse=True)[: max(KS)]
-            entries = [answered.entries[one.id] for one in best]
-            rows[name].append([locomo.covered(answered.asked, entries[:k]) for k in KS])
-    figures = {name: mean(values) for name, values in rows.items()}
-    return figures | {"sum of both": mean(reranked(answers, replace(nothing, keyword=1.0)))}
+def with_weights(answers: Sequence[Answered], weights: Weights) -> list[float]:
+    return mean([recalls(one.asked, one.ranked(weights)) for one in answers])
+
+
+def figures(answers: Sequence[Answered]) -> dict[str, Any]:
+    ways = {
+        "cosine": [recalls(one.asked, one.by("dense")) for one in answers],
+        "BM25": [recalls(one.asked, one.by("sparse")) for one in answers],
+        "plain sum": [recalls(one.asked, one.ranked(replace(ALONE, keyword=1.0))) for one in answers],
+        "search": [recalls(one.asked, one.hits) for one in answers],
+    }
+    found: dict[str, Any] = {name: mean(rows) for name, rows in ways.items()}
+    kinds = [one.asked.kind for one in answers]
+    for kind in dict.fromkeys(kinds):
+        own = [at for at, one in enumerate(kinds) if one == kind]
+        found[f"{kind} ({len(own)}): cosine, search"] = mean(np.array(ways["cosine"])[own]) + mean(
+            np.array(ways["search"])[own]
+        )
+    changed = [one for one in answers if one.asked.newest]
+    if changed:
+        found["newer first: cosine, search"] = [
+            round(float(np.mean([_newer_first(one.asked, way(one)) for one in changed])), 3)
+            for way in (lambda one: one.by("dense"), lambda one: one.hits)
+        ]
+    found["milliseconds"] = round(1000 * float(np.median([one.seconds for one in answers])), 2)
+    return found
+
+
+def _newer_first(asked: Asked, entries: Sequence[Entry]) -> bool:
+    for entry in entries:
+        if set(entry.ids) & set(asked.evidence):
+            return bool(set(entry.ids) & set(asked.newest))
+    return False
+
+
+def signals() -> list[str]:
+    return [field.name for field in fields(Weights)]
 
 
 def ablation(answers: Sequence[Answered]) -> dict[str, list[float]]:
-    names = [field.name for field in fields(Weights)]
-    return {name: mean(reranked(answers, replace(ranking.WEIGHTS, **{name: 0.0}))) for name in names}
+    return {f"without {name}": with_weights(answers, replace(WEIGHTS, **{name: 0.0})) for name in signals()}
 
 
 def sweep(answers: Sequence[Answered]) -> dict[str, list[float]]:
-    figures = {}
-    for field in fields(Weights):
-        for factor in (0.5, 0.75, 1.25, 1.5, 2.0):
-            weight = round(getattr(ranking.WEIGHTS, field.name) * factor, 3)
-            figures[f"{field.name}={weight}"] = mean(
-                reranked(answers, replace(ranking.WEIGHTS, **{field.name: weight}))
-            )
-    for name, values in CONSTANTS.items():
-        for value in values:
-            with patch.object(ranking, name, value):
-                figures[f"{name}={value}"] = mean(reranked(answers, ranking.WEIGHTS))
-    return figures
+    tried = [
+        (name, round(getattr(WEIGHTS, name) * factor, 3))
+        for name in signals()
+        for factor in (0.5, 0.75, 1.25, 1.5, 2.0)
+    ]
+    return {
+        f"{name} {weight}": with_weights(answers, replace(WEIGHTS, **{name: weight}))
+        for name, weight in tried
+    }
 
 
-def cross_validated(conversations: Sequence[Sequence[Answered]]) -> tuple[list[float], list[Weights]]:
-    """Recall when each conversation is ranked with weights fitted on the others only."""
-    rows: list[list[float]] = []
-    fitted = []
-    for held_out, answers in enumerate(conversations):
-        others = [one for at, group in enumerate(conversations) if at != held_out for one in group]
-        weights = fit(others)
-        fitted.append(weights)
-        rows += reranked(answers, weights)
-    return mean(rows), fitted
+def cross_validated(groups: Mapping[str, Sequence[Answered]]) -> dict[str, Any]:
+    """Each set ranked with weights fitted on the others only."""
+    known = [name for name in FITTED if name in groups]
+    found: dict[str, Any] = {}
+    for name in known:
+        weights = fit([groups[other] for other in known if other != name])
+        found[f"{name}: {_told(weights)}"] = with_weights(groups[name], weights)
+    return found
 
 
-def fit(answers: Sequence[Answered]) -> Weights:
-    """Coordinate ascent on the mean of recall@5, @10 and @20, from equal weights: no trace of WEIGHTS."""
-    best, weights = 0.0, Weights()
-    for keyword in (0.7, 0.85, 1.0):
-        score, tried = _ascent([_Table(answered, keyword) for answered in answers], keyword)
+def _told(weights: Weights) -> str:
+    return " ".join(f"{name} {getattr(weights, name)}" for name in signals())
+
+
+def fit(groups: Sequence[Sequence[Answered]]) -> Weights:
+    """Coordinate ascent on the mean of recall@5, @10 and @20 over sets, each counting alike; no trace of WEIGHTS.
+    A weight that gains less than .001 stays as it is."""
+    best, chosen = 0.0, Weights()
+    for keyword in (0.6, 0.8, 1.0):
+        tables = [[_Table(one, keyword) for one in group] for group in groups]
+        weights = dict.fromkeys(signals(), 0.2) | {"dense": 1.0, "keyword": keyword}
+        score = 0.0
+        for _ in range(2):
+            for name in [name for name in signals() if name != "keyword"]:
+                for value in (0.0, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2):
+                    tried = weights | {name: value}
+                    gained = float(
+                        np.mean([np.mean([table.recall(tried) for table in group]) for group in tables])
+                    )
+                    if gained > score + 1e-3:
+                        score, weights = gained, tried
         if score > best:
-            best, weights = score, tried
-    return weights
+            best, chosen = score, Weights(**{name: weights[name] for name in signals()})
+    return chosen
 
 
 class _Table:
@@ -224,13 +228,13 @@ class _Table:
     evidence."""
 
     def __init__(self, answered: Answered, keyword: float) -> None:
-        found = ranking.signals(answered.query, answered.candidates, answered.now, keyword=keyword)
+        found = ranking.signals(answered.query, answered.candidates, keyword=keyword)
         self.names = list(found)
         self.matrix = np.stack(list(found.values()), axis=1)
         self.covers = np.array(
             [
-                [turn in answered.entries[one.id].ids for turn in answered.asked.evidence]
-                for one in answered.candidates
+                [one in answered.entries[c.id].ids for one in answered.asked.evidence]
+                for c in answered.candidates
             ]
         )
 
@@ -241,157 +245,139 @@ class _Table:
         return float(np.mean([found[min(k, len(found)) - 1] for k in KS]))
 
 
-def _ascent(tables: Sequence[_Table], keyword: float) -> tuple[float, Weights]:
-    fixed = {"dense": 1.0, "keyword": keyword}
-    weights = fixed | {field.name: 0.2 for field in fields(Weights) if field.name != "keyword"}
-    best = 0.0
-    for _ in range(2):
-        for name in [name for name in weights if name not in fixed]:
-            for value in (0.0, 0.1, 0.2, 0.3, 0.5, 0.9, 1.3):
-                tried = weights | {name: value}
-                score = float(np.mean([table.recall(tried) for table in tables]))
-                if score > best + 1e-6:
-                    best, weights = score, tried
-    return best, Weights(**{name: value for name, value in weights.items() if name != "dense"})
-
-
 # --- what recall assembles --------------------------------------------------------------------------------
 
 
-def covered_within(turns: Filled, observations: Filled, budget: int) -> dict[str, list[list[float]]]:
-    """Evidence covered by what an agent sees within a budget of tokens, for three ways to fill it: turns as
-    memories, observations alone, observations with the turns behind them. With the tokens it took."""
-    rows: dict[str, list[list[float]]] = {"turns": [], "observations": [], "observations and turns": []}
-    for asked in turns.conversation.answerable:
-        for name, store, with_turns in (
-            ("turns", turns, False),
-            ("observations", observations, False),
-            ("observations and turns", observations, True),
-        ):
-            hits = store.memory.search(asked.question, user_id=USER, limit=_recalling.hits_for(budget))
-            behind = (
-                {hit.id: _behind(store.entries[hit.id], turns.said) for hit in hits} if with_turns else {}
-            )
-            context = assemble(hits, behind, max_tokens=budget, count=count_tokens)
-            assert context.tokens <= budget
-            shown = [store.entries[hit.id] for hit in context.memories]
-            said = {turn.id for turn in context.messages}
-            shown += [entry for entry in turns.conversation.turns if turns.said[entry.ids[0]].id in said]
-            rows[name].append([locomo.covered(asked, shown), context.tokens])
+def within(store: Filled, embedder: Embedder) -> dict[str, list[list[float]]]:
+    """Evidence covered by what an agent sees within a budget of tokens, and by the nearest whole memories that fit
+    into the same budget, with the tokens that each took."""
+    entries = store.scene.entries
+    vectors = embedder.embed_documents([_indexed(entry) for entry in entries])
+    costs = [count_tokens(f"- [{entry.said_at:%d %B %Y}] {_indexed(entry)}\n") for entry in entries]
+    rows: dict[str, list[list[float]]] = {}
+    for asked in store.scene.questions:
+        nearest = np.argsort(-(vectors @ embedder.embed_query(asked.question)), kind="stable")
+        for budget in BUDGETS:
+            context = store.memory.recall(asked.question, user_id=USER, max_tokens=budget)
+            seen = [store.entries[hit.id] for hit in context.memories]
+            said = {message.message.content for message in context.messages}
+            seen += [entry for entry in entries if entry.text in said]
+            rows.setdefault(f"recall, {budget} tokens", []).append([covered(asked, seen), context.tokens])
+            by_cosine, spent = [], 0
+            for at in nearest:
+                if spent + costs[at] <= budget:
+                    by_cosine.append(entries[at])
+                    spent += costs[at]
+            rows.setdefault(f"cosine, {budget} tokens", []).append([covered(asked, by_cosine), spent])
     return rows
 
 
-def _behind(entry: Entry, said: Mapping[str, JournaledMessage]) -> list[JournaledMessage]:
-    return [said[turn] for turn in entry.ids if turn in said]
+def _indexed(entry: Entry) -> str:
+    return ranking.indexed_text(entry.text, [entry.speaker] if entry.speaker else [])
+
+
+# --- embedders --------------------------------------------------------------------------------------------
+
+
+class Stored:
+    """An embedder that looks its vectors up, by text or by its SHA-256. What it does not know it refuses, so that no
+    figure rests on a made-up vector."""
+
+    name = "all-MiniLM-L6-v2 (stored)"
+    dimensions = 384
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._vectors: dict[str, npt.NDArray[np.float32]] = {}
+        for file in files:
+            stored = np.load(file)
+            keys = (
+                stored["sha256"] if "sha256" in stored else [_digest(str(text)) for text in stored["texts"]]
+            )
+            self._vectors |= dict(zip(map(str, keys), stored["vectors"].astype(np.float32), strict=True))
+
+    def embed_documents(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return np.stack([self.embed_query(text) for text in texts])
+
+    def embed_query(self, text: str) -> npt.NDArray[np.float32]:
+        return self._vectors[_digest(text)]
+
+    async def aembed_documents(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return self.embed_documents(texts)
+
+    async def aembed_query(self, text: str) -> npt.NDArray[np.float32]:
+        return self.embed_query(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 # --- the command ------------------------------------------------------------------------------------------
 
 
-def embedder_of(vectors: str, data: Path) -> Embedder:
-    if vectors == "bundled":
-        from holdfast.models.bundled import BundledEmbedder
-
-        return cast(Embedder, BundledEmbedder())
-    (stored,) = sorted(data.parent.glob("minilm*.npz"))
-    return locomo.StoredVectors(stored)
-
-
-def measure(
-    kind: Kind, conversations: Sequence[Conversation], embedder: Embedder, args: Any
-) -> dict[str, Any]:
-    groups: list[list[Answered]] = []
-    rows: list[list[float]] = []
-    for conversation in conversations:
-        with filled(conversation, kind, embedder) as store:
-            groups.append(answers(store))
-            rows += [found(store.entries, answered) for answered in groups[-1]]
-    everything = [answered for group in groups for answered in group]
-    ends = np.cumsum([len(group) for group in groups])
-    figures: dict[str, Any] = {
-        "questions": len(rows),
-        "search": mean(rows),
-        "by category": by_category(everything, rows),
-        "by conversation": {
-            conversation.name: mean(part)
-            for conversation, part in zip(conversations, np.split(np.array(rows), ends[:-1]), strict=True)
-        },
-        "milliseconds": round(1000 * float(np.median([one.seconds for one in everything])), 2),
-        "candidates": round(float(np.mean([len(one.candidates) for one in everything]))),
-        "baselines": baselines(everything),
-    }
-    if args.ablation:
-        figures["without"] = ablation(everything)
-    if args.sweep:
-        figures["with"] = sweep(everything)
-    if args.cross_validate:
-        figures["cross-validated"], fitted = cross_validated(groups)
-        print("fitted:", *fitted, sep="\n  ")
-    return figures
+def scenes(args: Any) -> dict[str, list[Scene]]:
+    found: dict[str, list[Scene]] = {}
+    if args.locomo:
+        found |= {"turns": sets.turns(args.locomo), "observations": sets.observations(args.locomo)}
+    if args.beam:
+        found["beam"] = sets.beam(args.beam)
+    if not args.minilm:
+        found |= {"chinese": sets.chinese(), "six": sets.six_languages()}
+    return {name: group for name, group in found.items() if name in (args.sets or found)}
 
 
-def measure_tokens(conversations: Sequence[Conversation], embedder: Embedder) -> dict[str, Any]:
+def measure(group: Sequence[Scene], embedder: Embedder, args: Any) -> tuple[list[Answered], dict[str, Any]]:
+    answered: list[Answered] = []
     rows: dict[str, list[list[float]]] = {}
-    for conversation in conversations:
-        with (
-            filled(conversation, "turns", embedder) as turns,
-            filled(conversation, "observations", embedder) as observations,
-        ):
-            for budget in BUDGETS:
-                for name, values in covered_within(turns, observations, budget).items():
-                    rows.setdefault(f"{name}, {budget} tokens", []).extend(values)
-    return {name: mean(values) for name, values in rows.items()}
+    for scene in group:
+        with filled(scene, embedder) as store:
+            answered += answers(store)
+            if args.tokens:
+                for name, values in within(store, embedder).items():
+                    rows.setdefault(name, []).extend(values)
+    found = figures(answered)
+    found |= {name: mean(values) for name, values in rows.items()}
+    found |= ablation(answered) if args.ablation else {}
+    return answered, found | (sweep(answered) if args.sweep else {})
 
 
-def show(title: str, figures: Mapping[str, Any]) -> None:
+def show(title: str, found: Mapping[str, Any]) -> None:
     print(f"\n{title}")
-    for name, value in figures.items():
-        if isinstance(value, Mapping):
-            print(f"  {name}")
-            for inner, row in value.items():
-                print(f"    {inner:32} {_row(row)}")
-        else:
-            print(f"  {name:34} {_row(value)}")
-
-
-def _row(value: Any) -> str:
-    return "  ".join(f"{one:.3f}" for one in value) if isinstance(value, list) else str(value)
+    for name, value in found.items():
+        row = "  ".join(f"{one:.3f}" for one in value) if isinstance(value, list) else value
+        print(f"  {name:58} {row}", flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("data", type=Path, help="LoCoMo's JSON file")
-    parser.add_argument("--vectors", choices=("minilm", "bundled"), default="minilm")
-    parser.add_argument(
-        "--kinds", nargs="*", choices=("turns", "observations"), default=["turns", "observations"]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--locomo", type=Path)
+    parser.add_argument("--beam", type=Path)
+    parser.add_argument("--minilm", type=Path, nargs="*", default=[])
+    parser.add_argument("--sets", nargs="*", choices=(*FITTED, "six"))
     for flag in ("--ablation", "--sweep", "--cross-validate", "--tokens"):
         parser.add_argument(flag, action="store_true")
-    parser.add_argument("--candidates", type=int, default=_recalling.CANDIDATES)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    _recalling.CANDIDATES = args.candidates
-    conversations = locomo.load(args.data)
-    embedder = embedder_of(args.vectors, args.data)
+    embedder = cast(Embedder, Stored(args.minilm) if args.minilm else BundledEmbedder())
+    groups: dict[str, list[Answered]] = {}
     results: dict[str, Any] = {}
-    for kind in args.kinds:
-        results[kind] = measure(cast(Kind, kind), conversations, embedder, args)
-        show(f"{kind}, {args.vectors}: recall@5, @10, @20", results[kind])
-    if args.tokens:
-        results["recall"] = measure_tokens(conversations, embedder)
-        show("evidence covered, tokens used", results["recall"])
+    for name, group in scenes(args).items():
+        groups[name], results[name] = measure(group, embedder, args)
+        show(f"{name}, {embedder.name}: recall@5, @10, @20", results[name])
+    if args.cross_validate:
+        results["cross-validated"] = cross_validated(groups)
+        show("fitted on the other sets", results["cross-validated"])
     if args.json:
-        _save(args.json, args.vectors, results)
+        _save(args.json, "minilm" if args.minilm else "bundled", results)
 
 
 def _save(file: Path, vectors: str, results: Mapping[str, Any]) -> None:
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    kept = known.get(vectors, {})
-    for kind, figures in results.items():
-        lasting = {name: value for name, value in figures.items() if name != "milliseconds"}  # the machine's
-        kept[kind] = kept.get(kind, {}) | lasting
-    known[vectors] = kept
-    file.parent.mkdir(parents=True, exist_ok=True)
+    kept = known.setdefault(vectors, {})
+    for name, found in results.items():
+        kept[name] = kept.get(name, {}) | {key: row for key, row in found.items() if key != "milliseconds"}
     file.write_text(json.dumps(known, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 

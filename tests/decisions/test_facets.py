@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.decisions.retrieval.candidates import MARKS, UNKNOWN, table
+from holdfast.decisions.retrieval.candidates import UNKNOWN, table
 from holdfast.storage.index.facets import facets
 from holdfast.storage.ledger.ids import new_id
 
@@ -22,7 +22,6 @@ payloads = st.fixed_dictionaries(
         "p": st.integers(0, 2**40),
         "w": st.integers(0, 10**6),
         "s": st.lists(st.text(), max_size=3),
-        **dict.fromkeys(MARKS, st.just(1)),
     },
 )
 
@@ -32,13 +31,9 @@ def test_packing_keeps_what_a_payload_says(given_: list[dict[str, Any]]) -> None
     packed = [facets(payload) for payload in given_]
     for row, found, payload in zip(table(packed), packed, given_, strict=True):
         assert row["happened"] == payload.get("h", UNKNOWN)
-        assert row["created"] == payload["c"]
         assert row["position"] == payload.get("p", 0)
         assert row["words"] == payload.get("w", 0)
         assert found.speakers == tuple(payload.get("s", ()))
-        assert {key for bit, key in enumerate(MARKS) if row["marks"] >> bit & 1} == payload.keys() & set(
-            MARKS
-        )
 
 
 def test_an_episode_is_one_of_its_scope() -> None:

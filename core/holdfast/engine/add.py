@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
@@ -24,7 +23,7 @@ from ..decisions.merging import (
     with_known,
 )
 from ..decisions.retrieval.candidates import Candidate
-from ..decisions.retrieval.ranking import RankQuery, Weights, indexed_text, rank
+from ..decisions.retrieval.ranking import ALONE, RankQuery, indexed_text, rank
 from ..decisions.text.lexical import query_vector
 from ..errors import ModelError, ModelReplyError, StorageError
 from ..io import CONCURRENCY, IO
@@ -45,8 +44,6 @@ from .writes import Found, addition, found_in, item_of, verbatim, without_model,
 T = TypeVar("T")
 
 NEIGHBOURS = 30  # of a fact: as many as one question shows
-# Neighbours are the nearest by meaning and by shared words; conversation and time say nothing of sameness.
-NEAREST = Weights(**{signal.name: 0.0 for signal in fields(Weights) if signal.name != "keyword"})
 VERBATIM_STEP = 512  # texts that are kept as they are, per transaction
 
 
@@ -317,9 +314,9 @@ def _cosines(vectors: Matrix, one: int, others: Sequence[int]) -> list[float]:
 
 
 def _nearest(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The few best, by meaning and words together, in that order."""
+    """The few best, by meaning and words together, in that order: what lies around them says nothing of sameness."""
     by_id = {candidate.id: candidate for candidate in candidates}
-    ranked = rank(RankQuery(), candidates, limit=NEIGHBOURS, now=datetime.now(UTC), weights=NEAREST)
+    ranked = rank(RankQuery(), candidates, limit=NEIGHBOURS, weights=ALONE)
     return [by_id[hit.id] for hit in ranked]
 
 

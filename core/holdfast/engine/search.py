@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from ..ports import Reranker
 from ..storage.index.base import IndexQuery
 from ..storage.ledger.memories import holds
 from ..storage.store import Store
-from ..storage.times import from_micros, to_micros
 from ..types import Context, Hits, JournaledMessage, MemoryItem, SearchHit
 from .door import Asked
 from .embed import embed_query
@@ -32,7 +30,6 @@ TOKENS_PER_HIT = (
     20  # of a short memory in a prompt; what comes after the fiftieth hit of 1,000 tokens matters little
 )
 MOST_RECALLED = 200
-EARLIEST_RECKONED = to_micros(datetime(100, 1, 1, tzinfo=UTC))  # Python's calendar ends 99 years before it
 
 
 class Recalling:
@@ -74,18 +71,13 @@ class Recalling:
         if asked.wait and asked.as_of is None:
             await self._waiting.heard(io, asked.scope, asked.session, asked.wait)
         await self._store.caught_up(io)
-        ranked = await self._ranked(io, asked, self._now(asked))
+        ranked = await self._ranked(io, asked)
         hits = await self._with_texts(io, asked, ranked)
         if self._reranker is not None:
             hits = await self._reranked(io, asked.query, hits)
         return Hits(hits[: asked.limit])
 
-    def _now(self, asked: Asked) -> datetime:
-        """What "yesterday" is reckoned from: `as_of`, as far as that has been and leaves room for reckoning."""
-        now = self._store.ledger.clock()
-        return from_micros(max(now if asked.as_of is None else min(asked.as_of, now), EARLIEST_RECKONED))
-
-    async def _ranked(self, io: IO, asked: Asked, now: datetime) -> list[Ranked]:
+    async def _ranked(self, io: IO, asked: Asked) -> list[Ranked]:
         wanted = asked.limit if self._reranker is None else max(asked.limit, RERANKED)
         async with self._store.using(io) as basis:
             query = IndexQuery(
@@ -98,7 +90,7 @@ class Recalling:
                 now=await io.run(self._store.expiring) if asked.as_of is None else None,
             )
             [candidates] = await basis.index.query(io, [query])
-        return await io.run(_best, asked, candidates, wanted, now)
+        return await io.run(_best, asked, candidates, wanted)
 
     async def _with_texts(self, io: IO, asked: Asked, ranked: Sequence[Ranked]) -> list[SearchHit]:
         """The memories behind the points, as the ledger has them: the index proposes, the ledger decides."""
@@ -149,10 +141,10 @@ class Recalling:
         return {hit.memory.id: _still_behind(hit.memory, said) for hit in hits}
 
 
-def _best(asked: Asked, candidates: Sequence[Candidate], wanted: int, now: datetime) -> list[Ranked]:
+def _best(asked: Asked, candidates: Sequence[Candidate], wanted: int) -> list[Ranked]:
     """Not on an event loop: a query may be a page that somebody pasted."""
-    understood = understand(asked.query, known_speakers(candidates), now)
-    return rank(understood, candidates, limit=wanted, now=now, threshold=asked.threshold)
+    understood = understand(asked.query, known_speakers(candidates))
+    return rank(understood, candidates, limit=wanted, threshold=asked.threshold)
 
 
 def _is_shown(memory: MemoryItem, shown: frozenset[str]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from ..decisions.retrieval.ranking import indexed_text, said_by, traits
+from ..decisions.retrieval.ranking import indexed_text
 from ..decisions.text.lexical import terms, vector_of_terms
 from ..errors import StorageError
 from ..io import IO, KeyedLocks, holding
@@ -223,8 +223,8 @@ def point_of(row: Any, vector: npt.NDArray[np.float32]) -> Point:
         "t0": row.valid_from,
         "t1": min(row.valid_to, FOREVER if row.expires_at is None else row.expires_at),
         "c": row.created_at,
-        "s": said_by(row.text, row.speakers),
-        **traits(row.text, len(found) if text == row.text else None),
+        "s": [name.casefold() for name in row.speakers],
+        "w": len(found),
         **_given(h=row.happened_at, e=row.episode, p=row.position),
         "m": encode_metadata(row.metadata),
     }

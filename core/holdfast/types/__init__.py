@@ -13,7 +13,6 @@ from .documents import (
 )
 from .pages import Feed, Owner, Owners, Page
 from .records import (
-    OPERATIONS,
     ROLES,
     AddResult,
     Change,
@@ -41,7 +40,6 @@ from .records import (
 from .storable import storable, storable_json
 
 __all__ = [
-    "OPERATIONS",
     "ROLES",
     "AddResult",
     "Change",

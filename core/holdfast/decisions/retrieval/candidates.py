@@ -1,7 +1,7 @@
 """What an index proposes, and what ranking reads of it: hundreds of candidates per search become columns at once.
 
-A payload as a dictionary takes some 800 bytes and is asked for a dozen keys per search; packed it takes a third of
-that, and the rows of all candidates, one after another, are the table that ranking works on.
+A payload as a dictionary takes some 800 bytes and is asked for a handful of keys per search; packed it takes a
+quarter of that, and the rows of all candidates, one after another, are the table that ranking works on.
 """
 
 from __future__ import annotations
@@ -13,18 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 UNKNOWN = -(2**63)  # a time that is not known; an episode that there is none of
-MARKS = ("q", "t", "i", "y")  # the traits that hold or do not: bit 0, bit 1 ...
 
-TABLE = np.dtype(
-    [
-        ("happened", "<i8"),
-        ("created", "<i8"),
-        ("episode", "<i8"),
-        ("position", "<i8"),
-        ("words", "<u4"),
-        ("marks", "u1"),
-    ]
-)
+TABLE = np.dtype([("happened", "<i8"), ("episode", "<i8"), ("position", "<i8"), ("words", "<u4")])
 
 
 class Facets(NamedTuple):

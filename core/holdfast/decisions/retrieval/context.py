@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import cache
 
 from ...types import Context, JournaledMessage, SearchHit
+from ..text.dates import written
 from ..text.frame import FRAME_CLOSE, FRAME_OPEN, PREAMBLE, TURNS, Language
 from ..text.lexical import content_terms
-from ..text.periods import written
 from ..text.speakers import speaker_of
 from .ranking import indexed_text
 

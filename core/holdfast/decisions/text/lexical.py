@@ -20,13 +20,11 @@ from functools import lru_cache
 
 import snowballstemmer
 
-# BM25's constants, and the length (in terms) at which a document is neither favoured nor penalised: constant
-# rather than the mean of the store, so that a document's vector never changes. Among short memories length
-# says little (recall@10 is best without it, worst with B = 1), so it only reins in pasted pages. Figures:
-# `python -m bench.quality.keyword_matching <locomo.json>`.
+# BM25's saturation, and the length (in terms) from which on each term of a document counts for less: constant rather
+# than the mean of the store, so that a document's vector never changes. Among short memories length says little; in
+# an assistant's long answers half the terms of any question stand by chance.
 K1 = 0.9
-B = 0.4
-USUAL_LENGTH = 60.0
+USUAL_LENGTH = 40.0
 
 # Below a half: two shared characters that stand apart (球拍 / 拍球) weigh less than one shared pair.
 CHARACTER_WEIGHT = 0.2
@@ -99,7 +97,7 @@ def vector_of_terms(found: list[str]) -> SparseVector:
     for term, frequency in frequencies.items():
         at = term_index(term)
         hashed[at] = hashed.get(at, 0) + frequency
-    norm = K1 * (1 - B + B * len(found) / USUAL_LENGTH)
+    norm = K1 * max(1.0, len(found) / USUAL_LENGTH)
     return SparseVector(list(hashed), [tf * (K1 + 1) / (tf + norm) for tf in hashed.values()])
 
 

@@ -7,7 +7,7 @@ A point is one version of one memory. Its payload holds what filters and ranking
     c h    created, happened (microseconds; `h` absent where unknown); `t0` says when it was updated
     e p  episode and position of its first message within the scope (absent where there is no message)
     s  speakers, lower-cased
-    w q t i y  what ranking wants to know of the text (`ranking.traits`)
+    w  how many terms its text has
     m  metadata, as `payload.encode_metadata` lays it out
 """
 

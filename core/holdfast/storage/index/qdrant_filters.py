@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
-from ...decisions.retrieval.candidates import MARKS
 from ..filters import TIMES, All, AnyOf, Condition, Filter, Not
 from ..points import Point
 from ..times import FOREVER
@@ -21,7 +20,7 @@ _SCOPE_KEYS = {"user_id": "u", "agent_id": "a", "run_id": "r"}
 # replaces two, on id and time. Among the memories of a large scope two conditions take three times as long as one.
 END = "t1"
 CURRENT = {"u": "cu", "a": "ca", "r": "cr"}
-FACETS = ["u", "a", "r", "c", "h", "e", "p", "s", "w", *MARKS]  # what candidates' facets are made of
+FACETS = ["u", "a", "r", "h", "e", "p", "s", "w"]  # what candidates' facets are made of
 
 
 def stored_payload(point: Point) -> dict[str, Any]:
