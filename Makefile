@@ -26,8 +26,7 @@ test: $(READY)  ## the whole suite, two tests at a time
 check: $(READY)  ## style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy core langmem_adapter/langchain_holdfast llamaindex_adapter/llama_index
-	$(BIN)/mypy tests/packaging/typing_surface.py
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 bench: $(READY)  ## overhead, size and start-up; see bench/README.md for the rest

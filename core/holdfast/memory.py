@@ -14,13 +14,14 @@ from typing import Any, Self
 
 from .engine import arguments as inputs
 from .engine import transfer
-from .engine.arguments import Filters, Infer
+from .engine.arguments import UNCHANGED, Expiry, Filters, Infer, Unchanged
 from .engine.opened import OpenMemory
 from .engine.search import hits_for
 from .engine.waiting import WAIT
 from .errors import InputError
 from .io import IO, operation
 from .storage.ledger.jobs import AddOptions
+from .storage.ledger.owners import By
 from .storage.projection import Progress
 from .types import (
     AddResult,
@@ -28,11 +29,14 @@ from .types import (
     Changes,
     Context,
     Erasure,
+    Feed,
     Flushed,
     Hits,
     JournaledMessage,
     MemoryItem,
     Messages,
+    Operation,
+    Owners,
     Page,
     Scope,
     Transfer,
@@ -92,7 +96,7 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
         session_id: str | None = None, metadata: Mapping[str, Any] | None = None,
         happened_at: datetime | str | None = None, infer: Infer = True, instructions: str | None = None,
-        background: bool = False, after_seconds: float = 0,
+        background: bool = False, after_seconds: float = 0, expires_at: Expiry | None = None,
     ) -> AddResult:  # fmt: skip
         """Remember what is worth remembering in a string, a message, or a conversation.
 
@@ -109,6 +113,10 @@ class Memory(OpenMemory):
             most. A later call in the same session takes these messages along and answers for them under its own id.
             A call in another session of the same ids, `flush` and `resume` begin the work at once. Only calls that
             extract are put off.
+        expires_at: from when on the memories of this call are found no more: a time (a date is its first moment in
+            UTC), or how long from now, a timedelta or an ISO 8601 duration ("P30D", "PT12H"). They stay listed and in
+            their history, and `as_of` finds them. A memory that this call updates has this end from then on; without
+            one it keeps its own.
 
         Returns what was committed, one change per fact. Messages whose `id` is known are not remembered twice; nor
         are the same messages that are added again after an error that carried an `add_id`.
@@ -125,6 +133,7 @@ class Memory(OpenMemory):
             metadata=self._door.metadata(metadata),
             model=self._llm.name if self._llm is not None and infer else "",
             window_tokens=self._window_tokens,
+            expires_at=self._door.expiry(expires_at),
         )
         session, delay = self._door.session(session_id), inputs.delay_of(after_seconds, background)
         return await self._adding.add(io, scope, session, said, options, delay if background else None)
@@ -234,6 +243,7 @@ class Memory(OpenMemory):
         limit: int | None = None, cursor: str | None = None,
     ) -> Page:  # fmt: skip
         """Memories, oldest first: all of them, or `limit` at a time with `cursor=page.next` for the next page.
+        Expired ones are among them.
 
         Raises InputError, FilterError, StorageError, ClosedError.
         """
@@ -255,6 +265,49 @@ class Memory(OpenMemory):
         return await self._reading.count(io, scope, self._door.filters(filters), inputs.instant_of(as_of))
 
     acount = count.twin
+
+    @operation
+    async def users(
+        self, io: IO, *,
+        user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
+        by: By = "user", limit: int | None = None, cursor: str | None = None,
+    ) -> Owners:  # fmt: skip
+        """Who has memories: how many, since when, and when they changed last; paged as `get_all` is.
+
+        user_id, agent_id, run_id: only what carries these ids. Without any, all users of the store: such a call is
+            for whoever keeps it, and with `require_scope` refused. A scoped memory lists its own ids alone.
+        by: "user" counts all memories of a user together, "scope" each combination of ids by itself.
+
+        Raises InputError, StorageError, ClosedError.
+        """
+        scope, grouping = self._door.scope(user_id, agent_id, run_id), inputs.by_of(by)
+        most = None if limit is None else inputs.limit_of(limit)
+        return await self._reading.users(io, scope, grouping, most, inputs.cursor_of(cursor))
+
+    ausers = users.twin
+
+    @operation
+    async def changes(
+        self, io: IO, *,
+        user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
+        operation: Operation | Collection[Operation] | None = None,
+        since: datetime | str | None = None, until: datetime | str | None = None,
+        limit: int | None = 50, cursor: str | None = None,
+    ) -> Feed:  # fmt: skip
+        """What happened to memories, newest first, `limit` at a time with `cursor=feed.next` for what came before.
+
+        user_id, agent_id, run_id: as of `users`. What was erased is in no feed.
+        operation: ADD, UPDATE, DELETE or NOOP, or several of them; by default all.
+        since, until: from the one time on, and before the other.
+
+        Raises InputError, StorageError, ClosedError.
+        """
+        scope, named = self._door.scope(user_id, agent_id, run_id), inputs.operations_of(operation)
+        start, end = inputs.micros_of("since", since), inputs.micros_of("until", until)
+        most = None if limit is None else inputs.limit_of(limit)
+        return await self._reading.changes(io, scope, named, start, end, most, inputs.cursor_of(cursor))
+
+    achanges = changes.twin
 
     @operation
     async def history(
@@ -285,15 +338,18 @@ class Memory(OpenMemory):
     @operation
     async def update(
         self, io: IO, memory_id: str, text: str | None = None, *, metadata: Mapping[str, Any] | None = None,
+        expires_at: Expiry | Unchanged | None = UNCHANGED,
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
     ) -> Change:  # fmt: skip
-        """Replace a memory's text, its metadata as a whole, or both. Raises InputError, NotFoundError."""
+        """Replace a memory's text, its metadata as a whole, or both; or set when it expires, as of `add`. None takes
+        the end away. Raises InputError, NotFoundError."""
         scope = self._door.scope(user_id, agent_id, run_id)
-        if text is None and metadata is None:
-            raise InputError("update changes the text, the metadata, or both; neither was given")
+        if text is None and metadata is None and expires_at == UNCHANGED:
+            raise InputError("update changes the text, the metadata or the expiry; none of them was given")
         new_text = None if text is None else self._door.text("text", text)
         carried = None if metadata is None else self._door.metadata(metadata)
-        return await self._changing.update(io, memory_id, new_text, carried, scope)
+        end = UNCHANGED if expires_at == UNCHANGED else self._door.expiry(expires_at)
+        return await self._changing.update(io, memory_id, new_text, carried, scope, end)
 
     aupdate = update.twin
 

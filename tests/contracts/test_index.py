@@ -151,6 +151,30 @@ def test_points_are_replaced_deleted_counted_and_cleared(index: Index, run: Run[
     run(steps)
 
 
+def test_what_expires_is_current_until_then_and_pushes_nothing_out(index: Index, run: Run[Any]) -> None:
+    now = micros(MAY)
+    guide = Scope("alice", "guide")
+    expired = [point(100 + n, "tennis", ALICE, t1=now) for n in range(50)]
+    alive = [point(1, "the dog", ALICE, t1=now + 1), point(2, "the dog", guide, t1=now + 5)]
+    others = [
+        point(3, "the cat", guide),
+        point(4, "tennis", BOB, t1=now + 5),
+        point(5, "the dog", ALICE, t0=now + 9),
+    ]
+    run(lambda io: index.upsert(io, [*expired, *alive, *others]))
+    for asked, known in (
+        (query("tennis", ALICE, 10, now=now), {1, 2, 3, 5}),
+        (query("tennis", ALICE, 10, now=now + 1), {2, 3, 5}),
+        (query("tennis", ALICE, 10, exact=True, now=now), {1, 5}),
+        (query("tennis", guide, 10, now=now), {2, 3}),
+        (query("tennis", ALICE, 10), {3, 5}),  # of a store in which nothing expires
+        (query("the dog", ALICE, 10, as_of=now), {1, 2, 3}),
+        (query("the dog", BOB, 10, as_of=now + 4), {4}),
+        (query("the dog", BOB, 10, as_of=now + 5), set()),
+    ):
+        assert memories(ask(run, index, asked)) == known
+
+
 def test_versions_are_found_at_their_time(index: Index, run: Run[Any]) -> None:
     now = micros(MAY)
     run(
@@ -220,7 +244,7 @@ def random_filter(rng: random.Random, depth: int = 0) -> dict[str, Any]:
     return {rng.choice([*KEYS, "a", "a"]): {operator: operand}}
 
 
-def test_filters_mean_what_they_mean_elsewhere(index: Index, run: Run[Any]) -> None:
+def test_filters_mean_what_they_mean_elsewhere(index: Index) -> None:
     rng = random.Random(7)
     rows: list[tuple[dict[str, Any], dict[str, datetime | None]]] = []
     points = []
@@ -236,13 +260,14 @@ def test_filters_mean_what_they_mean_elsewhere(index: Index, run: Run[Any]) -> N
             if at is not None
         }
         points.append(point(n, f"text {n}", ALICE, data, **given))
-    run(lambda io: index.upsert(io, points))
+    run_inline(index.upsert(Inline(), points))
     matched = 0
     for _ in range(300):
         wanted = random_filter(rng)
         parsed = filters.parse(wanted)
         expected = {n for n, (data, times) in enumerate(rows) if filters.matches(parsed, data, times)}
-        assert memories(ask(run, index, query("text", ALICE, 200, filters=parsed))) == expected, wanted
+        [found] = run_inline(index.query(Inline(), [query("text", ALICE, 200, filters=parsed)]))
+        assert memories(found) == expected, wanted
         matched += len(expected)
     assert matched > 1_000
 

@@ -28,7 +28,7 @@ def main() -> None:
             Message("Noted.", role="assistant"),
         ]
         added = memory.add(said, user_id="alice", session_id="s", metadata={"kind": ["home", 1.5, None]})
-        memory.update(added[0].memory_id, "Lives in Porto")
+        memory.update(added[0].memory_id, "Lives in Porto", expires_at="2190-01-01")
         memory.undo(memory.delete(added[1].memory_id).id)
         memory.record(Message("", data={"call": 1}), user_id="alice", agent_id="guide")
         try:

@@ -6,6 +6,7 @@ An ignored error is one that has to be found: mypy refuses an `ignore` that noth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import assert_type
 
 from holdfast import (
@@ -20,6 +21,7 @@ from holdfast import (
     Job,
     Memory,
     MemoryItem,
+    Owner,
     Page,
     Prompt,
     Schema,
@@ -60,6 +62,11 @@ def in_the_sync_face() -> None:
         assert_type(memory.search("x", user_id="a"), Hits)
         assert_type(memory.recall("x", user_id="a"), Context)
         assert_type(memory.get_all(user_id="a"), Page)
+        for owner in memory.users(by="scope", limit=10):
+            assert_type(owner, Owner)
+        for change in memory.changes(operation=["ADD", "UPDATE"], since="2026-01-01"):
+            assert_type(change, Change)
+        assert_type(memory.update("m", expires_at=timedelta(days=1)), Change)
         assert_type(memory.get("id"), MemoryItem | None)
         assert_type(memory.history("id"), Changes)
         assert_type(memory.update("id", "text"), Change)

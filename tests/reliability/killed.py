@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,9 @@ class Script:
         return self._log.doing(
             self._user,
             "add",
-            lambda: self._memory.add(said, user_id=self._user, infer=False, background=background),
+            lambda: self._memory.add(
+                said, user_id=self._user, infer=False, background=background, expires_at=self._expiry()
+            ),
             texts=texts,
         )
 
@@ -142,6 +145,10 @@ class Script:
 
     def erase(self) -> Any:
         return self._log.doing(self._user, "erase", lambda: self._memory.erase(user_id=self._user))
+
+    def _expiry(self) -> timedelta | None:
+        """Of every other add."""
+        return timedelta(days=1) if self._said % 2 else None
 
     def _text(self) -> str:
         self._said += 1

@@ -13,6 +13,7 @@ from holdfast import Memory
 from holdfast.io import Inline, run_inline
 from holdfast.storage.index import FOREVER
 from holdfast.storage.index.qdrant_filters import stored_payload
+from holdfast.storage.ledger.tally import recount
 from tests.reliability.killed import MARKER, USERS, open_store
 
 
@@ -35,6 +36,7 @@ def check(folder: Path) -> str:
             raise Broken(f"ledger and index disagree after the work: {memory.index.verify()}")
         _check_points(memory)
         _check_chains(memory)
+        _check_counts(memory)
     _check_closed(folder / "store")
     return f"{len(lines)} lines, {pending} pending"
 
@@ -156,6 +158,16 @@ def _check_chains(memory: Memory) -> None:
         apart = other.version != one.version + 1 or one.valid_to > other.valid_from or one.valid_to == FOREVER
         if one.memory_id == other.memory_id and apart:
             raise Broken(f"versions of {one.memory_id} do not follow one another")
+
+
+def _check_counts(memory: Memory) -> None:
+    """What is counted of each scope as it changes is what a count of its versions says."""
+    with memory._store.ledger.database.writing() as db:
+        query = "SELECT user_id, memories, since, changed_at FROM scopes ORDER BY user_id"
+        before = db.exec_driver_sql(query).all()
+        recount(db)
+        if (after := db.exec_driver_sql(query).all()) != before:
+            raise Broken(f"the scopes' counts are {before}, and should be {after}")
 
 
 def _check_closed(store: Path) -> None:

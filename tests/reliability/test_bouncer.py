@@ -21,8 +21,7 @@ def opened(url: str) -> Memory:
     return Memory(ledger=url, index=":memory:", llm=None, embedder=HashEmbedder())
 
 
-@pytest.mark.parametrize("face", ["sync", "async"])
-@pytest.mark.parametrize("query", ["", "?prepare_threshold=none"])
+@pytest.mark.parametrize(("face", "query"), [("sync", ""), ("async", "?prepare_threshold=none")])
 def test_every_add_goes_through_a_pooler_in_transaction_mode(
     postgres_url: str, bouncer: Bouncer, face: str, query: str
 ) -> None:
@@ -55,7 +54,8 @@ def test_every_add_goes_through_a_pooler_in_transaction_mode(
 
 
 @pytest.mark.parametrize(
-    ("query", "used"), [("", None), ("?prepare_threshold=0", 0), ("?prepare_threshold=5", 5)]
+    ("query", "used"),
+    [("", None), ("?prepare_threshold=none", None), ("?prepare_threshold=0", 0), ("?prepare_threshold=5", 5)],
 )
 def test_statements_are_prepared_only_where_that_is_asked_for(
     postgres_url: str, query: str, used: int | None

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast import FilterError, InputError, Memory, NotFoundError
+from holdfast import FilterError, InputError, Memory, NotFoundError, Scope
 from tests.support.fakes import HashEmbedder
 
 # Prefixes of one another, wildcards, operators, quotes, look-alikes, separators, case, width, very long, paths.
@@ -47,6 +47,10 @@ def test_every_id_sees_its_own_and_nothing_else(memory: Memory, number: int) -> 
     assert owners(memory.get_all(user_id=name)) == {name}
     assert memory.count(user_id=name) == 1
     assert len(memory.messages(user_id=name)) == 1
+    assert [owner.user_id for owner in memory.users(user_id=name)] == [name]
+    assert [change.scope for change in memory.changes(user_id=name)] == [Scope(name)]
+    assert not memory.users(agent_id=name)
+    assert not memory.changes(run_id=name)
     assert not memory.search("my secret word", agent_id=name)
     assert not memory.search("my secret word", run_id=name)
     file = io.StringIO()
@@ -169,4 +173,10 @@ def test_removing_one_scope_leaves_every_other() -> None:
             for other in left:
                 assert memory.count(**other) >= 1
             assert memory.count(**scope) == 0
+            assert not memory.users(**scope)
+            assert not memory.changes(**scope)
+            assert {owner.scope for owner in memory.users(by="scope")} == {Scope(**other) for other in left}
+            assert {change.scope for change in memory.changes(limit=None)} == {
+                Scope(**other) for other in left
+            }
         assert memory.index.verify()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from holdfast.storage.ledger.migrations import NEWEST
 from tests.support.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 STORED = sorted((Path(__file__).parents[1] / "data").glob("ledger-v*.db"))
+
+
+EXPIRES = {"ledger-v3": datetime(2190, 1, 1, tzinfo=UTC)}
 
 
 def opened(folder: Path, replies: int = 1) -> Memory:
@@ -37,6 +41,8 @@ def test_an_older_store_is_opened_and_used(stored: Path, tmp_path: Path) -> None
         assert home.metadata == {"kind": ["home", 1.5, None]}
         assert [change.operation for change in memory.history(home.id)] == ["ADD", "UPDATE"]
         assert memory.search("Porto", user_id="alice")[0].text == "Lives in Porto"
+        assert {owner.user_id: owner.memories for owner in memory.users()} == {"alice": 2}
+        assert [change.operation for change in memory.changes(user_id="alice")][-2:] == ["ADD", "ADD"]
         before = memory.history(home.id)[0].at
         assert memory.get(home.id, as_of=before).text == "Ana lives in Lisbon"  # type: ignore[union-attr]
         assert [message.message.name for message in memory.messages(user_id="alice", session_id="s")] == [
@@ -44,7 +50,11 @@ def test_an_older_store_is_opened_and_used(stored: Path, tmp_path: Path) -> None
             None,
         ]
         assert memory.messages(agent_id="guide")[0].message.data == {"call": 1}
+        memory.update(home.id, expires_at="2199-01-01")
+        assert memory.search("Porto", user_id="alice")[0].id == home.id
         memory.undo(memory.history(home.id)[-1].id)
+        assert memory.get(home.id).expires_at == EXPIRES.get(stored.stem)  # type: ignore[union-attr]
+        memory.undo(memory.history(home.id)[1].id)
         assert len(memory.resume()) == 1
         assert [item.text for item in memory.get_all(user_id="bob")] == ["Has a dog"]
         assert memory.erase(user_id="alice").memories == 2

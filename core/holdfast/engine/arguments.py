@@ -5,15 +5,16 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 from ..errors import InputError
 from ..ports import Embedder, LanguageModel, Reranker
+from ..storage.ledger.owners import BY, By
 from ..storage.times import FOREVER, to_micros
-from ..types import ROLES, Message, Messages, Metadata, Scope
+from ..types import OPERATIONS, ROLES, Message, Messages, Metadata, Operation, Scope
 from ..types.storable import UNSTORABLE
 
 Filters = Mapping[str, Any] | None
@@ -277,6 +278,26 @@ def infer_of(value: Any) -> Infer:
         raise InputError(f'infer={shown(value)}: pass True, False or "merge"')
     checked: Infer = value
     return checked
+
+
+def by_of(value: Any) -> By:
+    if value not in BY:
+        raise InputError(f"by={shown(value)}: pass {' or '.join(map(repr, BY))}")
+    checked: By = value
+    return checked
+
+
+def operations_of(value: Any) -> tuple[Operation, ...]:
+    """The operations that one name, or several, ask for; none for all of them."""
+    named = () if value is None else (value,) if isinstance(value, str) else value
+    if not isinstance(named, Collection) or not all(name in OPERATIONS for name in named):
+        raise InputError(f"operation={shown(value)}: pass one or several of {', '.join(OPERATIONS)}")
+    return tuple(named)
+
+
+def micros_of(name: str, value: datetime | str | None) -> int | None:
+    """Microseconds of a time, or None."""
+    return None if value is None else to_micros(moment_of(name, value))
 
 
 def confirmed(confirm: Any) -> None:

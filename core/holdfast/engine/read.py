@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..errors import NotFoundError
 from ..io import IO
 from ..storage.filters import Filter
+from ..storage.ledger.feed import feed
+from ..storage.ledger.owners import By, owners
 from ..storage.store import Store
-from ..types import Changes, JournaledMessage, MemoryItem, Page, Scope
+from ..types import Changes, Feed, JournaledMessage, MemoryItem, Owners, Page, Scope
 
 
 class Reading:
@@ -33,6 +37,22 @@ class Reading:
 
     async def count(self, io: IO, scope: Scope, filters: Filter | None, as_of: int | None) -> int:
         return await io.run(self._ledger.memories.count, scope, filters, as_of)
+
+    async def users(self, io: IO, scope: Scope, by: By, limit: int | None, cursor: str | None) -> Owners:
+        return await io.run(owners, self._ledger.database, scope, by, limit, cursor)
+
+    async def changes(
+        self,
+        io: IO,
+        scope: Scope,
+        operations: Collection[str],
+        since: int | None,
+        until: int | None,
+        limit: int | None,
+        cursor: str | None,
+    ) -> Feed:
+        database = self._ledger.database
+        return await io.run(feed, database, scope, operations, since, until, limit, cursor)
 
     async def history(self, io: IO, memory_id: str, scope: Scope) -> Changes:
         item, _ = await io.run(self._ledger.memories.last_version, memory_id)

@@ -13,6 +13,7 @@ from .documents import (
 )
 from .pages import Feed, Owner, Owners, Page
 from .records import (
+    OPERATIONS,
     ROLES,
     AddResult,
     Change,
@@ -40,6 +41,7 @@ from .records import (
 from .storable import storable, storable_json
 
 __all__ = [
+    "OPERATIONS",
     "ROLES",
     "AddResult",
     "Change",

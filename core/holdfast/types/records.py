@@ -17,6 +17,7 @@ Operation = Literal["ADD", "UPDATE", "DELETE", "NOOP"]
 JobState = Literal["pending", "running", "done", "failed"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
 
 class Record:

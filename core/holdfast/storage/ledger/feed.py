@@ -24,12 +24,11 @@ _CURSOR = re.compile("(-?[0-9]{1,19}):([0-9]{1,19})")
 def feed(
     database: Database,
     scope: Scope,
-    *,
-    operations: Collection[str] = (),
-    since: int | None = None,
-    until: int | None = None,
-    limit: int | None = None,
-    cursor: str | None = None,
+    operations: Collection[str],
+    since: int | None,
+    until: int | None,
+    limit: int | None,
+    cursor: str | None,
 ) -> Feed:
     """Changes, newest first. operations: only these, where any are named. since, until: `since <= at < until`.
 

@@ -18,7 +18,7 @@ By = Literal["user", "scope"]
 BY: tuple[By, ...] = get_args(By)
 
 
-def page(database: Database, scope: Scope, by: By, limit: int | None, cursor: str | None) -> Owners:
+def owners(database: Database, scope: Scope, by: By, limit: int | None, cursor: str | None) -> Owners:
     """Raises InputError where the cursor is none of such a page."""
     key = [scopes.c[name] for name in (SCOPE if by == "scope" else SCOPE[:1])]
     held = and_(*in_scope(scopes, scope), scopes.c.since.is_not(None))
