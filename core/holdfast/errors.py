@@ -42,6 +42,17 @@ class InputError(HoldfastError, ValueError):
     """The call was wrong. Nothing was changed."""
 
 
+def whose_memory(
+    owner: str = "", ways: str = "pass at least one of user_id=, agent_id=, run_id="
+) -> InputError:
+    """The error of a call that does not say whose memory it is.
+
+    owner: who asks, where it is not plain.
+    ways: how to say it.
+    """
+    return InputError(f"{owner}: whose memory? {ways}" if owner else f"whose memory? {ways}")
+
+
 class FilterError(InputError):
     """A filter names an unknown operator, a scope key, or a value that cannot be compared."""
 

@@ -1,10 +1,11 @@
-"""Whose memory it is, said once for middleware, tools, retriever.
+"""Whose memory it is, decided here for all parts of this package.
 
 For `user_id` and `agent_id`, the first of these that names one:
 
 1. the constructor's argument, where it is a function: it is called with the runtime and decides alone
 2. for `user_id`, the user whom LangGraph Server authenticated
-3. the constructor's argument, where it is a string: who is bound stays bound, whatever a client sends
+3. the constructor's argument, where it is a string, or a memory that is bound to it, `memory.scoped(...)`: who is
+   bound stays bound, whatever a client sends
 4. the runtime context: its attribute or key of that name
 5. the config: `{"configurable": {"user_id": ...}}`; `langgraph_user_id` is understood as well
 
@@ -14,6 +15,8 @@ of one run is forgotten with it.
 Where a function, the context or the config says None for `user_id`, and nobody names one, the user is anonymous, and
 memory is left out: an agent's id alone would show what every user told it. Where nobody says anything of any id it is
 a mistake, and an InputError.
+
+What is found is a view, `memory.scoped(...)`, which reaches nothing else.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ from uuid import UUID
 from langgraph.config import get_config
 from langgraph.runtime import get_runtime
 
-from holdfast import InputError, Scope
+from holdfast import InputError, Memory, Scope, ScopedMemory
+from holdfast.errors import whose_memory
 
 IdSource: TypeAlias = str | Callable[[Any], str | None] | None
 
@@ -37,9 +41,15 @@ _NAMES = ("user_id", "agent_id", "run_id")
 
 @dataclass(frozen=True, slots=True)
 class Scoping:
-    """Where a part of ours takes its ids from. `owner` is its name, for the error."""
+    """Where a part of ours takes its ids from.
+
+    owner: its name, for the error.
+    memory: the store, or a view of it.
+    user_id, agent_id, run_id: the constructor's.
+    """
 
     owner: str
+    memory: Memory
     user_id: IdSource = None
     agent_id: IdSource = None
     run_id: IdSource = None
@@ -58,15 +68,25 @@ class Scoping:
             return Scope(**ids)
         if None in found.values():
             return None
-        raise InputError(
-            f"{self.owner} does not know whose memory it is: pass context with a user_id, "
-            'config={"configurable": {"user_id": ...}}, or user_id= to its constructor. Where the user_id is None, '
-            "the user is anonymous and memory is left out"
+        raise whose_memory(
+            self.owner,
+            'pass user_id= to its constructor, context with a user_id, or config={"configurable": {"user_id": ...}}. '
+            "Where the user_id is None, the user is anonymous and memory is left out",
         )
+
+    def bound(self) -> ScopedMemory:
+        """The view of a part that is bound when it is made. Raises InputError where it names nobody."""
+        scope = self.scope(None, None)
+        return self.view(Scope() if scope is None else scope)
+
+    def view(self, scope: Scope) -> ScopedMemory:
+        """The memory, as far as these ids reach."""
+        return self.memory.scoped(**scope.ids())
 
     def _said(self, name: str, runtime: Any, configurable: Mapping[str, Any]) -> Iterator[str | None]:
         """What is said of an id, the most trusted first: an id, or None for nobody's."""
-        bound: IdSource = getattr(self, name)
+        own = self.memory.scope.ids() if isinstance(self.memory, ScopedMemory) else {}
+        bound: IdSource = getattr(self, name) or own.get(name)
         if callable(bound):
             yield _text(name, bound(runtime))
             return
@@ -88,11 +108,6 @@ def session_of(runtime: Any, config: Mapping[str, Any] | None) -> str | None:
     if thread is None:
         thread = _member(getattr(runtime, "execution_info", None), "thread_id")
     return None if thread is None else str(thread)
-
-
-def ids_of(scope: Scope) -> dict[str, Any]:
-    """The scope as keyword arguments of `Memory`'s operations."""
-    return {"user_id": scope.user_id, "agent_id": scope.agent_id, "run_id": scope.run_id}
 
 
 def running_config() -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from holdfast.io import IO, Asyncio, Inline, run_inline
 
 from ._convert import to_holdfast_messages, to_langchain_messages
 from ._options import Metadata, OnError, checked, failing_open, one_of
-from ._scope import Scoping, ids_of
+from ._scope import Scoping
 
 _INLINE, _ASYNCIO = Inline(), Asyncio()
 
@@ -58,25 +58,27 @@ class HoldfastChatMessageHistory(BaseChatMessageHistory):
             "instructions": instructions,
             "after_seconds": after_seconds,
         }
-        self._memory = checked(
+        checked(
             memory, "HoldfastChatMessageHistory", **options, **({} if limit is None else {"limit": limit})
         )
         one_of("on_error", on_error, OnError)
-        bound = Scoping("HoldfastChatMessageHistory", user_id, agent_id, run_id).scope(None, None)
+        self._memory = Scoping("HoldfastChatMessageHistory", memory, user_id, agent_id, run_id).bound()
         if not isinstance(session_id, str) or not session_id.strip():
             raise InputError(f"session_id={session_id!r} is no name of a conversation")
-        self._ids: dict[str, Any] = {**(ids_of(bound) if bound else {}), "session_id": session_id}
-        self._adding: dict[str, Any] = {**self._ids, **options, "background": True}
+        self._session_id = session_id
+        self._adding: dict[str, Any] = {**options, "session_id": session_id, "background": True}
         self._remember, self._limit, self._media, self._on_error = remember, limit, media, on_error
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
         """The session's messages, oldest first."""
-        return to_langchain_messages(self._memory.messages(**self._ids, limit=self._limit))
+        return to_langchain_messages(self._memory.messages(session_id=self._session_id, limit=self._limit))
 
     async def aget_messages(self) -> list[BaseMessage]:
         """Async `messages`."""
-        return to_langchain_messages(await self._memory.amessages(**self._ids, limit=self._limit))
+        return to_langchain_messages(
+            await self._memory.amessages(session_id=self._session_id, limit=self._limit)
+        )
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Append to the log, in one transaction."""
@@ -94,12 +96,12 @@ class HoldfastChatMessageHistory(BaseChatMessageHistory):
             if self._remember:
                 await io.call(self._memory.add, self._memory.aadd, said, **self._adding)
             else:
-                await io.call(self._memory.record, self._memory.arecord, said, **self._ids)
+                await io.call(self._memory.record, self._memory.arecord, said, session_id=self._session_id)
 
     def clear(self) -> None:
         """Empty the log."""
-        self._memory.clear_messages(**self._ids)
+        self._memory.clear_messages(session_id=self._session_id)
 
     async def aclear(self) -> None:
         """Async `clear`."""
-        await self._memory.aclear_messages(**self._ids)
+        await self._memory.aclear_messages(session_id=self._session_id)

@@ -14,13 +14,13 @@ from langchain_classic.memory.utils import get_prompt_input_key
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, get_buffer_string
 from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
-from holdfast import InputError, JournaledMessage, Memory
+from holdfast import InputError, JournaledMessage, Memory, ScopedMemory
 from holdfast.io import IO, Asyncio, Inline, run_inline
 from holdfast.types import storable
 
 from ._convert import to_holdfast_messages, to_langchain_messages
 from ._options import Filters, Metadata, OnError, checked, failing_open
-from ._scope import Scoping, ids_of
+from ._scope import Scoping
 
 _INLINE, _ASYNCIO = Inline(), Asyncio()
 
@@ -64,7 +64,7 @@ class HoldfastMemory(BaseMemory):
     on_error: OnError = "log"
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
-    _ids: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _view: ScopedMemory = PrivateAttr()
 
     @model_validator(mode="before")
     @classmethod
@@ -83,8 +83,7 @@ class HoldfastMemory(BaseMemory):
             metadata=self.metadata,
             instructions=self.instructions,
         )
-        bound = Scoping("HoldfastMemory", self.user_id, self.agent_id, self.run_id).scope(None, None)
-        self._ids = ids_of(bound) if bound else {}
+        self._view = Scoping("HoldfastMemory", self.memory, self.user_id, self.agent_id, self.run_id).bound()
         return self
 
     @property
@@ -107,10 +106,10 @@ class HoldfastMemory(BaseMemory):
         said: tuple[JournaledMessage, ...] = ()
         if self.turns:
             with failing_open(self.on_error, "HoldfastMemory: reading the last turns"):
-                said = await io.call(self.memory.messages, self.memory.amessages, **self._shown())
+                said = await io.call(self._view.messages, self._view.amessages, **self._shown())
         if query:
             with failing_open(self.on_error, "HoldfastMemory: recall"):
-                known = (await io.call(self.memory.recall, self.memory.arecall, query, **self._asked())).text
+                known = (await io.call(self._view.recall, self._view.arecall, query, **self._asked())).text
         return self._variables(known, said)
 
     def _said(self, inputs: dict[str, Any]) -> str:
@@ -124,14 +123,13 @@ class HoldfastMemory(BaseMemory):
     def _asked(self) -> dict[str, Any]:
         shown = self.session_id if self.turns else None
         return {
-            **self._ids,
             "max_tokens": self.max_tokens,
             "filters": self.filters,
             "session_id": shown,
         }
 
     def _shown(self) -> dict[str, Any]:
-        return {**self._ids, "session_id": self.session_id, "limit": 2 * self.turns}
+        return {"session_id": self.session_id, "limit": 2 * self.turns}
 
     def _variables(self, known: str, said: tuple[JournaledMessage, ...]) -> dict[str, Any]:
         turns = to_langchain_messages(said)
@@ -153,7 +151,7 @@ class HoldfastMemory(BaseMemory):
     async def _saved(self, io: IO, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
         adding = self._addition(inputs, outputs)
         with failing_open(self.on_error, "HoldfastMemory: remembering"):
-            await io.call(self.memory.add, self.memory.aadd, **adding)
+            await io.call(self._view.add, self._view.aadd, **adding)
 
     def _addition(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
         key = self.input_key or get_prompt_input_key(inputs, [self.memory_key])
@@ -163,7 +161,6 @@ class HoldfastMemory(BaseMemory):
         ]
         return {
             "messages": to_holdfast_messages(said),
-            **self._ids,
             "session_id": self.session_id,
             "metadata": self.metadata,
             "instructions": self.instructions,
@@ -183,11 +180,11 @@ class HoldfastMemory(BaseMemory):
 
     def clear(self) -> None:
         """Empty the session. Memories stay."""
-        self.memory.clear_messages(**self._ids, session_id=self.session_id)
+        self._view.clear_messages(session_id=self.session_id)
 
     async def aclear(self) -> None:
         """Async `clear`."""
-        await self.memory.aclear_messages(**self._ids, session_id=self.session_id)
+        await self._view.aclear_messages(session_id=self.session_id)
 
 
 def _text(value: Any) -> str:

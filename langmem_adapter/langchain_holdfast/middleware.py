@@ -25,7 +25,7 @@ from holdfast.types import storable
 
 from ._convert import to_holdfast_messages
 from ._options import Filters, Given, Metadata, OnError, checked, failing_open, given, one_of
-from ._scope import IdSource, Scoping, ids_of, running_config, session_of
+from ._scope import IdSource, Scoping, running_config, session_of
 from ._turns import Inject, goes_on, question, shown, unjournaled
 
 Handler = Callable[[ModelRequest[ContextT]], ModelResponse[Any]]
@@ -101,7 +101,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
             raise InputError(
                 f"name={name!r}: a non-empty name without ':' and '|', which graphs do not allow"
             )
-        self._memory = checked(
+        checked(
             memory,
             name,
             max_tokens=max_tokens,
@@ -116,7 +116,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
             raise InputError(f"query={query!r} is no function of the runtime and the messages")
         one_of("inject", inject, Inject)
         one_of("on_error", on_error, OnError)
-        self._scoping = Scoping(name, user_id, agent_id, run_id)
+        self._scoping = Scoping(name, memory, user_id, agent_id, run_id)
         self._max_tokens, self._filters, self._threshold, self._query = max_tokens, filters, threshold, query
         self._metadata, self._instructions = metadata, instructions
         self._recalls, self._remembers = recall, remember
@@ -175,11 +175,11 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
             return ""
         filters = given(self._filters, runtime)
         with failing_open(self._on_error, f"{self._name}: recall"):
+            memory = self._scoping.view(scope)
             context = await io.call(
-                self._memory.recall,
-                self._memory.arecall,
+                memory.recall,
+                memory.arecall,
                 query=query,
-                **ids_of(scope),
                 max_tokens=self._max_tokens,
                 filters=filters,
                 threshold=self._threshold,
@@ -250,7 +250,6 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
         if not told:
             return {}
         adding: dict[str, Any] = {
-            **ids_of(scope),
             "session_id": session_of(runtime, config),
             "metadata": given(self._metadata, runtime),
             "instructions": given(self._instructions, runtime),
@@ -258,6 +257,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
             "after_seconds": self._after_seconds if over else max(self._after_seconds, BROKEN_OFF_SECONDS),
         }
         with failing_open(self._on_error, f"{self._name}: remembering"):
-            await io.call(self._memory.add, self._memory.aadd, told, **adding)
+            memory = self._scoping.view(scope)
+            await io.call(memory.add, memory.aadd, told, **adding)
             return {self._journaled: messages[-1].id}
         return {}

@@ -39,17 +39,15 @@ class LangChainModel:
     reply cannot be longer, as small models may repeat themselves without end; a model that thinks before it answers
     is not any more, once a reply shows it.
 
-    Args:
-        model: a chat model, or a runnable around one (`with_retry`, `with_fallbacks`, `bind`).
-        name: by default the model's own.
-        structured: how the form of a reply is asked for. "auto" takes the first of "json_schema", "tool" and "text"
-            that the model does not refuse, and remembers it for the life of this object.
-        callbacks: called for every request. Those of a surrounding chain or agent are not: what memory asks its
-            model is not part of the conversation, and shows in no stream.
-        config: further parts of the `RunnableConfig`, metadata or tags.
+    model: a chat model, or a runnable around one (`with_retry`, `with_fallbacks`, `bind`).
+    name: by default the model's own.
+    structured: how the form of a reply is asked for. "auto" takes the first of "json_schema", "tool" and "text"
+        that the model does not refuse, and remembers it for the life of this object.
+    callbacks: called for every request. Those of a surrounding chain or agent are not: what memory asks its
+        model is not part of the conversation, and shows in no stream.
+    config: further parts of the `RunnableConfig`, metadata or tags.
 
-    Raises:
-        InputError: `model` is no runnable, or `structured` none of these.
+    Raises InputError where `model` is no runnable, or `structured` none of these.
     """
 
     def __init__(
@@ -89,9 +87,8 @@ class LangChainModel:
     ) -> Completion:
         """The reply to `messages`, as an object where the model gave one and `schema` asked for it.
 
-        Raises:
-            ModelRefusedError: the model, or its content filter, declined to answer.
-            Exception: whatever else the model raises.
+        Raises ModelRefusedError where the model, or its content filter, declined to answer, and whatever else the
+        model raises.
         """
 
         async def asked(dialect: Dialect) -> Reply:
@@ -112,12 +109,10 @@ class LangChainModel:
 def as_language_model(model: Runnable[Any, Any], **options: Any) -> LangChainModel:
     """A LangChain chat model as the engine's: `Memory(llm=as_language_model(chat_model))`.
 
-    Args:
-        model: a chat model, or a runnable around one.
-        options: as of `LangChainModel`.
+    model: a chat model, or a runnable around one.
+    options: as of `LangChainModel`.
 
-    Raises:
-        InputError: as `LangChainModel`.
+    Raises InputError as it does.
     """
     return LangChainModel(model, **options)
 
@@ -207,14 +202,12 @@ def _begun(error: Exception) -> Reply | None:
 class LangChainEmbedder:
     """LangChain embeddings as the engine's embedder.
 
-    Args:
-        embeddings: any `Embeddings`.
-        name: the identity under which the store records its vectors; by default made of the class and the model.
-            Give one where two models would share it.
-        dimensions: the length of the vectors; by default found out by embedding one word.
+    embeddings: any `Embeddings`.
+    name: the identity under which the store records its vectors; by default made of the class and the model.
+        Give one where two models would share it.
+    dimensions: the length of the vectors; by default found out by embedding one word.
 
-    Raises:
-        InputError: `embeddings` are no `Embeddings`.
+    Raises InputError where `embeddings` are no `Embeddings`.
     """
 
     def __init__(
@@ -263,12 +256,10 @@ class LangChainEmbedder:
 def as_embedder(embeddings: Embeddings, **options: Any) -> LangChainEmbedder:
     """LangChain embeddings as the engine's: `Memory(embedder=as_embedder(embeddings))`.
 
-    Args:
-        embeddings: any `Embeddings`.
-        options: as of `LangChainEmbedder`.
+    embeddings: any `Embeddings`.
+    options: as of `LangChainEmbedder`.
 
-    Raises:
-        InputError: as `LangChainEmbedder`.
+    Raises InputError as it does.
     """
     return LangChainEmbedder(embeddings, **options)
 

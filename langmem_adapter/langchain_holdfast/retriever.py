@@ -16,7 +16,7 @@ from holdfast import Hits, Memory, SearchHit
 from holdfast.io import IO, Asyncio, Inline, run_inline
 
 from ._options import Filters, Given, OnError, checked, failing_open, given
-from ._scope import IdSource, Scoping, ids_of, running_runtime
+from ._scope import IdSource, Scoping, running_runtime
 
 _INLINE, _ASYNCIO = Inline(), Asyncio()
 
@@ -64,7 +64,7 @@ class HoldfastRetriever(BaseRetriever):
         checked(
             self.memory, "HoldfastRetriever", filters=self.filters, threshold=self.threshold, limit=self.k
         )
-        self._scoping = Scoping("HoldfastRetriever", self.user_id, self.agent_id, self.run_id)
+        self._scoping = Scoping("HoldfastRetriever", self.memory, self.user_id, self.agent_id, self.run_id)
         return self
 
     def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:  # noqa: A002
@@ -116,9 +116,8 @@ class HoldfastRetriever(BaseRetriever):
         }
         self.memory.check(**arguments)
         with failing_open(self.on_error, "HoldfastRetriever: search"):
-            return _documents(
-                await io.call(self.memory.search, self.memory.asearch, query, **ids_of(scope), **arguments)
-            )
+            memory = scoping.view(scope)
+            return _documents(await io.call(memory.search, memory.asearch, query, **arguments))
         return []
 
 

@@ -57,7 +57,8 @@ class HoldfastStore(BaseStore):
     usually written, and come back as that. Needs no `setup()`. A batch is one transaction, whose reads see the state
     before its writes. Both faces share one implementation; the async one never blocks the event loop.
 
-    Raises InvalidNamespaceError, ValueError for filters that say nothing, and the errors of `Memory`.
+    Raises InvalidNamespaceError, ValueError for filters that say nothing, FilterError (a ValueError) for those that
+    compare with a text that the memory's redactor masks, and the errors of `Memory`.
     """
 
     supports_ttl = True
@@ -107,7 +108,7 @@ class HoldfastStore(BaseStore):
                 return Find(
                     tuple(op.namespace_prefix),
                     (op.query or None) if self._paths else None,
-                    matching(op.filter) if op.filter else None,
+                    matching(self._documents.filter(op.filter)) if op.filter else None,
                     op.limit,
                     op.offset,
                     op.refresh_ttl,

@@ -30,13 +30,12 @@ from holdfast import (
     Message,
     ModelError,
     NotFoundError,
-    Scope,
 )
 from holdfast.io import IO, Asyncio, Inline, run_inline
 from holdfast.types import storable
 
 from ._options import Filters, Given, Metadata, OnError, checked, given, one_of
-from ._scope import IdSource, Scoping, ids_of, session_of
+from ._scope import IdSource, Scoping, session_of
 
 Action: TypeAlias = Literal["create", "update", "delete"]
 ACTIONS: tuple[Action, ...] = get_args(Action)
@@ -126,7 +125,7 @@ def create_search_memory_tool(
     """
     checked(memory, name, filters=filters, threshold=threshold)
     one_of("on_error", on_error, OnError)
-    scoping = Scoping(name, user_id, agent_id, run_id)
+    scoping = Scoping(name, memory, user_id, agent_id, run_id)
 
     async def found(
         io: IO, runtime: Any, config: Any, query: str, limit: int, offset: int, own: Filters
@@ -138,11 +137,11 @@ def create_search_memory_tool(
             raise ToolException(_NOBODY)
         both = [part for part in (given(filters, runtime), own) if part]
         try:
+            view = scoping.view(scope)
             hits = await io.call(
-                memory.search,
-                memory.asearch,
+                view.search,
+                view.asearch,
                 query=storable(query),
-                **ids_of(scope),
                 limit=limit + offset,
                 filters={"AND": both} if len(both) > 1 else (both[0] if both else None),
                 threshold=threshold,
@@ -204,7 +203,7 @@ def create_manage_memory_tool(
     allowed = _allowed(actions_permitted)
     checked(memory, name, metadata=metadata)
     one_of("on_error", on_error, OnError)
-    scoping = Scoping(name, user_id, agent_id, run_id)
+    scoping = Scoping(name, memory, user_id, agent_id, run_id)
 
     async def managed(
         io: IO,
@@ -219,14 +218,12 @@ def create_manage_memory_tool(
         if scope is None:
             raise ToolException(_NOBODY)
         try:
+            view = scoping.view(scope)
             if action == "create":
-                return _created(
-                    await io.call(memory.add, memory.aadd, **creation(scope, text, runtime, config))
-                )
-            ids = ids_of(scope)
+                return _created(await io.call(view.add, view.aadd, **creation(text, runtime, config)))
             if action == "update":
-                return _changed("updated", await io.call(memory.update, memory.aupdate, target, text, **ids))
-            return _changed("deleted", await io.call(memory.delete, memory.adelete, target, **ids))
+                return _changed("updated", await io.call(view.update, view.aupdate, target, text))
+            return _changed("deleted", await io.call(view.delete, view.adelete, target))
         except NotFoundError as error:
             raise _unknown(target) from error
         except InputError as error:
@@ -238,11 +235,10 @@ def create_manage_memory_tool(
                 raise
             raise _unreachable(error, name) from error
 
-    def creation(scope: Scope, content: str, runtime: Any, config: Any) -> dict[str, Any]:
+    def creation(content: str, runtime: Any, config: Any) -> dict[str, Any]:
         # The role of a tool: in the journal of the thread it is no turn of the conversation.
         return {
             "messages": [Message(content, role="tool")],
-            **ids_of(scope),
             "session_id": session_of(runtime, config),
             "metadata": given(metadata, runtime),
             "infer": "merge",

@@ -314,9 +314,9 @@ def test_outside_an_agent_the_config_says_whose_memory_it_is(memory: Memory, run
 
 def test_without_any_id_the_developer_is_told(memory: Memory, run: Runner) -> None:
     search, manage = create_memory_tools(memory)
-    with pytest.raises(InputError, match="search_memory does not know whose memory"):
+    with pytest.raises(InputError, match="search_memory: whose memory"):
         run(search, {"query": "tea"})
-    with pytest.raises(InputError, match="manage_memory does not know whose memory"):
+    with pytest.raises(InputError, match="manage_memory: whose memory"):
         run(manage, {"content": "Likes tea"})
 
 

@@ -218,6 +218,19 @@ def test_a_view_of_one_user_s_memory_serves_that_user(face: Face, engine: Counte
         face(bob, "put", user("Hello"))
 
 
+def test_a_view_says_whose_memory_it_is(engine: Counted) -> None:
+    engine.memory.add("I own a boat.", user_id="alice")
+    engine.memory.add("I own a yacht.", user_id="bob")
+    alice = engine.memory.scoped(user_id="alice")
+    for made in (HoldfastMemory(memory=alice), HoldfastMemoryBlock(memory=alice)):
+        assert made.user_id == "alice"
+    assert "boat" in HoldfastMemory(memory=alice).recall("a boat or a yacht?").text
+    assert [node.text for node in HoldfastRetriever(memory=alice).retrieve("yacht")] == ["I own a boat."]
+    assert "yacht" not in HoldfastToolSpec(memory=alice).search_memories("yacht")
+    with pytest.raises(InputError, match="bound to user_id='alice'"):
+        HoldfastToolSpec("bob", memory=alice).search_memories("yacht")
+
+
 def test_a_view_of_one_user_s_memory_is_not_found_for_another(tmp_path: Any) -> None:
     with Memory(tmp_path, llm=None, embedder=HashEmbedder()) as engine:
         view = HoldfastMemory.from_defaults("bob", memory=engine.scoped(user_id="bob"))

@@ -441,6 +441,18 @@ def test_a_model_that_is_passed_goes_before_settings(tmp_path: Path) -> None:
     assert model.llm is own
 
 
+def test_a_model_of_another_size_is_asked_by_another_engine(tmp_path: Path) -> None:
+    own = MockLLM()
+    large = HoldfastMemory.from_defaults("alice", path=tmp_path, llm=own, model_size="large")
+    assert large.engine is open_engine(tmp_path, llm=own, model_size="large")
+    assert large.engine is not open_engine(tmp_path, llm=own)
+    assert large.to_dict()["model_size"] == "large"
+    with pytest.raises(InputError, match="model_size='huge'"):
+        open_engine(tmp_path, llm=own, model_size="huge")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="not both"):
+        HoldfastMemory.from_defaults("alice", memory=large.engine, model_size="small")
+
+
 def test_a_store_keeps_its_bundled_embedder_whatever_settings_say_later(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -94,11 +94,13 @@ def test_an_engine_extracts_with_a_llama_index_model(kind: type, face: Face) -> 
         assert [change.text for change in result] == ["Is allergic to peanuts"]
 
 
-def test_a_turn_is_remembered_with_the_model_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.decisions.merging.examination.SLIPS", 99)  # a scripted model passes
+def test_a_turn_is_remembered_with_the_model_that_answers() -> None:
     llm = Calling(("facts", FACTS))
-    memory = HoldfastMemory.from_defaults("alice", path=":memory:", llm=llm, background=False)
+    memory = HoldfastMemory.from_defaults(
+        "alice", path=":memory:", llm=llm, model_size="large", background=False
+    )
     memory.put_messages([user("I'm allergic to peanuts."), assistant("Noted.")])
+    assert len(llm.shown) == 1  # a large model is not examined
     assert "allergic" in text_of(llm.shown[-1])
     assert "Noted." in text_of(llm.shown[-1])
     assert [item.text for item in memory.engine.get_all(user_id="alice")] == ["Is allergic to peanuts"]

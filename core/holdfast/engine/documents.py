@@ -77,6 +77,14 @@ class Documents:
         """A value as it comes back from the store: JSON objects, lists, texts, numbers. Raises InputError."""
         return plain_value(value)
 
+    def filter(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A filter with its keys as the store has them.
+
+        Raises FilterError where it compares with a text that the redactor masks, by which nothing could be found.
+        """
+        masked = self._masking.filters(given)
+        return given if masked is None else masked
+
     async def _reembed(self, io: IO) -> None:
         """The store's embedder was changed since some texts were written: give them its vectors."""
         embedder = self._store.basis.embedder

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, whose_memory
 from ..storage.filters import Filter, parse
 from ..storage.store import Store
 from ..types import Message, Messages, Metadata, Scope
@@ -73,7 +73,7 @@ class Door:
         given = scope_of(user_id, agent_id, run_id)
         scope = self._narrowed(given) if self.bound else given
         if not scope and (required or self.require_scope):
-            raise InputError("whose memory? pass at least one of user_id=, agent_id=, run_id=")
+            raise whose_memory()
         return scope
 
     def _narrowed(self, given: Scope) -> Scope:

@@ -28,9 +28,8 @@ def storable_json(value: Any, otherwise: Callable[[Any], Any] = str) -> Any:
     """JSON, whatever a provider or a tool put into a message: its texts as `storable`, keys as texts, numbers that
     JSON does not have as texts.
 
-    Args:
-        value: of any type.
-        otherwise: what is neither JSON nor a mapping, tuple or set, as something that is.
+    value: of any type.
+    otherwise: what is neither JSON nor a mapping, tuple or set, as something that is.
     """
     if value is None or isinstance(value, (bool, int)):
         return value

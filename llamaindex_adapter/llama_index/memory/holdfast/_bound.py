@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Self
 
 from llama_index.core.bridge.pydantic import BaseModel, Field, ValidationError
 
-from holdfast import FROM_ENVIRONMENT, InputError, Memory, Scope
+from holdfast import FROM_ENVIRONMENT, InputError, Memory, Scope, ScopedMemory
 
-from ._registry import Path_, check_owner, chosen_engine, keep_alive, open_already, restored_engine
+from ._owner import given_ids, view_of
+from ._registry import ModelSize, Path_, chosen_engine, keep_alive, open_already, restored_engine
 
 
 class Bound(BaseModel):
@@ -28,6 +29,7 @@ class Bound(BaseModel):
     path: str | None = None
     engine_id: str = ""
     llm_name: str | None = None
+    model_size: ModelSize = "auto"
     # Not private attributes, which a deep copy would copy: fields that no dump contains.
     memory: Any = Field(default=None, exclude=True, repr=False)
 
@@ -38,20 +40,22 @@ class Bound(BaseModel):
         memory: Memory | None = None,
         llm: Any = FROM_ENVIRONMENT,
         embed_model: Any = None,
+        model_size: ModelSize = "auto",
         **fields: Any,
     ) -> None:
         fields.pop("class_name", None)  # LlamaIndex writes it into its dumps
-        check_owner(**fields)
+        fields |= given_ids(memory, fields)
         self._check_names(fields)
+        models: dict[str, Any] = {"llm": llm, "embed_model": embed_model, "model_size": model_size}
         place = None if path is None else os.fspath(path)
         if not fields.get("engine_id"):
-            memory = chosen_engine(memory, place, llm=llm, embed_model=embed_model)
+            memory = chosen_engine(memory, place, **models)
         elif memory is None and (llm is not FROM_ENVIRONMENT or embed_model is not None):
-            memory = chosen_engine(None, place, llm=llm, embed_model=embed_model)
+            memory = chosen_engine(None, place, **models)
         elif memory is None:
             memory = open_already(fields["engine_id"], place)
         try:
-            super().__init__(path=place, memory=memory, **fields)
+            super().__init__(path=place, memory=memory, model_size=model_size, **fields)
         except ValidationError as error:
             wrong = error.errors()[0]
             name = ".".join(map(str, wrong["loc"]))
@@ -73,7 +77,9 @@ class Bound(BaseModel):
         Raises InputError where this object came from another process and its engine is not to be had in this one.
         """
         if self.memory is None:
-            found = restored_engine(type(self).__name__, self.engine_id, self.path, self.llm_name)
+            found = restored_engine(
+                type(self).__name__, self.engine_id, self.path, self.llm_name, self.model_size
+            )
             self._check(found)
             self._work_on(found)
         engine: Memory = self.memory
@@ -87,7 +93,7 @@ class Bound(BaseModel):
         changes = dict(update or {})
         self._check_names(changes)
         copied = super().model_copy(update=changes, deep=deep)
-        check_owner(copied.user_id, copied.agent_id, copied.run_id)
+        given_ids(None, copied._scope.ids())
         if "memory" in changes:
             copied._work_on(copied.memory)
         if changes.keys() & {*self.fixed, "memory"}:
@@ -111,6 +117,11 @@ class Bound(BaseModel):
     @property
     def _scope(self) -> Scope:
         return Scope(self.user_id, self.agent_id, self.run_id)
+
+    @property
+    def _view(self) -> ScopedMemory:
+        """The engine, as far as its owner reaches."""
+        return view_of(self.engine, self._scope)
 
     def _work_on(self, memory: Memory) -> None:
         self.memory = memory

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 
-from holdfast import Context, HoldfastError, InputError, JournaledMessage, Memory, Message, Scope
+from holdfast import Context, HoldfastError, InputError, JournaledMessage, Message, ScopedMemory
 from holdfast.io import IO
 
 from ._convert import GIVEN, from_journal, is_answer, same, together
@@ -96,14 +96,15 @@ def surviving(on_error: OnError, what: str, *, journaled: bool = False) -> Itera
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Conversation:
-    """A session of a scope in an engine's journal. Shared by all objects of the process that speak for it.
+    """A session in an engine's journal, as far as a view of it reaches.
+
+    Shared by all objects of the process that speak for it.
 
     What is still to be remembered stands in the journal alone, so that it does not matter who puts what at the same
     time: threads, tasks, other processes.
     """
 
-    memory: Memory
-    scope: Scope
+    memory: ScopedMemory
     session_id: str
     _recalled: _Recalled | None = None
     _waited: bool = False
@@ -112,19 +113,12 @@ class Conversation:
     )  # by the id of a journaled message
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
-    @property
-    def ids(self) -> dict[str, Any]:
-        """Whose conversation it is, as arguments of the engine."""
-        return dict(self.scope.ids())
-
     # -- the history --------------------------------------------------------------------------------------------
 
     async def journaled(self, io: IO, limit: int | None = None) -> tuple[JournaledMessage, ...]:
         """The history as it lies in the journal, oldest first; with a limit, the newest messages of it."""
         memory = self.memory
-        return await io.call(
-            memory.messages, memory.amessages, **self.ids, session_id=self.session_id, limit=limit
-        )
+        return await io.call(memory.messages, memory.amessages, session_id=self.session_id, limit=limit)
 
     async def newest(
         self, io: IO, enough: int, tokenizer: Tokenizer
@@ -209,7 +203,6 @@ class Conversation:
                 memory.add,
                 memory.aadd,
                 told,
-                **self.ids,
                 session_id=self.session_id,
                 metadata=settled.metadata,
                 instructions=settled.instructions,
@@ -219,8 +212,8 @@ class Conversation:
     async def write(self, io: IO, said: Sequence[Message], keep: Sequence[str] | None = None) -> None:
         """Journal messages, and no more. With `keep` everything but these leaves the history."""
         if said:
-            memory, where = self.memory, {**self.ids, "session_id": self.session_id}
-            await io.call(memory.record, memory.arecord, list(said), **where, keep=keep)
+            memory = self.memory
+            await io.call(memory.record, memory.arecord, list(said), session_id=self.session_id, keep=keep)
         elif keep is not None:
             await self.clear(io, keep)
 
@@ -230,7 +223,6 @@ class Conversation:
         await io.call(
             memory.clear_messages,
             memory.aclear_messages,
-            **self.ids,
             session_id=self.session_id,
             keep=keep,
         )
@@ -305,7 +297,6 @@ class Conversation:
             memory.recall,
             memory.arecall,
             query,
-            **self.ids,
             max_tokens=wanted.tokens,
             filters=wanted.filters,
             threshold=wanted.threshold,

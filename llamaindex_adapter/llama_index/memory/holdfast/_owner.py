@@ -1,34 +1,58 @@
-"""Whose memory a tool or a retriever works on: ids, or functions that tell them for the run at hand."""
+"""Whose memory it is, decided here for all parts of this package.
+
+For each of `user_id`, `agent_id` and `run_id`, the first of these:
+
+1. the argument: a string, or, of tools and retrievers, a function without arguments that is asked at every call
+2. the id that `memory` is bound to, where that is a view, `memory.scoped(...)`
+
+There is nothing else that could name somebody: no setting, no context. Where nobody is named it is a mistake, and an
+InputError; where a function tells None, nothing is found or done.
+
+What works is a view, `memory.scoped(...)`, which reaches nothing else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ._registry import check_owner
+from holdfast import Memory, Scope, ScopedMemory
+from holdfast.errors import whose_memory
 
 Id = str | Callable[[], str | None] | None
 
+_NAMES = ("user_id", "agent_id", "run_id")
+_WAYS = (
+    "pass at least one of user_id=, agent_id=, run_id=. An engine that makes its own memory "
+    "(memory_cls=HoldfastMemory) cannot know: pass memory=HoldfastMemory.from_defaults(user_id=...) instead"
+)
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """user_id, agent_id, run_id: at least one, each a string or a function without arguments.
 
-    Raises InputError where none is given.
+def given_ids(memory: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The ids that name whose memory it is, as they are given, and those that the memory is bound to.
+
+    memory: the engine, a view of it, or None where it is not opened yet.
+    given: arguments, these three among them.
+
+    Raises InputError where nobody is named.
     """
+    bound = memory.scope.ids() if isinstance(memory, ScopedMemory) else {}
+    named = {name: bound.get(name) if given.get(name) is None else given[name] for name in _NAMES}
+    if all(one is None for one in named.values()):
+        raise whose_memory(ways=_WAYS)
+    return named
 
-    user_id: Id = None
-    agent_id: Id = None
-    run_id: Id = None
 
-    def __post_init__(self) -> None:
-        check_owner(self.user_id, self.agent_id, self.run_id)
+def view_of(memory: Memory, scope: Scope) -> ScopedMemory:
+    """The memory, as far as these ids reach."""
+    return memory.scoped(**scope.ids())
 
-    def ids(self) -> dict[str, Any] | None:
-        """The ids for this call; None where one of the functions tells nobody: that is not everybody."""
-        given = {"user_id": self.user_id, "agent_id": self.agent_id, "run_id": self.run_id}
-        told = {
-            name: value() if callable(value) else value for name, value in given.items() if value is not None
-        }
-        return None if None in told.values() else told
+
+def view_now(memory: Memory, named: Mapping[str, Any]) -> ScopedMemory | None:
+    """The memory as this call may see it; None where a function tells nobody: that is not everybody.
+
+    memory: the engine, or a view of it.
+    named: what `given_ids` returned.
+    """
+    told = {name: one() if callable(one) else one for name, one in named.items() if one is not None}
+    return None if None in told.values() else memory.scoped(**told)

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
@@ -34,13 +34,15 @@ from holdfast import (
 from holdfast.models import default_model
 
 from ._conversation import Conversation
+from ._owner import view_of
 from .models import as_embedder, as_language_model
 
 log = logging.getLogger("holdfast")
 
 Path_ = str | PathLike[str]
 Model = LLM | LanguageModel | None
-Key = tuple[str, int, int]
+ModelSize = Literal["auto", "large", "small"]
+Key = tuple[str, int, int, ModelSize]
 Talk = tuple[int, Scope, str]
 
 _LEDGER = "ledger.db"  # there is one in every embedded store
@@ -53,15 +55,6 @@ _engines: WeakValueDictionary[str, Memory] = WeakValueDictionary()
 _opened: dict[Key, Memory] = {}
 
 
-def check_owner(user_id: object = None, agent_id: object = None, run_id: object = None, **_: object) -> None:
-    """Raises InputError where nobody owns what is to be made."""
-    if user_id is None and agent_id is None and run_id is None:
-        raise InputError(
-            "whose memory? pass at least one of user_id=, agent_id=, run_id=. An engine that makes its own memory "
-            "(memory_cls=HoldfastMemory) cannot know: pass memory=HoldfastMemory.from_defaults(user_id=...) instead"
-        )
-
-
 def shared_conversation(memory: Memory, scope: Scope, session_id: str) -> Conversation:
     """The conversation of an owner and a session on an engine: one per process, whoever speaks for it."""
     key = (
@@ -72,7 +65,7 @@ def shared_conversation(memory: Memory, scope: Scope, session_id: str) -> Conver
     with _guard:
         found = _conversations.get(key)
         if found is None:
-            found = _conversations[key] = Conversation(memory, scope, session_id)
+            found = _conversations[key] = Conversation(view_of(memory, scope), session_id)
         return found
 
 
@@ -100,18 +93,22 @@ def keep_alive(memory: Memory) -> str:
         return made
 
 
-def chosen_engine(memory: Memory | None, path: Path_ | None, *, llm: Any, embed_model: Any) -> Memory:
+def chosen_engine(
+    memory: Memory | None, path: Path_ | None, *, llm: Any, embed_model: Any, model_size: ModelSize
+) -> Memory:
     """The engine that is passed, or the one that the other arguments open. Raises InputError for both."""
     if memory is None:
-        return open_engine(path, llm=llm, embed_model=embed_model)
-    if path is not None or embed_model is not None or llm is not FROM_ENVIRONMENT:
-        raise InputError("pass memory=, or path=, llm= and embed_model= to open one, not both")
+        return open_engine(path, llm=llm, embed_model=embed_model, model_size=model_size)
+    if path is not None or embed_model is not None or llm is not FROM_ENVIRONMENT or model_size != "auto":
+        raise InputError("pass memory=, or path=, llm=, embed_model= and model_size= to open one, not both")
     if not isinstance(memory, Memory):
         raise InputError(f"memory={memory!r} is no holdfast.Memory")
     return memory
 
 
-def restored_engine(kind: str, engine_id: str, path: str | None, llm_name: str | None) -> Memory:
+def restored_engine(
+    kind: str, engine_id: str, path: str | None, llm_name: str | None, model_size: ModelSize
+) -> Memory:
     """The engine of an object that was rebuilt from a dump.
 
     It is the one of that name, or one on that folder, where this process has it open. Else the folder is opened
@@ -128,7 +125,8 @@ def restored_engine(kind: str, engine_id: str, path: str | None, llm_name: str |
         if llm_name is not None and Settings._llm is None and default_model() is None:
             raise _no_engine(kind, f"in {path}, which used the model {llm_name!r}; none is set here", path)
         try:
-            return open_engine(path, llm=None if llm_name is None else FROM_ENVIRONMENT)
+            llm = None if llm_name is None else FROM_ENVIRONMENT
+            return open_engine(path, llm=llm, model_size=model_size)
         except EmbedderMismatchError as error:
             raise _no_engine(kind, f"in {path}: {error}", path) from error
 
@@ -168,28 +166,32 @@ def open_engine(
     *,
     llm: Any = FROM_ENVIRONMENT,
     embed_model: BaseEmbedding | Embedder | None = None,
+    model_size: ModelSize = "auto",
 ) -> Memory:
     """The engine on a folder, opened once per process for the same model and embedder objects.
 
     path: as `holdfast.Memory` takes it. ":memory:" is a new store at every call.
-    llm: a LlamaIndex LLM, a `holdfast.LanguageModel`, or None for none. By default `Settings.llm` where it was set,
-        else what `holdfast.Memory` finds in the environment.
+    llm: a LlamaIndex LLM, a `holdfast.LanguageModel`, or None for none. By default `Settings.llm` where it was
+        set, else what `holdfast.Memory` finds in the environment.
     embed_model: by default `Settings.embed_model` where it was set, else the bundled embedder.
+    model_size: as `holdfast.Memory` takes it: "large" and "small" say how the model is asked, "auto" has it
+        examined once.
 
-    Raises what `holdfast.Memory` raises, and InputError for models of another kind.
+    Returns the engine, which `close_engines` closes. Raises what `holdfast.Memory` raises, and InputError for models
+    of another kind.
     """
     # The public properties of Settings would make an OpenAI client where nothing was set.
     model = Settings._llm if llm is FROM_ENVIRONMENT and Settings._llm is not None else llm
     chosen = embed_model if embed_model is not None else Settings._embed_model
 
     def opened() -> Memory:
-        return _opened_with(path, model, chosen, named=embed_model is not None)
+        return _opened_with(path, model, chosen, model_size, named=embed_model is not None)
 
     if path is not None and str(path) == IN_MEMORY:
         return opened()
     folder = folder_of(path)
     with _guard:
-        key = (str(folder), id(model), id(chosen))
+        key = (str(folder), id(model), id(chosen), model_size)
         if key not in _opened or _opened[key].closed:
             _opened[key] = opened()
         return _opened[key]
@@ -204,17 +206,19 @@ def close_engines() -> None:
         memory.close()
 
 
-def _opened_with(path: Path_ | None, model: Any, embed_model: Any, *, named: bool) -> Memory:
+def _opened_with(
+    path: Path_ | None, model: Any, embed_model: Any, model_size: ModelSize, *, named: bool
+) -> Memory:
     llm = model if model is FROM_ENVIRONMENT or model is None else as_language_model(model)
     embedder = None if embed_model is None else as_embedder(embed_model)
     try:
-        return Memory(path, llm=llm, embedder=embedder)
+        return Memory(path, llm=llm, embedder=embedder, model_size=model_size)
     except EmbedderMismatchError:
         # Settings is global, and set by others for other reasons: a store that was made with the bundled embedder
         # stays with it. Whoever names an embedder for this store gets the error.
         if named or embedder is None:
             raise
-        memory = Memory(path, llm=llm)
+        memory = Memory(path, llm=llm, model_size=model_size)
         log.warning(
             "the store was made with the bundled embedder and keeps it; Settings.embed_model (%s) is not used",
             embedder.name,

@@ -31,7 +31,8 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
     of `HoldfastChatStore` and `HoldfastMemory`. Messages are counted from 0, or from the end below 0.
 
     user_id, agent_id, run_id: whose histories; at least one.
-    memory: the engine; by default the one that `open_engine` opens with `path`, `llm` and `embed_model`.
+    memory: the engine; by default the one that `open_engine` opens with `path`, `llm`, `embed_model` and
+        `model_size`.
 
     Messages leave `Memory`'s queue oldest first. Up to where they did is a document of the engine, under
     ("llama_index", a hash of owner and key): a `ScopedMemory`, which has no documents, is refused. Raises
@@ -106,7 +107,7 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
 
     async def get_keys(self) -> list[str]:
         """The keys that have a history, the oldest first."""
-        return await keys_of(ASYNCIO, self.engine, self._scope)
+        return await keys_of(ASYNCIO, self._view)
 
     # -- status -------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,8 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
     message, each of them once, whatever overflows later.
 
     user_id, agent_id, run_id: whose memory it is; at least one.
-    memory: the engine; by default the one that `open_engine` opens with `path`, `llm` and `embed_model`.
+    memory: the engine; by default the one that `open_engine` opens with `path`, `llm`, `embed_model` and
+        `model_size`.
     recall_tokens: how much of the prompt recalled memories may take.
     priority: 0 is never shortened; others give way, the highest number first, and keep their best memories.
     background, remember, remember_answers, patience, on_error, instructions, metadata, filters, threshold: as for

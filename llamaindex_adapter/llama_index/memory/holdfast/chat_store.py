@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.storage.chat_store.base import BaseChatStore
 
-from holdfast import Memory, Scope
+from holdfast import ScopedMemory
 from holdfast.io import ASYNCIO, INLINE, IO, run_inline
 
 from ._bound import Bound
@@ -22,7 +20,8 @@ class HoldfastChatStore(Bound, BaseChatStore):
     `HoldfastMemory` of the same owner with `session_id=key` goes on with what was stored, and the other way round.
 
     user_id, agent_id, run_id: whose histories; at least one.
-    memory: the engine; by default the one that `open_engine` opens with `path`, `llm` and `embed_model`.
+    memory: the engine; by default the one that `open_engine` opens with `path`, `llm`, `embed_model` and
+        `model_size`.
 
     A message whose `additional_kwargs` hold a "happened_at" (a datetime, or ISO 8601) was said then. Raises
     InputError where no id is given, or an argument that it does not know.
@@ -93,7 +92,7 @@ class HoldfastChatStore(Bound, BaseChatStore):
     # -- the bodies that both faces share -----------------------------------------------------------------------
 
     def _talk(self, key: str) -> Conversation:
-        return Conversation(self.engine, self._scope, key)
+        return Conversation(self._view, key)
 
     async def _get(self, io: IO, key: str) -> list[ChatMessage]:
         return [from_journal(message) for message in await self._talk(key).journaled(io)]
@@ -108,13 +107,12 @@ class HoldfastChatStore(Bound, BaseChatStore):
         return [from_journal(message) for message in removed]
 
     async def _keys(self, io: IO) -> list[str]:
-        return await keys_of(io, self.engine, self._scope)
+        return await keys_of(io, self._view)
 
 
-async def keys_of(io: IO, memory: Memory, scope: Scope) -> list[str]:
+async def keys_of(io: IO, memory: ScopedMemory) -> list[str]:
     """The sessions of an owner that have a history, the oldest first."""
-    ids: dict[str, Any] = dict(scope.ids())
-    listed = await io.call(memory.messages, memory.amessages, **ids)
+    listed = await io.call(memory.messages, memory.amessages)
     return list(dict.fromkeys(message.session_id for message in listed if message.session_id))
 
 

@@ -19,7 +19,7 @@ from ._bound import Bound
 from ._conversation import Conversation, OnError, Settled, Wanted, turn_of
 from ._convert import from_journal
 from ._filters import Filters, engine_filters
-from ._registry import Model, Path_, shared_conversation
+from ._registry import Model, ModelSize, Path_, shared_conversation
 from ._window import RECALL_SHARE, fitting, inserted
 
 TOKEN_LIMIT = 30_000  # the limit of LlamaIndex's own `Memory`
@@ -89,6 +89,7 @@ class HoldfastMemory(Bound, BaseMemory):
         path: Path_ | None = None,
         llm: Model | Any = FROM_ENVIRONMENT,
         embed_model: Any = None,
+        model_size: ModelSize = "auto",
         chat_history: Sequence[ChatMessage] | None = None,
         token_limit: int = TOKEN_LIMIT,
         recall_tokens: int = RECALL_TOKENS,
@@ -109,7 +110,7 @@ class HoldfastMemory(Bound, BaseMemory):
         user_id, agent_id, run_id: whose memory it is; at least one.
         session_id: the conversation. Pass the one of an earlier conversation to go on with it; by default a new one.
         memory: the engine. By default one is opened at `path`, once per process:
-        path, llm, embed_model: as `open_engine` takes them; not together with `memory`.
+        path, llm, embed_model, model_size: as `open_engine` takes them; not together with `memory`.
         chat_history: what the conversation begins with: context, which is not remembered. A message whose
             `additional_kwargs` hold a "happened_at" (a datetime, or ISO 8601) was said then.
         token_limit: how long what `get` returns may be; at least the latest user message is kept.
@@ -144,6 +145,7 @@ class HoldfastMemory(Bound, BaseMemory):
             path=path,
             llm=llm,
             embed_model=embed_model,
+            model_size=model_size,
             token_limit=token_limit,
             recall_tokens=recall_tokens,
             insert_method=insert_method,
@@ -270,9 +272,8 @@ class HoldfastMemory(Bound, BaseMemory):
         )
 
     def _talk(self) -> Conversation:
-        talk: Conversation | None = self.conversation
-        if talk is None or talk.memory is not self.engine:
-            talk = self.conversation = shared_conversation(self.engine, self._scope, self.session_id)
+        # Held, so that it lives on between calls: the registry does not keep it alive.
+        talk = self.conversation = shared_conversation(self.engine, self._scope, self.session_id)
         return talk
 
     # -- the bodies that both faces share -----------------------------------------------------------------------
@@ -281,14 +282,13 @@ class HoldfastMemory(Bound, BaseMemory):
         return min(self.recall_tokens, int(RECALL_SHARE * limit))
 
     async def _recall(self, io: IO, query: str) -> Context:
-        memory, budget = self.engine, self._budget(self.token_limit)
+        memory, budget = self._view, self._budget(self.token_limit)
         if not budget:
             return Context("")
         return await io.call(
             memory.recall,
             memory.arecall,
             query,
-            **dict(self._scope.ids()),
             max_tokens=budget,
             filters=self.filters,
             threshold=self.threshold,

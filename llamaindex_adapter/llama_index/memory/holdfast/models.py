@@ -34,8 +34,7 @@ class LlamaIndexModel:
     A model whose `max_tokens` is not set is cut off where the form of a reply cannot be longer, as small models may
     repeat themselves without end; one that thinks before it answers is not any more, once a reply shows it.
 
-    Args:
-        llm: any `LLM`.
+    llm: any `LLM`.
     """
 
     def __init__(self, llm: LLM) -> None:
@@ -58,10 +57,8 @@ class LlamaIndexModel:
     async def complete(
         self, io: IO, messages: Sequence[Prompt], *, schema: Schema | None = None
     ) -> Completion:
-        """The reply: the arguments of the function that the model called, else its text.
-
-        Raises:
-            Exception: whatever the model raises; the engine wraps it in ModelError.
+        """The reply: the arguments of the function that the model called, else its text. Raises whatever the
+        model raises; the engine wraps it in ModelError.
         """
         llm: Any = self.llm
 

@@ -13,8 +13,8 @@ from holdfast.io import ASYNCIO, INLINE, IO, run_inline
 
 from ._conversation import OnError, surviving
 from ._filters import Filters, engine_filters
-from ._owner import Id, Owner
-from ._registry import Path_, chosen_engine
+from ._owner import Id, given_ids, view_now
+from ._registry import ModelSize, Path_, chosen_engine
 
 # What of a node's metadata a model is shown with its text: when it was said. Ids say nothing to a model.
 _SHOWN = ("happened_at",)
@@ -25,7 +25,7 @@ class HoldfastRetriever(BaseRetriever):
 
     user_id, agent_id, run_id: whose memory it is; at least one. Each may be a function without arguments that tells
         it for the run at hand, such as the `get` of a `ContextVar`: one retriever then serves many users.
-    memory, path, llm, embed_model: as for `HoldfastMemory.from_defaults`.
+    memory, path, llm, embed_model, model_size: as for `HoldfastMemory.from_defaults`.
     similarity_top_k: how many memories, at most.
     filters: the engine's, or LlamaIndex's `MetadataFilters`. threshold, as_of: as for `holdfast.Memory.search`.
     on_error: "log" finds nothing where searching fails, with the failure in the log of `holdfast`.
@@ -47,6 +47,7 @@ class HoldfastRetriever(BaseRetriever):
         path: Path_ | None = None,
         llm: Any = FROM_ENVIRONMENT,
         embed_model: Any = None,
+        model_size: ModelSize = "auto",
         similarity_top_k: int = 10,
         filters: Filters = None,
         threshold: float | None = None,
@@ -54,8 +55,9 @@ class HoldfastRetriever(BaseRetriever):
         on_error: OnError = "raise",
         **kwargs: Any,
     ) -> None:
-        self._owner = Owner(user_id, agent_id, run_id)
-        self._memory = chosen_engine(memory, path, llm=llm, embed_model=embed_model)
+        named = {"user_id": user_id, "agent_id": agent_id, "run_id": run_id}
+        self._named = given_ids(memory, named)
+        self._memory = chosen_engine(memory, path, llm=llm, embed_model=embed_model, model_size=model_size)
         self._on_error = on_error
         self._asked: dict[str, Any] = {
             "limit": similarity_top_k,
@@ -73,11 +75,11 @@ class HoldfastRetriever(BaseRetriever):
         return await self._found(ASYNCIO, query_bundle)
 
     async def _found(self, io: IO, asked: QueryBundle) -> list[NodeWithScore]:
-        ids, query, memory = self._owner.ids(), asked.query_str, self._memory
-        hits = Hits()
-        if ids is not None and query.strip():
-            with surviving(self._on_error, "searching"):
-                hits = await io.call(memory.search, memory.asearch, query, **ids, **self._asked)
+        query, hits = asked.query_str, Hits()
+        with surviving(self._on_error, "searching"):
+            memory = view_now(self._memory, self._named)
+            if memory is not None and query.strip():
+                hits = await io.call(memory.search, memory.asearch, query, **self._asked)
         return _nodes(hits)
 
 

@@ -12,8 +12,8 @@ from holdfast.io import ASYNCIO, INLINE, IO, run_inline
 
 from ._conversation import OnError, surviving
 from ._filters import Filters, engine_filters
-from ._owner import Id, Owner
-from ._registry import Path_, chosen_engine
+from ._owner import Id, given_ids, view_now
+from ._registry import ModelSize, Path_, chosen_engine
 
 LIMIT = 20  # memories a model may ask for at once; longer answers crowd out the conversation
 # Of an id, its random end: models copy eight characters right, and few get thirty-six right.
@@ -31,7 +31,7 @@ class HoldfastToolSpec(BaseToolSpec):
 
     user_id, agent_id, run_id: whose memory it is; at least one. Each may be a function without arguments that tells
         it for the run at hand, such as the `get` of a `ContextVar`: one list of tools then serves many users.
-    memory, path, llm, embed_model: as for `HoldfastMemory.from_defaults`.
+    memory, path, llm, embed_model, model_size: as for `HoldfastMemory.from_defaults`.
     metadata: what memories carry that are saved by the tool.
     filters: which ones it finds; the engine's, or LlamaIndex's `MetadataFilters`.
     on_error: "log" tells the model that the memory failed, with the failure in the log of `holdfast`.
@@ -58,12 +58,14 @@ class HoldfastToolSpec(BaseToolSpec):
         path: Path_ | None = None,
         llm: Any = FROM_ENVIRONMENT,
         embed_model: Any = None,
+        model_size: ModelSize = "auto",
         metadata: Mapping[str, Any] | None = None,
         filters: Filters = None,
         on_error: OnError = "raise",
     ) -> None:
-        self._owner = Owner(user_id, agent_id, run_id)
-        self._memory = chosen_engine(memory, path, llm=llm, embed_model=embed_model)
+        named = {"user_id": user_id, "agent_id": agent_id, "run_id": run_id}
+        self._named = given_ids(memory, named)
+        self._memory = chosen_engine(memory, path, llm=llm, embed_model=embed_model, model_size=model_size)
         self._metadata = metadata
         self._filters = engine_filters(filters)
         self._on_error = on_error
@@ -123,52 +125,41 @@ class HoldfastToolSpec(BaseToolSpec):
     # -- the bodies that both faces share -----------------------------------------------------------------------
 
     async def _search(self, io: IO, query: str, limit: int) -> str:
-        memory, most = self._memory, max(1, min(LIMIT, limit))
+        most = max(1, min(LIMIT, limit))
 
-        async def found(ids: dict[str, Any]) -> str:
-            hits = await io.call(
-                memory.search, memory.asearch, query, **ids, limit=most, filters=self._filters
-            )
+        async def found(memory: Memory) -> str:
+            hits = await io.call(memory.search, memory.asearch, query, limit=most, filters=self._filters)
             return "\n".join(map(self._line, hits)) or "Nothing is remembered about that."
 
         return _refusal(query, "query") or await self._done(found)
 
     async def _save(self, io: IO, text: str) -> str:
-        memory = self._memory
-
-        async def saved(ids: dict[str, Any]) -> str:
-            result = await io.call(
-                memory.add, memory.aadd, text, **ids, metadata=self._metadata, infer="merge"
-            )
+        async def saved(memory: Memory) -> str:
+            result = await io.call(memory.add, memory.aadd, text, metadata=self._metadata, infer="merge")
             return "\n".join(map(self._changed, result)) or "Nothing was changed."
 
         return _refusal(text, "text") or await self._done(saved)
 
     async def _update(self, io: IO, memory_id: str, text: str) -> str:
-        memory = self._memory
-
-        async def updated(ids: dict[str, Any]) -> str:
-            known = self._whole(memory_id)
-            return self._changed(await io.call(memory.update, memory.aupdate, known, text, **ids))
+        async def updated(memory: Memory) -> str:
+            return self._changed(await io.call(memory.update, memory.aupdate, self._whole(memory_id), text))
 
         return _refusal(text, "text") or _refusal(memory_id, "memory_id") or await self._done(updated)
 
     async def _delete(self, io: IO, memory_id: str) -> str:
-        memory = self._memory
-
-        async def deleted(ids: dict[str, Any]) -> str:
-            return self._changed(await io.call(memory.delete, memory.adelete, self._whole(memory_id), **ids))
+        async def deleted(memory: Memory) -> str:
+            return self._changed(await io.call(memory.delete, memory.adelete, self._whole(memory_id)))
 
         return _refusal(memory_id, "memory_id") or await self._done(deleted)
 
-    async def _done(self, work: Callable[[dict[str, Any]], Awaitable[str]]) -> str:
-        ids = self._owner.ids()
-        if ids is None:
-            return NOBODY
+    async def _done(self, work: Callable[[Memory], Awaitable[str]]) -> str:
         answer = FAILED
         with surviving(self._on_error, "a tool of the memory"):
+            memory = view_now(self._memory, self._named)
+            if memory is None:
+                return NOBODY
             try:
-                answer = await work(ids)
+                answer = await work(memory)
             except NotFoundError as error:
                 answer = f"Nothing was done: {error}. search_memories shows the ids there are."
         return answer
