@@ -21,12 +21,12 @@ _INLINE, _ASYNCIO = Inline(), Asyncio()
 class HoldfastChatMessageHistory(BaseChatMessageHistory):
     """The messages of one session: for `RunnableWithMessageHistory`, and as a plain log.
 
-    memory: the store.
+    memory: the store, or a view of it.
     session_id: the conversation. With `HoldfastMiddleware` it is the thread's id, and the two share one log.
-    user_id, agent_id, run_id: whose conversation it is; at least one.
+    user_id, agent_id, run_id: whose conversation it is; at least one, unless `memory` is bound to one.
     remember: also extract memories from what is added, in the background.
-    limit: `messages` gives the newest so many; None for all.
-    metadata, instructions, after_seconds: with `remember`, as of `Memory.add`.
+    limit: how many of the newest messages `messages` returns; None for all.
+    metadata, instructions, after_seconds: with `remember`, as for `Memory.add`.
     media: keep pictures, sounds and files that stand in a message as base64. Without them the ledger stays small, and
         such messages come back without them.
     on_error: what becomes of a failure to add. "raise", the default here: the messages are the conversation itself.

@@ -28,16 +28,16 @@ _INLINE, _ASYNCIO = Inline(), Asyncio()
 class HoldfastMemory(BaseMemory):
     """Recalled memories, and on request the recent turns, for `ConversationChain`, `LLMChain`, `CombinedMemory`.
 
-    memory: the store.
-    user_id, agent_id, run_id: whose memory it is; at least one. No config reaches these chains, so each user has
-        a memory, and a chain, of their own.
+    memory: the store, or a view of it.
+    user_id, agent_id, run_id: whose memory it is; at least one, unless `memory` is bound to one. No config reaches
+        these chains, so each user has a memory, and a chain, of their own.
     session_id: the conversation, for `clear` and the recent turns; by default one of its own.
     memory_key: the variable of the prompt that it fills.
     input_key, output_key: which of several inputs and outputs are what was said.
     turns: how many of the session's last turns (a question with its answer) it shows beside what it recalls.
     return_messages: fill the variable with messages, not with a string.
     human_prefix, ai_prefix: how turns begin in a string.
-    max_tokens: the budget of what is recalled. filters: as of `Memory.recall`. metadata, instructions: as of
+    max_tokens: the budget of what is recalled. filters: as for `Memory.recall`. metadata, instructions: as of
         `Memory.add`. background: remember after `save_context` has returned.
     on_error: "log" lets the chain answer where memory fails, and logs the failure; "raise" raises it.
 

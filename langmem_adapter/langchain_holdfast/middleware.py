@@ -41,37 +41,42 @@ BROKEN_OFF_SECONDS = 300.0
 class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generic[ContextT]):
     """Recalls what answers the user's message and shows it to the model; remembers the turn when it is over.
 
-    memory: the store.
-    user_id, agent_id, run_id: whose memory it is, or functions of the runtime, which then decide alone; in what order
-        they are looked for is told in `langchain_holdfast._scope`. A user_id of None leaves memory out. The thread is
-        the session: it labels messages and does not divide memory.
+    memory: the store, or a view of it that is bound to ids, `memory.scoped(...)`.
+    user_id, agent_id, run_id: whose memory it is, or functions of the runtime, which then decide alone; see below.
+        The thread is the session: it labels messages and does not divide memory.
     max_tokens: the budget of what is recalled, in tokens.
-    filters, threshold: as of `Memory.recall`; `filters` may be a function of the runtime.
+    filters, threshold: as for `Memory.recall`; `filters` may be a function of the runtime.
     query: what to recall for, a function of the runtime and the thread's messages; by default what the user said
         last. Nothing is recalled for an empty query.
-    metadata, instructions: as of `Memory.add`, or functions of the runtime.
+    metadata, instructions: as for `Memory.add`, or functions of the runtime.
     recall, remember: False leaves one of the two out. A sub-agent that another agent gives its orders to takes
-        `remember=False`: its user's messages are not the user's words.
+        `remember=False`: what stands there in the user's name are not the user's words.
     background: True remembers once the turn is journaled, while the user has the answer already; False only
         ends the turn when everything is merged.
     after_seconds: with `background`, remember once the thread has been quiet for so long, all its turns at once.
     inject: where the model sees what was recalled. "user", the default, puts it ahead of the user's last message:
-        other middleware that writes the system prompt does not remove it, and what a provider caches stays the
-        same. "system" puts it at the end of the system message: then this middleware comes last in the list,
-        after `dynamic_prompt` and after those that mark the prompt for caching.
-    media: journal pictures, sounds and files that stand in a message as base64, too.
-    on_error: "log" lets the agent answer where memory fails, and logs the failure; "raise" ends the turn with it.
+        other middleware that writes the system prompt does not remove it there, and what a provider caches stays
+        the same. "system" puts it at the end of the system message: this middleware then comes last in the list,
+        after `dynamic_prompt` and whatever marks the prompt for caching.
+    media: also journal pictures, sounds and files that stand in a message as base64.
+    on_error: "log" logs a failure of the memory and lets the agent answer without it; "raise" ends the turn with it.
     name: tells several of them in one agent apart.
+
+    Whose memory it is: `user_id` and `agent_id` come from the first of these that names one: a function given here;
+    for `user_id`, the user whom LangGraph Server authenticated; a string given here, or the id that `memory` is bound
+    to; the runtime context, its attribute or key of that name; the config, `{"configurable": {"user_id": ...}}` (or
+    `langgraph_user_id`). `run_id` is only given here. A `user_id` of None leaves memory out; where nobody says
+    anything of any id, the turn fails with an InputError before the model is called.
 
     The user's message is journaled when the turn begins, further messages as they come, each once, by its id. A turn
     that breaks off (a tool raises, the task is cancelled, nobody resumes it) is remembered with the user's next turn
     in any thread, and at the latest five minutes later. Recalled text is neither checkpointed nor remembered
     again. Nothing is extracted from what tools return.
 
-    Without a checkpointer the history that a client sends along is taken for remembered: only what follows its
-    last question is.
+    Without a checkpointer a client sends its whole history every time; all of it up to the user's last question
+    counts as remembered.
 
-    Raises InputError for arguments that recall or add would refuse, when it is made.
+    Raises InputError, when it is made, for arguments that `recall` or `add` would refuse later.
     """
 
     def __init__(

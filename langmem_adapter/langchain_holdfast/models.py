@@ -110,7 +110,7 @@ def as_language_model(model: Runnable[Any, Any], **options: Any) -> LangChainMod
     """A LangChain chat model as the engine's: `Memory(llm=as_language_model(chat_model))`.
 
     model: a chat model, or a runnable around one.
-    options: as of `LangChainModel`.
+    options: as for `LangChainModel`.
 
     Raises InputError as it does.
     """
@@ -257,7 +257,7 @@ def as_embedder(embeddings: Embeddings, **options: Any) -> LangChainEmbedder:
     """LangChain embeddings as the engine's: `Memory(embedder=as_embedder(embeddings))`.
 
     embeddings: any `Embeddings`.
-    options: as of `LangChainEmbedder`.
+    options: as for `LangChainEmbedder`.
 
     Raises InputError as it does.
     """

@@ -24,12 +24,11 @@ _INLINE, _ASYNCIO = Inline(), Asyncio()
 class HoldfastRetriever(BaseRetriever):
     """The memories that answer a query, as documents, best first.
 
-    memory: the store.
-    user_id, agent_id, run_id: whose memory is searched, as of `HoldfastMiddleware`: given here, as a string or a
-        function of the runtime, or else by the runtime's context or the config, `{"configurable": {"user_id": ...}}`.
-        user_id and agent_id may be given per call as well, as keyword arguments of `invoke`, which go before all of
-        these. Nothing is found for a user_id of None.
-    k: the most documents. filters, threshold: as of `Memory.search`; `filters` may be a function of the runtime.
+    memory: the store, or a view of it.
+    user_id, agent_id, run_id: whose memory is searched, found in the order that `HoldfastMiddleware` tells. Keyword
+        arguments of `invoke`, user_id and agent_id, go before all of these. Nothing is found for a user_id of None.
+    k: how many documents, at most.
+    filters, threshold: as for `Memory.search`; `filters` may be a function of the runtime.
     on_error: "log" finds nothing where memory fails, and logs the failure; "raise" raises it.
 
     A document's id is the memory's. Its metadata is the memory's own, and under it (these names win) `score`,

@@ -84,7 +84,7 @@ def create_memory_tools(
 ) -> list[BaseTool]:
     """`search_memory`, and unless `actions_permitted` is empty, `manage_memory`.
 
-    user_id, agent_id, run_id: whose memory it is, as of `HoldfastMiddleware`.
+    user_id, agent_id, run_id: whose memory it is, as for `HoldfastMiddleware`.
     actions_permitted: what the model may do beside searching.
     instructions: when to use `manage_memory`, in words, for the model.
     metadata: what every memory created by the tool carries, or a function of the runtime.
@@ -121,7 +121,7 @@ def create_search_memory_tool(
     """`search_memory(query, limit, offset, filter)`. The artifact is the list of hits, as dictionaries.
 
     filters: conditions that hold beside the model's own, or a function of the runtime. threshold: the least score
-    of a hit. on_error: as of `create_memory_tools`.
+    of a hit. on_error: as for `create_memory_tools`.
     """
     checked(memory, name, filters=filters, threshold=threshold)
     one_of("on_error", on_error, OnError)
@@ -198,7 +198,7 @@ def create_manage_memory_tool(
 
     What the model creates is a fact already: it is merged with what is known, not extracted from again, so that
     a fact told twice is one memory. Updates and deletions reach the bound scope's memories only, and `undo`
-    takes them back. metadata, on_error: as of `create_memory_tools`.
+    takes them back. metadata, on_error: as for `create_memory_tools`.
     """
     allowed = _allowed(actions_permitted)
     checked(memory, name, metadata=metadata)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, whose_memory
 from . import show
 from .importing import FORMATS, Request, format_of
 from .session import Exit, Output, Session, in_session
@@ -447,5 +447,5 @@ def mcp(session: Session) -> None:
     from .mcp_server import over_stdio
 
     if not session.ids:
-        raise InputError("whose memory? pass --user-id or set HOLDFAST_USER_ID")
+        raise whose_memory(ways="pass --user-id or set HOLDFAST_USER_ID")
     session.run(lambda connection: over_stdio(connection, session.ids), resume=True)

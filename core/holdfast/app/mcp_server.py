@@ -24,7 +24,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from ..errors import HoldfastError, InputError, NotFoundError
+from ..errors import HoldfastError, InputError, NotFoundError, whose_memory
 from ..memory import Memory
 from .access import IDS, Access
 from .connections import Connection, Local
@@ -266,7 +266,7 @@ class McpEndpoint:
             grant = self._access.grant(request.headers.get("authorization"))
             ids = grant.narrowed(named_ids(request))
             if not ids:
-                raise InputError("whose memory? name the user: /mcp/USER, or the header Holdfast-User-Id")
+                raise whose_memory(ways="name the user: /mcp/USER, or the header Holdfast-User-Id")
             request.state.bound = (Local(self._memory.scoped(**ids)), ids)
         except HoldfastError as error:
             await answer(error)(scope, receive, send)

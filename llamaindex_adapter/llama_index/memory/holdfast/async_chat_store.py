@@ -30,7 +30,7 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
     memory remembers it, and finds it in the journal instead of writing it a second time. A key is a session, as
     of `HoldfastChatStore` and `HoldfastMemory`. Messages are counted from 0, or from the end below 0.
 
-    user_id, agent_id, run_id: whose histories; at least one.
+    user_id, agent_id, run_id: whose histories; at least one, unless `memory` is bound to one.
     memory: the engine; by default the one that `open_engine` opens with `path`, `llm`, `embed_model` and
         `model_size`.
 

@@ -28,7 +28,7 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
     content: a user message is remembered in the turn in which it is said, an answer at the latest with the next
     message, each of them once, whatever overflows later.
 
-    user_id, agent_id, run_id: whose memory it is; at least one.
+    user_id, agent_id, run_id: whose memory it is; at least one, unless `memory` is bound to one.
     memory: the engine; by default the one that `open_engine` opens with `path`, `llm`, `embed_model` and
         `model_size`.
     recall_tokens: how much of the prompt recalled memories may take.

@@ -19,7 +19,7 @@ class HoldfastChatStore(Bound, BaseChatStore):
     What is stored here is history and is not remembered; `HoldfastMemory` does both. A key is a session: a
     `HoldfastMemory` of the same owner with `session_id=key` goes on with what was stored, and the other way round.
 
-    user_id, agent_id, run_id: whose histories; at least one.
+    user_id, agent_id, run_id: whose histories; at least one, unless `memory` is bound to one.
     memory: the engine; by default the one that `open_engine` opens with `path`, `llm`, `embed_model` and
         `model_size`.
 

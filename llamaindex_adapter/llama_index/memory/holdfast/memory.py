@@ -107,7 +107,7 @@ class HoldfastMemory(Bound, BaseMemory):
     ) -> Self:
         """A memory for one conversation.
 
-        user_id, agent_id, run_id: whose memory it is; at least one.
+        user_id, agent_id, run_id: whose memory it is; at least one, unless `memory` is bound to one.
         session_id: the conversation. Pass the one of an earlier conversation to go on with it; by default a new one.
         memory: the engine. By default one is opened at `path`, once per process:
         path, llm, embed_model, model_size: as `open_engine` takes them; not together with `memory`.

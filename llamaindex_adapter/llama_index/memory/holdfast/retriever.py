@@ -23,8 +23,9 @@ _SHOWN = ("happened_at",)
 class HoldfastRetriever(BaseRetriever):
     """Finds memories.
 
-    user_id, agent_id, run_id: whose memory it is; at least one. Each may be a function without arguments that tells
-        it for the run at hand, such as the `get` of a `ContextVar`: one retriever then serves many users.
+    user_id, agent_id, run_id: whose memory it is; at least one, unless `memory` is bound to one. Each may be a
+        function without arguments that tells it for the run at hand, such as the `get` of a `ContextVar`: one
+        retriever then serves many users.
     memory, path, llm, embed_model, model_size: as for `HoldfastMemory.from_defaults`.
     similarity_top_k: how many memories, at most.
     filters: the engine's, or LlamaIndex's `MetadataFilters`. threshold, as_of: as for `holdfast.Memory.search`.

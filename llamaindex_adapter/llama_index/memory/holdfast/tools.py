@@ -29,8 +29,9 @@ class HoldfastToolSpec(BaseToolSpec):
     Whose memory it is, is bound to this object: no tool has an argument for it, and an id of somebody else's
     memory is unknown to the tools.
 
-    user_id, agent_id, run_id: whose memory it is; at least one. Each may be a function without arguments that tells
-        it for the run at hand, such as the `get` of a `ContextVar`: one list of tools then serves many users.
+    user_id, agent_id, run_id: whose memory it is; at least one, unless `memory` is bound to one. Each may be a
+        function without arguments that tells it for the run at hand, such as the `get` of a `ContextVar`: one list
+        of tools then serves many users.
     memory, path, llm, embed_model, model_size: as for `HoldfastMemory.from_defaults`.
     metadata: what memories carry that are saved by the tool.
     filters: which ones it finds; the engine's, or LlamaIndex's `MetadataFilters`.
