@@ -27,6 +27,7 @@ from langgraph.types import Command
 from holdfast import EmbeddingError, InputError, Memory
 from langchain_holdfast import HoldfastMiddleware
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says, thread
+from tests.support import inside
 from tests.support.fakes import HashEmbedder
 
 ALICE = User("alice")
@@ -494,17 +495,9 @@ def test_a_name_that_no_graph_takes_is_refused(memory: Memory, name: str) -> Non
         HoldfastMiddleware(memory, name=name)
 
 
-def test_the_async_face_does_not_block_the_event_loop(
-    memory: Memory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_async_face_does_not_block_the_event_loop(memory: Memory) -> None:
     threads: set[str] = set()
-    append = memory._store.ledger.journal.append
-
-    def spying(*args: Any, **options: Any) -> Any:
-        threads.add(threading.current_thread().name)
-        return append(*args, **options)
-
-    monkeypatch.setattr(memory._store.ledger.journal, "append", spying)
+    inside.at(memory, "journal", lambda: threads.add(threading.current_thread().name))
     agent = agent_of(memory, ScriptedChat("a"))
     asyncio.run(agent.ainvoke(says("I live in Lisbon."), config=thread("t"), context=ALICE))
     assert threads

@@ -22,6 +22,7 @@ from tests.llamaindex.fakes import (
     text_of,
     user,
 )
+from tests.support import inside
 
 # LlamaIndex's own agents, not ours, still speak pydantic's old names and their workflows' old ways.
 pytestmark = [
@@ -272,18 +273,16 @@ async def test_chinese_turns_are_remembered_and_recalled(
 
 
 async def test_what_another_session_committed_while_this_one_looked_is_recalled(
-    engine: Counted, monkeypatch: pytest.MonkeyPatch
+    engine: Counted,
 ) -> None:
     """The last add is done in the ledger, and whoever did it has not told the index yet."""
-    memory, store = engine.memory, engine.memory._store
-    project, committed, go_on = store.projection.after_commit, threading.Event(), threading.Event()
+    memory, committed, go_on = engine.memory, threading.Event(), threading.Event()
 
-    async def late(io: Any) -> None:
+    def late() -> None:
         committed.set()
         assert go_on.wait(60)
-        await project(io)
 
-    monkeypatch.setattr(store.projection, "after_commit", late)
+    inside.at(memory, "committed", late)
     adding = threading.Thread(target=lambda: memory.add(FACT, user_id="alice", infer=False))
     adding.start()
     assert await asyncio.to_thread(committed.wait, 60)

@@ -39,6 +39,7 @@ from llama_index.memory.holdfast import (
 from llama_index.memory.holdfast._window import message_tokens
 from tests.llamaindex.conftest import Counted, Remembers, told
 from tests.llamaindex.fakes import Face, Listening, assistant, pairs, text_of, user
+from tests.support import inside
 from tests.support.fakes import HashEmbedder
 
 pytestmark = [
@@ -383,15 +384,15 @@ def test_a_conversation_can_go_on_where_recalling_and_remembering_fail(
 
 
 def test_a_history_that_cannot_be_written_is_raised_all_the_same(
-    face: Face, engine: Counted, remembers: Remembers, monkeypatch: pytest.MonkeyPatch
+    face: Face, engine: Counted, remembers: Remembers
 ) -> None:
     memory = remembers(on_error="log")
     face(memory, "put", user("I own a boat."))
 
-    def full(*args: Any, **kwargs: Any) -> None:
+    def full() -> None:
         raise StorageError("the disk is full")
 
-    monkeypatch.setattr(engine.memory._store.ledger.journal, "append", full)
+    inside.at(engine.memory, "journal", full)
     for message in (user("Hello?"), assistant("Nice.")):
         with pytest.raises(StorageError, match="full"):
             face(memory, "put", message)
@@ -473,14 +474,7 @@ def test_patience_is_real_time(
 ) -> None:
     """However long each look takes."""
     a_stuck_add(engine.memory, monkeypatch)
-    jobs = engine.memory._store.ledger.jobs
-    under_way = jobs.under_way
-
-    def slow(*args: Any, **kwargs: Any) -> Any:
-        time.sleep(0.4)  # a machine that is busy
-        return under_way(*args, **kwargs)
-
-    monkeypatch.setattr(jobs, "under_way", slow)
+    inside.at(engine.memory, "look", lambda: time.sleep(0.4))  # a machine that is busy
     memory = remembers(patience=1.0)
     face(memory, "put", user("Hello?"))
     begun = time.monotonic()

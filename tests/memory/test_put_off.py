@@ -9,6 +9,7 @@ import pytest
 from holdfast import InputError
 from holdfast.types import Message
 from tests.conftest import Face, Opener
+from tests.support import inside
 from tests.support.fakes import ScriptedModel, facts
 
 HOUR = 3600
@@ -116,7 +117,7 @@ def test_a_fact_that_is_kept_beside_a_conversation_neither_begins_it_nor_waits_f
 
 def test_a_store_that_is_opened_again_still_has_it(open_memory: Opener) -> None:
     memory = open_memory()
-    if memory.memory.folder is None and memory.memory._store.ledger.database.sqlite:
+    if memory.memory.folder is None and inside.store_of(memory.memory).ledger.database.sqlite:
         pytest.skip("what is in memory does not outlive its process")
     later(memory, "I live in Lisbon.")
     memory.memory.close()

@@ -54,12 +54,14 @@ class Stops:
         setattr(owner, name, stopping)
 
     def install(self) -> None:
-        """At statements, commits, index writes, renames, removals of folders."""
+        """At steps of the work, statements, commits, index writes, renames, removals of folders."""
         from sqlalchemy import Engine, event
         from sqlalchemy.engine.default import DefaultDialect
 
         from holdfast.storage.index.edge import EdgeIndex
+        from holdfast.storage.store import Store
 
+        self.around(Store, "at")
         event.listen(Engine, "before_cursor_execute", self._statement)
         self.around(DefaultDialect, "do_commit")
         for name in ("_upsert", "_delete", "_clear", "_begin_copy", "_copy_page", "_put_in_place"):

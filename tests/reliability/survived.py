@@ -15,6 +15,7 @@ from holdfast.storage.index import FOREVER
 from holdfast.storage.index.qdrant_filters import stored_payload
 from holdfast.storage.ledger.tally import recount
 from tests.reliability.killed import MARKER, USERS, open_store
+from tests.support import inside
 
 
 class Broken(Exception):
@@ -121,7 +122,7 @@ def _check_points(memory: Memory) -> None:
     """Every point says what its version says."""
     import qdrant_edge as q
 
-    store = memory._store
+    store = inside.store_of(memory)
     wanted: dict[str, Any] = {}
     last = 0
     while page := store.ledger.outbox.page(last, 500, store.embedder.name):
@@ -140,7 +141,7 @@ def _check_points(memory: Memory) -> None:
 
 def _check_chains(memory: Memory) -> None:
     """Versions follow one another, and every one has the change that made it."""
-    with memory._store.ledger.database.reading() as db:
+    with inside.store_of(memory).ledger.database.reading() as db:
         rows = db.exec_driver_sql(
             "SELECT memory_id, version, valid_from, valid_to, id FROM versions ORDER BY memory_id, version"
         ).all()

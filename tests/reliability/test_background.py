@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from holdfast import Memory, ModelError
+from tests.support import inside
 from tests.support.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts, updating_nearest
 
 
@@ -163,7 +164,7 @@ def test_the_background_outlives_a_listener_that_wants_to_exit() -> None:
     with opened() as memory:
         unsubscribe = memory.subscribe(leaving)
         memory.add("fact", user_id="alice", infer=False, background=True)
-        until(lambda: not memory._store.ledger.jobs.listed("pending", "running"))
+        until(lambda: not inside.store_of(memory).ledger.jobs.listed("pending", "running"))
         unsubscribe()
         memory.add("fact", user_id="bob", infer=False, background=True)
         until(lambda: memory.count(user_id="bob") == 1)

@@ -13,6 +13,7 @@ from holdfast import InputError, Memory, ModelError
 from holdfast.storage.ledger.commit import first_ordinal
 from holdfast.storage.times import Clock, to_micros
 from tests.conftest import Opener
+from tests.support import inside
 from tests.support.fakes import HashEmbedder, ScriptedModel
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -122,7 +123,7 @@ def test_a_retry_that_a_wrong_clock_put_off_for_years_is_due(open_memory: Opener
     replies: list[Any] = [ModelError("down")]
     memory = open_memory(llm=ScriptedModel(replies), now=clock, resume_on_open=False)
     memory.add("I like tea", user_id="alice", background=True)
-    jobs = memory.memory._store.ledger.jobs
+    jobs = inside.store_of(memory.memory).ledger.jobs
     while not memory.jobs.pending()[0].attempts:
         pass
     clock.at = NOW
@@ -135,7 +136,7 @@ def test_a_lease_that_a_wrong_clock_gave_for_years_is_over(open_memory: Opener) 
     memory = open_memory(llm=ScriptedModel([ModelError("down")]), now=clock, resume_on_open=False)
     with pytest.raises(ModelError):
         memory.add("I like tea", user_id="alice")
-    jobs = memory.memory._store.ledger.jobs
+    jobs = inside.store_of(memory.memory).ledger.jobs
     [job] = memory.jobs.pending()
     assert jobs.lease_one("somebody", job.id) is not None
     assert jobs.lease_one("another", job.id) is None

@@ -18,7 +18,7 @@ from holdfast import Event, Memory, StorageError, StoreLockedError
 from holdfast.decisions.merging import Decision
 from holdfast.io import THREADS
 from holdfast.storage.lock import FolderLock
-from tests.support import children
+from tests.support import children, inside
 from tests.support.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts
 
 WRITERS = 64
@@ -115,21 +115,25 @@ def test_cancelled_tasks_lose_nothing_and_leave_no_lock() -> None:
 
 
 def test_a_sync_call_that_would_block_its_own_loop_for_ever_is_refused() -> None:
-    class Slow(ScriptedModel):
-        async def acomplete(self, messages: Any, *, schema: Any = None) -> Any:
-            await asyncio.sleep(0.2)
-            return self.complete(messages, schema=schema)
-
     async def mixed() -> None:
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        class Slow(ScriptedModel):
+            async def acomplete(self, messages: Any, *, schema: Any = None) -> Any:
+                asked.set()
+                await answer.wait()
+                return self.complete(messages, schema=schema)
+
         model = Slow([facts("Lives in Rome"), facts("Likes tea")])
         adding = ScriptedMerger(lambda fact: (Decision("ADD", fact.text, None, "new"),))
         async with Memory(":memory:", llm=model, embedder=HashEmbedder(), merger=adding) as memory:
             under_way = asyncio.ensure_future(memory.aadd("I live in Rome.", user_id="alice"))
-            await asyncio.sleep(0.1)
+            await asked.wait()
             with pytest.raises(StorageError, match="aadd"):
                 memory.add("I like tea.", user_id="alice")
             assert memory.search("Rome", user_id="alice") == []
             memory.add("something else", user_id="bob", infer=False)
+            answer.set()
             await under_way
             assert await memory.aflush(10)
             await memory.aresume()
@@ -160,10 +164,11 @@ CROWDED = """
 import asyncio, os, sys
 from holdfast import Memory, Scope
 from holdfast.io import Asyncio, holding
+from tests.support import inside
 
 async def main():
     async with Memory(sys.argv[1], llm=None) as memory:
-        async with holding(Asyncio(), memory._store.locks, Scope(user_id="alice")):
+        async with holding(Asyncio(), inside.store_of(memory).locks, Scope(user_id="alice")):
             adding = asyncio.ensure_future(memory.aadd(["text"] * 600, user_id="alice", infer=False))
             while not await memory.jobs.apending():
                 await asyncio.sleep(0.01)
@@ -203,25 +208,25 @@ def test_a_cancelled_add_gives_back_the_older_one_that_it_was_about_to_do() -> N
         async with opened(resume_on_open=False) as memory:
             memory._worker.stop(drain=False)
             older = await memory.aadd("older", user_id="alice", infer=False, background=True)
-            jobs = memory._store.ledger.jobs
-            lease, leased, go_on = jobs.lease, threading.Event(), threading.Event()
+            own, older_one, go_on = threading.Event(), threading.Event(), threading.Event()
 
-            def slowly(*args: Any, **kwargs: Any) -> Any:
-                job = lease(*args, **kwargs)
-                leased.set()
+            def slowly() -> None:
+                if not own.is_set():
+                    own.set()
+                    return
+                older_one.set()
                 assert go_on.wait(60)
-                return job
 
-            jobs.lease = slowly  # type: ignore[method-assign]
+            inside.at(memory, "leased", slowly)
             newer = asyncio.ensure_future(memory.aadd("newer", user_id="alice", infer=False))
-            assert await asyncio.to_thread(leased.wait, 60)
+            assert await asyncio.to_thread(older_one.wait, 60)
             assert [job.state for job in await memory.jobs.apending() if job.id == older.id] == ["running"]
             newer.cancel()
             await asyncio.sleep(0.05)
             go_on.set()
             with pytest.raises(asyncio.CancelledError):
                 await newer
-            jobs.lease = lease  # type: ignore[method-assign]
+            inside.at(memory, "leased", lambda: None)
             assert [job.state for job in await memory.jobs.apending()] == ["pending", "pending"]
             await memory.aresume()
             assert [item.text for item in await memory.aget_all(user_id="alice")] == ["older", "newer"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import Memory, StorageError
-from tests.support import children
+from tests.support import children, inside
 from tests.support.fakes import HashEmbedder
 
 FACTS = [f"fact {at} about topic {at % 7}" for at in range(60)]
@@ -97,7 +97,7 @@ def test_an_index_that_lost_and_gained_points_is_repaired(folder: Path) -> None:
     with opened(folder) as memory:
         from holdfast.io import Inline, run_inline
 
-        index = memory._store.index
+        index = inside.store_of(memory).index
         some = sorted(run_inline(index.ids(Inline())))[:5]
         run_inline(index.delete(Inline(), some))
         agreement = memory.index.verify()

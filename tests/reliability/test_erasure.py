@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from holdfast import Erasure, Memory, Message, StorageError
+from tests.support import inside
 from tests.support.fakes import HashEmbedder
 
 MARKER = "Qwyjibo"
@@ -52,7 +53,7 @@ def needles_of(memory: Memory, user: str) -> list[bytes]:
     items = memory.get_all(user_id=user)
     words = [MARKER.encode(), CHINESE.encode(), MARKER.lower().encode()]
     ids = [it.id.encode() for it in items] + [m.id.encode() for m in memory.messages(user_id=user)]
-    with memory._store.ledger.database.reading() as db:
+    with inside.store_of(memory).ledger.database.reading() as db:
         rows = db.exec_driver_sql(
             "SELECT vector FROM vectors JOIN versions ON versions.id = version_id WHERE user_id = ?", (user,)
         ).all()
@@ -67,7 +68,7 @@ def test_no_byte_of_an_erased_user_stays_in_any_file(tmp_path: Path) -> None:
         tell(memory, "alice", "ordinary")
         needles = needles_of(memory, "mallory")
         assert len(needles) > 20
-        memory._store.index._flush()  # type: ignore[attr-defined]
+        inside.store_of(memory).index._flush()  # type: ignore[attr-defined]
         assert len(found_in(tmp_path, needles)) > len(set(needles)) * 0.8, "they have to be there to be found"
         before = [it.to_dict() for it in memory.get_all(user_id="alice")]
         preview = memory.erase(user_id="mallory", dry_run=True)
@@ -156,7 +157,7 @@ def test_an_erasure_beside_a_reindexing_leaves_nothing_in_the_new_index(tmp_path
         erasing = threading.Thread(target=lambda: memory.erase(user_id="mallory"))
 
         def erase_now(done: int, total: int) -> None:
-            if done == total and not erasing.ident and memory._store.indexes.others("0"):
+            if done == total and not erasing.ident and inside.store_of(memory).indexes.others("0"):
                 erasing.start()
                 for _ in range(1_000):
                     if not memory.count(user_id="mallory"):
@@ -173,11 +174,11 @@ def test_an_erasure_beside_a_reindexing_leaves_nothing_in_the_new_index(tmp_path
 def test_erasing_nobody_rewrites_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
         tell(memory, "alice", "ordinary")
-        shard = memory._store.index._shard
+        shard = inside.store_of(memory).index._shard
         assert not memory.erase(user_id="nobody").messages
-        assert memory._store.index._shard is shard
+        assert inside.store_of(memory).index._shard is shard
         assert memory.erase(user_id="alice").messages
-        assert memory._store.index._shard is not shard
+        assert inside.store_of(memory).index._shard is not shard
 
 
 def test_an_index_that_is_closed_or_cleared_while_it_is_copied(tmp_path: Path) -> None:
@@ -186,9 +187,9 @@ def test_an_index_that_is_closed_or_cleared_while_it_is_copied(tmp_path: Path) -
 
     with opened(tmp_path) as memory:
         tell(memory, "alice", "ordinary")
-        index = memory._store.index
+        index = inside.store_of(memory).index
         copy = index._begin_copy()
-        run_inline(memory._store.projection.rebuild(Inline()))
+        run_inline(inside.store_of(memory).projection.rebuild(Inline()))
         index._put_in_place(copy)
         index._end_copy(copy)
         assert memory.index.verify()
@@ -216,9 +217,7 @@ def test_a_preview_erases_nothing(tmp_path: Path) -> None:
         assert memory.erase(user_id="alice", dry_run=True).versions == 0
 
 
-def test_bytes_that_a_killed_erasure_left_go_when_the_store_is_opened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bytes_that_a_killed_erasure_left_go_when_the_store_is_opened(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
         tell(memory, "mallory", MARKER)
         needles = needles_of(memory, "mallory")
@@ -226,7 +225,7 @@ def test_bytes_that_a_killed_erasure_left_go_when_the_store_is_opened(
         def killed() -> None:
             raise StorageError("killed here")
 
-        monkeypatch.setattr(memory._store.ledger.database, "compact", killed)
+        inside.at(memory, "compact", killed)
         with pytest.raises(StorageError, match="killed"):
             memory.erase(user_id="mallory")
         assert memory.count(user_id="mallory") == 0

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from holdfast import EmbedderMismatchError, EmbeddingError, InputError, Memory
+from tests.support import inside
 from tests.support.fakes import HashEmbedder, Matrix
 
 OLD, NEW = HashEmbedder(64, "test/old"), HashEmbedder(24, "test/new")
@@ -63,7 +64,7 @@ def test_a_store_changes_its_embedder(tmp_path: Path, place: str) -> None:
         with opened(path, NEW) as memory:
             assert memory.index.verify()
             assert [it.name for it in (tmp_path / "store").glob("index*") if it.is_dir()] == ["index-1"]
-            with memory._store.ledger.database.reading() as db:
+            with inside.store_of(memory).ledger.database.reading() as db:
                 kept = db.exec_driver_sql("SELECT embedder, count(*) FROM vectors GROUP BY 1").all()
         assert [tuple(row) for row in kept] == [("test/new", 302)]
 

@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from holdfast import HoldfastError, Memory, Message, ModelError, StorageError
 from tests.conftest import Face, Opener
+from tests.support import inside
 from tests.support.fakes import HashEmbedder, ScriptedModel
 
 
@@ -20,7 +21,7 @@ class Failing:
 
     def __init__(self, memory: Face) -> None:
         self.statement: str | None = None
-        engine = memory.memory._store.ledger.database._engine
+        engine = inside.store_of(memory.memory).ledger.database._engine
         event.listen(engine, "before_cursor_execute", self._before)
 
     def _before(self, _: Any, cursor: Any, statement: str, *__: Any) -> None:
@@ -122,7 +123,7 @@ def test_an_add_that_was_given_up_is_taken_up_by_telling_it_again(open_memory: O
     failing.statement = "INSERT INTO versions"
     with pytest.raises(StorageError) as told:
         memory.add(Message("I like tea", id="1"), user_id="alice", infer=False)
-    jobs = memory.memory._store.ledger.jobs
+    jobs = inside.store_of(memory.memory).ledger.jobs
     add_id = told.value.add_id
     assert jobs.lease_one("worker", add_id)
     jobs.give_back(add_id, "worker", "down", retry_at=jobs._clock(), failed=True)

@@ -13,6 +13,7 @@ import pytest
 
 from holdfast import InputError, Memory
 from tests.conftest import Face
+from tests.support import inside
 from tests.support.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts, updating_nearest
 
 
@@ -87,22 +88,13 @@ def test_flush_returns_at_once_where_no_retry_comes_in_time(
     assert time.monotonic() - start < 60
 
 
-def test_a_time_limit_counts_real_time_and_not_the_sleeps(
-    opened: Callable[..., Face], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_time_limit_counts_real_time_and_not_the_sleeps(opened: Callable[..., Face]) -> None:
     """Each look takes a quarter of a second: a limit that counts only sleeps of 20 ms would take 13 times as long."""
     gate = Gate()
     memory = opened(llm=ScriptedModel([gate]))
     memory.add("I like tea", user_id="alice", background=True)
     assert gate.asked.wait(20)
-    jobs = memory.memory._store.ledger.jobs
-    under_way = jobs.under_way
-
-    def slowly(*args: Any, **kwargs: Any) -> list[str]:
-        time.sleep(0.25)
-        return under_way(*args, **kwargs)
-
-    monkeypatch.setattr(jobs, "under_way", slowly)
+    inside.at(memory.memory, "look", lambda: time.sleep(0.25))
     for waits in (lambda: memory.flush(1.5), lambda: memory.recall("tea", user_id="alice", wait=1.5)):
         start = time.monotonic()
         assert not waits()

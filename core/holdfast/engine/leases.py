@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 from ..errors import HoldfastError
@@ -55,11 +56,10 @@ class Leases:
         journaled: list[Journaled] = []
 
         def journal() -> JobRecord | None:
-            ledger = self._store.ledger
-            entry = ledger.journal.append(scope, said, session_id=session_id, job=job)
+            entry = self._journal(scope, said, session_id=session_id, job=job)
             journaled.append(entry)
             self._store.news = object()
-            return ledger.jobs.get(job.id) if entry.fresh and not background else None
+            return self._store.ledger.jobs.get(job.id) if entry.fresh and not background else None
 
         try:
             result = await self.finish(io, journal)
@@ -84,8 +84,11 @@ class Leases:
         keep: Sequence[str] | None,
     ) -> tuple[JournaledMessage, ...]:
         """Journal, and no more."""
-        append = self._store.ledger.journal.append
-        return (await io.run(append, scope, said, session_id=session_id, job=None, keep=keep)).fresh
+        return (await io.run(self._journal, scope, said, session_id=session_id, job=None, keep=keep)).fresh
+
+    def _journal(self, scope: Scope, said: Sequence[Message], **details: Any) -> Journaled:
+        self._store.at("journal")
+        return self._store.ledger.journal.append(scope, said, **details)
 
     async def finish(self, io: IO, take: Take) -> AddResult | None:
         """Do the job that `take` leases, after those of its scope that were journaled before it. None where it leases
@@ -155,6 +158,7 @@ class Leases:
             if job is not None:
                 self._store.at_work[job.id] = AtWork(job.scope, job.session_id, loop)
                 taken.append(job)
+                self._store.at("leased")
 
         try:
             await io.run(kept)

@@ -32,7 +32,7 @@ class Waiting:
         while True:
             left = max(0.0, deadline - time.monotonic())
             until = ledger.clock() + int(left * 1_000_000)
-            if not await io.run(ledger.jobs.under_way, scope, until):
+            if not await io.run(self._under_way, scope, until):
                 break
             self._start()
             if seconds is not None and not left:
@@ -73,8 +73,7 @@ class Waiting:
         stopped: an event loop that does not run while the caller waits, nor do the adds that it is at.
         """
         news = self._store.news
-        now = self._store.ledger.clock()
-        listed = self._store.ledger.jobs.under_way(scope, now, apart_from=session)
+        listed = self._under_way(scope, self._store.ledger.clock(), session)
         if not listed and not self._store.ledger.jobs.listed("pending", "running"):
             self._store.quiet_since = news
         at_work = dict(self._store.at_work)
@@ -88,6 +87,10 @@ class Waiting:
             job_id for job_id, work in at_work.items() if work.loop is not None and work.loop is stopped
         }
         return {*listed, *told} - self._in_vain - asleep
+
+    def _under_way(self, scope: Scope, until: int, apart_from: str | None = None) -> list[str]:
+        self._store.at("look")
+        return self._store.ledger.jobs.under_way(scope, until, apart_from=apart_from)
 
     def _give_up(self, awaited: set[str]) -> None:
         under_way = self._store.ledger.jobs.under_way(Scope(), self._store.ledger.clock())

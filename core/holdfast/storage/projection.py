@@ -49,10 +49,18 @@ class Projection:
     """What the index of the moment was told of a ledger, and what it still has to be told.
 
     exclusive: no other process writes to the ledger. blocking: the index only ever blocks.
+    at: hears of the steps, as `Store.at`.
     """
 
     def __init__(
-        self, ledger: Ledger, basis: Basis, locks: KeyedLocks, *, exclusive: bool, blocking: bool
+        self,
+        ledger: Ledger,
+        basis: Basis,
+        locks: KeyedLocks,
+        *,
+        exclusive: bool,
+        blocking: bool,
+        at: Callable[[str], None],
     ) -> None:
         self.basis = basis
         self.suspect = False  # an index write failed: the next opening looks twice
@@ -60,6 +68,7 @@ class Projection:
         self._locks = locks
         self._exclusive = exclusive
         self._blocking = blocking
+        self._at = at
         self._behind = False
         self._thread = ThreadPoolExecutor(1, "holdfast-index")  # for the async face
 
@@ -185,6 +194,7 @@ class Projection:
             await self.project(io)
             await self.writing(io, lambda io: io.run(self._ledger.outbox.tidy))
             await self.index.compact(io)
+            self._at("compact")
             await io.run(self._ledger.forget_erasing, mark)
 
 

@@ -105,6 +105,7 @@ class Store:
                 self.locks,
                 exclusive=exclusive,
                 blocking=indexes.blocking,
+                at=lambda step: self.at(step),
             )
         except BaseException:
             self.ledger.close()
@@ -143,6 +144,10 @@ class Store:
         basis = self.basis
         async with basis.held(io):
             yield basis
+
+    def at(self, step: str) -> None:
+        """A step of the work begins or is done: "journal", "leased", "committed", "look", "compact". Nothing happens
+        here; tests put something in its place that waits, or fails."""
 
     def check(self) -> None:
         """Raises ClosedError after `close`, StoreLockedError in a forked child."""
@@ -206,6 +211,7 @@ class Store:
                 except Conflict:
                     await self._settled(io, basis)
                     continue
+            self.at("committed")
             await self.projection.after_commit(io)
             return committed
 
