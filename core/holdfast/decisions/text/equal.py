@@ -10,12 +10,14 @@ _MEANT = frozenset("#%&@*/\\-")
 _WIDE = "\u2e80-\u9fff\uf900-\ufaff\uac00-\ud7af\uff00-\uffef\U00020000-\U0003ffff"  # written without spaces
 _BETWEEN_WIDE = re.compile(rf"(?<=[{_WIDE}])\s+(?=[{_WIDE}])")
 
+_SIGN = re.compile(r"[^\w\s]|_")  # all punctuation is among these
+
 
 def normalised(text: str) -> str:
     """`text` without what never changes what it says: case, white space, forms of one character (NFKC), and the
     punctuation between words. The order of the words, and every sign within one (1.5, it's), stay."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = "".join(" " if _parts(folded, at) else character for at, character in enumerate(folded))
+    kept = _SIGN.sub(lambda sign: " " if _parts(folded, sign.start()) else sign[0], folded)
     words = _BETWEEN_WIDE.sub("", " ".join(kept.split()))
     return words or " ".join(folded.split())
 

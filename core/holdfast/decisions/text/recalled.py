@@ -20,18 +20,20 @@ def strip_recalled(text: str) -> str:
     lines is removed after the opening one. A closing tag without an opening one is plain text: a forged frame hides
     what it encloses and no more.
     """
+    if _OPEN.search(text) is None:
+        return text
     kept: list[str] = []
     at = 0
     for start, end in _frames(text):
         kept.append(text[at:start])
         at = end
-    return "".join([*kept, text[at:]]).strip() if kept else text
+    return "".join([*kept, text[at:]]).strip()
 
 
 def _frames(text: str) -> list[tuple[int, int]]:
     """Where the outermost frames begin and end."""
     marks = [(m.start(), m.end(), True) for m in _OPEN.finditer(text)]
-    marks += [(m.start(), m.end(), False) for m in _CLOSE.finditer(text)] if marks else []
+    marks += [(m.start(), m.end(), False) for m in _CLOSE.finditer(text)]
     waiting: list[tuple[int, int]] = []
     frames: list[tuple[int, int]] = []
     for start, end, opens in sorted(marks):

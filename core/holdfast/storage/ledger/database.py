@@ -179,14 +179,13 @@ def _threshold(value: str | tuple[str, ...]) -> int | None:
 
 def lock_scope(db: Connection, scope: Scope) -> Any:
     """The row of an exact scope, made where it is missing, locked until the transaction ends."""
-    key = scope_key(scope)
-    query = select(scopes).where(*(scopes.c[name] == value for name, value in key.items())).with_for_update()
+    query = select(scopes).where(*exactly(scopes, scope)).with_for_update()
     row = db.execute(query).one_or_none()
     if row is None:
         insert = insert_for(db)
         db.execute(
             insert(scopes)
-            .values(**key, revision=0, position=0, episode=0, last_said=0, last_session="")
+            .values(**scope_key(scope), revision=0, position=0, episode=0, last_said=0, last_session="")
             .on_conflict_do_nothing()
         )
         row = db.execute(query).one()
@@ -207,6 +206,15 @@ def insert_for(db: Connection) -> Any:
 def scope_key(scope: Scope) -> dict[str, str]:
     """The exact scope as column values."""
     return {"user_id": scope.user_id or "", "agent_id": scope.agent_id or "", "run_id": scope.run_id or ""}
+
+
+def exactly(table: Any, scope: Scope) -> list[Any]:
+    """Conditions: the ids are these, and no others."""
+    return [
+        table.c.user_id == (scope.user_id or ""),
+        table.c.agent_id == (scope.agent_id or ""),
+        table.c.run_id == (scope.run_id or ""),
+    ]
 
 
 def in_scope(table: Any, scope: Scope) -> list[Any]:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Table, func, insert, select, update
 from ...errors import InputError
 from ...types import Scope
 from ..times import FOREVER, from_micros, to_micros
-from .database import Database, in_scope, lock_scope, scope_key
+from .database import Database, exactly, in_scope, lock_scope, scope_key
 from .memories import expect_embedder, raise_revision
 from .schema import changes, evidence, jobs, messages, outbox, scopes, vectors, versions
 from .tally import recount
@@ -261,7 +261,7 @@ class _Places:
     def close(self) -> None:
         """Bring the scopes' counters up to what came in."""
         for scope, counters in self._counters.items():
-            where = [scopes.c[name] == value for name, value in scope_key(scope).items()]
+            where = exactly(scopes, scope)
             last = self._last.get(scope)
             if last is not None and last["position"] > counters.position:
                 found = {

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from ...errors import NotFoundError
 from ...types import Job, JobState, Metadata, Scope, Usage
 from ..times import SKEW, Clock, from_micros
-from .database import Database, in_scope, scope_key
+from .database import Database, exactly, in_scope, scope_key
 from .schema import jobs
 
 LEASE = 300 * 1_000_000  # renewed before every request to a model, which itself times out far sooner
@@ -124,8 +124,7 @@ class Jobs:
             query = query.where(jobs.c.id == job_id)
         if ahead_of is not None:
             own = select(jobs.c.seq).where(jobs.c.id == ahead_of.id).scalar_subquery()
-            key = scope_key(ahead_of.scope)
-            query = query.where(jobs.c.seq < own, *(jobs.c[name] == value for name, value in key.items()))
+            query = query.where(jobs.c.seq < own, *exactly(jobs, ahead_of.scope))
         return self._take(query, owner, now)
 
     def peek(self, *, beside: Sequence[Scope] = ()) -> JobRecord | None:
@@ -258,7 +257,7 @@ def take_over(db: Connection, scope: Scope, session_id: str | None, job: NewJob,
     """
     if not (job.options.infer and job.options.extract):
         return []
-    exact = [jobs.c[name] == value for name, value in scope_key(scope).items()]
+    exact = exactly(jobs, scope)
     # Whoever is leasing one of them at this moment keeps it.
     waiting = db.execute(
         select(jobs).where(*exact, put_off(jobs, now)).with_for_update(skip_locked=True)
@@ -321,7 +320,7 @@ def _open(table: FromClause) -> ColumnElement[bool]:
 
 
 def _beside(scopes: Sequence[Scope]) -> list[ColumnElement[bool]]:
-    return [not_(and_(*(jobs.c[name] == value for name, value in scope_key(of).items()))) for of in scopes]
+    return [not_(and_(*exactly(jobs, of))) for of in scopes]
 
 
 def _blocked(now: int) -> ColumnElement[bool]:

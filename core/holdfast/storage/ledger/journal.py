@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, insert, not_, select, text, update
 
 from ...types import JournaledMessage, Message, Role, Scope
 from ..times import MICROSECOND, SKEW, Clock, from_micros, to_micros
-from .database import Database, in_scope, lock_scope, scope_key
+from .database import Database, exactly, in_scope, lock_scope, scope_key
 from .edits import edited, give_up_ids, revise
 from .ids import new_id
 from .jobs import AddOptions, NewJob, insert_job, options_of, put_off, take_over
@@ -76,7 +76,7 @@ class Journal:
                 last = rows[-1]
                 db.execute(
                     update(scopes)
-                    .where(*(scopes.c[name] == value for name, value in scope_key(scope).items()))
+                    .where(*exactly(scopes, scope))
                     .values(
                         position=last["position"],
                         episode=last["episode"],
@@ -107,7 +107,7 @@ class Journal:
         self, scope: Scope, session_id: str | None, position: int, limit: int
     ) -> tuple[JournaledMessage, ...]:
         """The last messages of the scope and session ahead of a position, oldest first."""
-        conditions = [messages.c[name] == value for name, value in scope_key(scope).items()]
+        conditions = exactly(messages, scope)
         conditions += [messages.c.session_id == (session_id or ""), messages.c.position < position]
         conditions.append(messages.c.id.not_in(select(edits.c.replaces)))
         query = select(messages).where(*conditions).order_by(messages.c.position.desc()).limit(limit)
@@ -213,7 +213,7 @@ def _known(
     found: dict[str, JournaledMessage] = {}
     for start in range(0, len(ids), 500):
         query = select(messages).where(
-            *(messages.c[name] == value for name, value in scope_key(scope).items()),
+            *exactly(messages, scope),
             messages.c.session_id == (session_id or ""),
             messages.c.external_id.in_(ids[start : start + 500]),
         )

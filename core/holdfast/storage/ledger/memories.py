@@ -30,7 +30,7 @@ from ...types import Change, Changes, MemoryItem, Page, Scope, Usage
 from ..filters import Filter
 from ..times import FOREVER, Clock, from_micros, to_micros
 from .commit import ROOM_BITS, Commit, Conflict, Write
-from .database import Database, in_scope, lock_scope, scope_key
+from .database import Database, exactly, in_scope, lock_scope
 from .edits import REASON, superseded
 from .feed import read_changes
 from .filter_sql import where
@@ -75,9 +75,7 @@ class Memories:
 
     def revision(self, scope: Scope) -> int:
         """A number that every change to the memories of the exact scope raises."""
-        query = select(scopes.c.revision).where(
-            *(scopes.c[name] == value for name, value in scope_key(scope).items())
-        )
+        query = select(scopes.c.revision).where(*exactly(scopes, scope))
         with self._database.reading() as db:
             return db.execute(query).scalar() or 0
 
@@ -258,11 +256,7 @@ def expect_embedder(db: Connection, name: str) -> None:
 
 
 def raise_revision(db: Connection, scope: Scope, **counts: Any) -> None:
-    db.execute(
-        update(scopes)
-        .where(*(scopes.c[name] == value for name, value in scope_key(scope).items()))
-        .values(revision=scopes.c.revision + 1, **counts)
-    )
+    db.execute(update(scopes).where(*exactly(scopes, scope)).values(revision=scopes.c.revision + 1, **counts))
 
 
 def holds(item: MemoryItem, as_of: int | None, now: int) -> bool:

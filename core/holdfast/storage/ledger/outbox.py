@@ -26,7 +26,7 @@ from ...errors import StorageError
 from ...types import Scope
 from ..points import Point
 from ..times import FOREVER, SKEW, Clock
-from .database import Database, scope_key
+from .database import Database, exactly
 from .schema import meta, outbox, vectors, versions
 
 PointOf = Callable[[Row[Any], npt.NDArray[np.float32]], Point]
@@ -105,11 +105,10 @@ class Outbox:
 
     def waiting(self, scope: Scope) -> bool:
         """Whether the index still lacks something of the exact scope (another process may be at it)."""
-        key = scope_key(scope)
         query = (
             select(outbox.c.seq)
             .join(versions, versions.c.id == outbox.c.version_id)
-            .where(*(versions.c[name] == value for name, value in key.items()))
+            .where(*exactly(versions, scope))
         )
         with self._database.reading() as db:
             return any(seq not in self._settled for seq in db.execute(query).scalars())
