@@ -31,7 +31,8 @@ class Corpus:
 class Setting:
     k1: float = lexical.K1
     usual: float = lexical.USUAL_LENGTH
-    stop_words: str = "not in queries"
+    stop_words: float = lexical.STOP_WORD_WEIGHT
+    languages: int = lexical.QUERY_LANGUAGES
 
 
 def corpora(path: str, kind: str) -> Iterator[Corpus]:
@@ -69,21 +70,23 @@ def _observations(sample: dict[str, Any]) -> Iterator[tuple[str, set[str]]]:
 
 
 def recall(corpus: Corpus, setting: Setting, k: int = 10) -> float:
-    postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    postings: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for number, text in enumerate(corpus.texts):
-        found = lexical.content_terms(text) if setting.stop_words == "nowhere" else lexical.terms(text)
+        found = [lexical.term_index(term) for term in lexical.terms(text)]
         norm = setting.k1 * max(1.0, len(found) / setting.usual)
         for term, tf in Counter(found).items():
             postings[term].append((number, tf * (setting.k1 + 1) / (tf + norm)))
     total = 0.0
     for question, wanted in corpus.questions:
         scores: dict[int, float] = defaultdict(float)
-        asked = lexical.terms if setting.stop_words == "everywhere" else lexical.content_terms
-        for term in dict.fromkeys(asked(question)):
+        asked = lexical.query_weights(
+            question, stop_word_weight=setting.stop_words, languages=setting.languages
+        )
+        for term, weight in asked.items():
             found_in = postings.get(term, [])
             idf = math.log((len(corpus.texts) - len(found_in) + 0.5) / (len(found_in) + 0.5) + 1)
-            for number, weight in found_in:
-                scores[number] += idf * weight
+            for number, frequency in found_in:
+                scores[number] += idf * weight * frequency
         best = sorted(scores, key=lambda number: (-scores[number], number))[:k]
         covered = set().union(*(corpus.evidence[number] for number in best))
         total += len(covered & wanted) / len(wanted)
@@ -92,7 +95,8 @@ def recall(corpus: Corpus, setting: Setting, k: int = 10) -> float:
 
 def main(path: str) -> None:
     settings = [Setting()]
-    settings += [Setting(stop_words=where) for where in ("everywhere", "nowhere")]
+    settings += [Setting(stop_words=weight) for weight in (0.0, 0.2, 0.4, 0.6, 1.0)]
+    settings += [Setting(languages=most) for most in (0, 1, 3)]
     settings += [Setting(k1=k1) for k1 in (0.6, 0.9, 1.5, 2.0)]
     settings += [Setting(usual=usual) for usual in (15.0, 25.0, 40.0, 60.0)]
     data = {kind: list(corpora(path, kind)) for kind in ("turns", "observations")}

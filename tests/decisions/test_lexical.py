@@ -16,6 +16,8 @@ from holdfast.decisions.text.lexical import (
     content_terms,
     document_vector,
     query_vector,
+    query_weights,
+    shared_language,
     term_index,
     terms,
 )
@@ -36,7 +38,7 @@ def _pairs(vector: SparseVector) -> tuple[list[int], list[float]]:
     [
         ("", []),
         (" \n\t…!?", []),
-        ("Running runs", ["run", "run"]),
+        ("She was running, he runs", ["she", "was", "run", "he", "run"]),
         ("Caroline's café", ["carolin", "cafe"]),
         ("Caroline’s", ["carolin"]),
         ("O'Brien", ["obrien"]),
@@ -50,7 +52,10 @@ def _pairs(vector: SparseVector) -> tuple[list[int], list[float]]:
         ("テニス", ["テニ", "ニス"]),
         ("ﾃﾆｽ", ["テニ", "ニス"]),
         ("테니스를", ["테니", "니스", "스를"]),
-        ("हिन्दी", ["हिन्दी"]),
+        ("मैं दिल्ली में रहता हूँ", ["मैं", "दिल्ल", "म", "रह", "हूँ"]),
+        ("L'infirmière travaille à l'hôpital", ["infirmi", "travaill", "a", "hopital"]),
+        ("Meine Töchter wohnen in zwei Häusern", ["mein", "tocht", "wohn", "in", "zwei", "haus"]),
+        ("Я живу в Казани с дочерьми", ["я", "жив", "в", "казан", "с", "дочерьм"]),
         ("straße STRASSE", ["strass", "strass"]),
         ("łódź", ["lodz"]),
         ("snake_case", ["snake", "case"]),
@@ -74,6 +79,13 @@ def test_texts_become_these_terms(text: str, expected: list[str]) -> None:
         ("running", "I went for a run"),
         ("cafe", "the Café"),
         ("who are you", "Who are you?"),
+        ("Wie heißen deine Töchter?", "Meine Tochter heißt Anna"),
+        ("¿Dónde trabajaron las enfermeras?", "Trabajo como enfermera en Sevilla"),
+        ("Où habitent tes filles ?", "Ma fille habite à Lyon"),
+        ("В каких больницах?", "Она работает медсестрой в больнице"),
+        ("Quali piatti?", "Mi piace un piatto piccante"),
+        ("Vilka sjukhus?", "Hon arbetar på ett sjukhus i Lund"),
+        ("iphones", "我买了iPhone手机"),
     ],
 )
 def test_queries_match_these_documents(query: str, document: str) -> None:
@@ -83,7 +95,6 @@ def test_queries_match_these_documents(query: str, document: str) -> None:
 @pytest.mark.parametrize(
     ("query", "document"),
     [
-        ("What is the dog's name?", "She is what the others are"),
         ("网球", "我喜欢吃苹果"),
         ("tennis", "tent"),
         ("100", "1000"),
@@ -97,9 +108,41 @@ def test_a_shared_pair_outweighs_two_shared_characters_apart() -> None:
     assert score("网球", "打网球") > score("网球", "球在网上") > 0
 
 
+@pytest.mark.parametrize(
+    ("query", "word", "other"),
+    [
+        ("What is the dog's name?", "Her dog barks", "She is what the others are"),
+        ("¿Cuál es el nombre de la perra?", "Mi perra ladra", "Esta es la casa de la playa"),
+        ("Wie heißt die Hündin von der Nachbarin?", "Eine Hündin bellt", "Das ist die von der Post"),
+    ],
+)
+def test_stop_words_of_a_query_weigh_less_than_its_other_words(query: str, word: str, other: str) -> None:
+    weights = query_weights(query)
+    assert min(weights.values()) == lexical.STOP_WORD_WEIGHT
+    assert score(query, word) > 0
+
+    def heaviest(document: str) -> float:
+        return max(weights.get(index, 0.0) for index in document_vector(document).indices)
+
+    assert heaviest(word) == 1.0
+    assert heaviest(other) == lexical.STOP_WORD_WEIGHT
+
+
 def test_a_query_of_stop_words_alone_keeps_them() -> None:
+    assert set(query_weights("Who are you?").values()) == {1.0}
     assert content_terms("Who are you?") == ["who", "are", "you"]
     assert content_terms("Who is Caroline?") == ["carolin"]
+
+
+@pytest.mark.parametrize("query", ["dog", "Hund", "perro", "kissa", "Anna"])
+def test_a_query_of_one_word_finds_it_whatever_language_it_is_taken_for(query: str) -> None:
+    assert score(query, f"I have a {query} at home") > 0
+    assert score(query, f"Ich habe {query} und Katze zu Hause") > 0
+
+
+def test_texts_that_are_compared_are_read_in_one_language() -> None:
+    language = shared_language(("Lives", "Anna lives in Oslo with her two sons"))
+    assert terms("Lives", language)[0] in terms("Anna lives in Oslo with her two sons", language)
 
 
 def test_repeating_a_term_counts_for_more_but_saturates() -> None:
@@ -124,9 +167,9 @@ def test_terms_that_share_a_number_are_merged(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_all_threads_get_the_same_stems() -> None:
-    words = [f"{stem}{n}ing" for n in range(50) for stem in ("jump", "happi", "relat")]
+    words = [f"{start}{n}ing" for n in range(50) for start in ("jump", "happi", "relat")]
     expected = [terms(word) for word in words]
-    lexical._word.cache_clear()
+    lexical.stem.cache_clear()
     found: list[list[list[str]]] = []
     threads = [
         threading.Thread(target=lambda: found.append([terms(word) for word in words])) for _ in range(8)
@@ -156,7 +199,7 @@ def test_a_text_with_terms_matches_itself(text: str) -> None:
 
 @given(TEXTS)
 def test_case_and_width_do_not_matter(text: str) -> None:
-    assert terms(unicodedata.normalize("NFKC", text)) == terms(text)
+    assert terms(unicodedata.normalize("NFKC", text), "en") == terms(text, "en")
 
 
 @given(

@@ -11,6 +11,7 @@ import pytest
 
 from holdfast import Memory, StoreVersionError
 from holdfast.storage.ledger.migrations import NEWEST
+from holdfast.storage.points import FORM
 from tests.support.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 STORED = sorted((Path(__file__).parents[1] / "data").glob("ledger-v*.db"))
@@ -62,6 +63,27 @@ def test_an_older_store_is_opened_and_used(stored: Path, tmp_path: Path) -> None
     with sqlite3.connect(tmp_path / "ledger.db") as db:
         assert db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == (str(NEWEST),)
     db.close()
+
+
+def test_an_index_of_an_older_form_is_filled_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def keywords(memory: Memory) -> float:
+        [hit] = memory.search("Häuser", user_id="alice", explain=True)
+        return hit.parts.get("keyword", 0.0)
+
+    with opened(tmp_path) as memory, pytest.MonkeyPatch.context() as before:
+        before.setattr("holdfast.storage.projection.terms", str.split)
+        memory.add("Wir haben ein Haus in den Bergen gekauft", user_id="alice", infer=False)
+        assert keywords(memory) == 0
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        assert db.execute("SELECT value FROM meta WHERE key = 'form'").fetchone() == (str(FORM),)
+        db.execute("DELETE FROM meta WHERE key = 'form'")
+    db.close()
+    with opened(tmp_path) as memory:
+        assert "older form" in caplog.text
+        assert keywords(memory) > 0
+    caplog.clear()
+    with opened(tmp_path):
+        assert "older form" not in caplog.text
 
 
 @pytest.mark.parametrize("version", [str(NEWEST + 1), "99"])

@@ -1,4 +1,4 @@
-"""How long a text is for a language model: by tiktoken where its vocabulary lies on disk, else an estimate.
+"""How long a text is for a language model: by tiktoken where it and its vocabulary lie on disk, else an estimate.
 
 Counting never downloads anything by itself. tiktoken would fetch its vocabulary on first use; here that
 happens only for a user who names an encoding.
@@ -43,7 +43,7 @@ def count_tokens(text: str, encoding: str | None = None) -> int:
     encoding: a tiktoken encoding ("o200k_base", "cl100k_base", ...), downloaded by tiktoken if need be; by
         default o200k_base if its vocabulary lies on this machine, else an estimate.
 
-    Raises InputError where a named encoding is unknown or cannot be loaded.
+    Raises InputError where a named encoding is unknown or cannot be loaded, or tiktoken is not installed.
     """
     counter = _counters.get(encoding)
     if counter is None:
@@ -82,13 +82,15 @@ class TokenCounter:
             self.exact = self._vocabulary is not None
             if not self.exact:
                 _log.warning(
-                    "tokens are estimated: the vocabulary of %s is not on this machine "
+                    "tokens are estimated: tiktoken or the vocabulary of %s is not on this machine "
                     "(name an encoding to have tiktoken download it)",
                     DEFAULT_ENCODING,
                 )
 
 
 def _named(encoding: str) -> tiktoken.Encoding:
+    if find_spec("tiktoken") is None:
+        raise InputError(f"the token encoding {encoding!r} needs the package tiktoken: pip install tiktoken")
     import tiktoken
 
     try:
@@ -105,7 +107,7 @@ def _named(encoding: str) -> tiktoken.Encoding:
 
 def _at_hand() -> tiktoken.Encoding | None:
     folder = _folder()
-    if folder is None:
+    if folder is None or find_spec("tiktoken") is None:
         return None
     import tiktoken
 

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from ..decisions.text.lexical import SparseVector
 
+FORM = 2  # of what points hold: raised with every change to it, so that a store's index is filled anew
+
 
 @dataclass(frozen=True, slots=True)
 class Point:

@@ -24,6 +24,7 @@ from .generation import Basis
 from .index import Index
 from .ledger import Ledger
 from .ledger.commit import Conflict
+from .points import FORM
 from .projection import POLL, Projection, drop_retired, point_of
 
 _log = logging.getLogger("holdfast")
@@ -175,7 +176,7 @@ class Store:
         """The first embedder is recorded; another one is refused."""
         recorded, dimensions = self.ledger.setting("embedder"), self.ledger.setting("dimensions")
         if recorded is None:
-            self.ledger.set(embedder=embedder.name, dimensions=str(embedder.dimensions))
+            self.ledger.set(embedder=embedder.name, dimensions=str(embedder.dimensions), form=str(FORM))
         elif (recorded, dimensions) != (embedder.name, str(embedder.dimensions)):
             raise EmbedderMismatchError(
                 f"this store's vectors are of the embedder {recorded!r} ({dimensions} dimensions), not of "
@@ -232,7 +233,8 @@ class Store:
         """Finish what an earlier process began; fill an index that is new, or that lacks points."""
         io = Inline()
         await self.projection.project(io)
-        if not self.exclusive and (fresh or self.ledger.setting("filling")):
+        former = self.ledger.setting("form") != str(FORM)
+        if not self.exclusive and (fresh or former or self.ledger.setting("filling")):
             await self.projection.fill_shared(io)  # it is new, or whoever began to fill it may be dead
         if self.exclusive:
             for other in self.indexes.others(self.basis.generation):
@@ -250,7 +252,14 @@ class Store:
                     "the index holds %d points for %d versions of memories%s: rebuilding it from the ledger",
                     points, versions, " (it is new)" if fresh else "",
                 )  # fmt: skip
+            elif former and points:
+                _log.warning(
+                    "the index is of an older form: rebuilding its %d points from the ledger", points
+                )
+            if versions != points or (former and points):
                 await self.projection.rebuild(io)
+        if self.ledger.setting("form") != str(FORM):
+            self.ledger.set(form=str(FORM))
 
 
 class OpenStores:

@@ -19,7 +19,7 @@ from ...types import Message
 from ..question import Question, Unreadable
 from ..text.equal import normalised
 from ..text.language import language_of
-from ..text.lexical import content_terms
+from ..text.lexical import content_terms, shared_language
 from ..text.recalled import strip_recalled
 from ..text.speakers import speaker_of
 from .prompts import FEWEST, TEXTS, Texts, schema
@@ -165,9 +165,10 @@ def _line_of(told: Told, lines: Sequence[_Line]) -> _Line:
     """The line that was named; else the user's that shares most terms with the fact, the last of equals."""
     if 0 < told.message <= len(lines):
         return lines[told.message - 1]
-    terms = set(content_terms(told.text))
     users = [line for line in lines if line.message.role == "user"] or list(lines)
-    return max(reversed(users), key=lambda line: len(terms.intersection(content_terms(line.text))))
+    language = shared_language((told.text, *(line.text for line in users)))
+    terms = set(content_terms(told.text, language))
+    return max(reversed(users), key=lambda line: len(terms.intersection(content_terms(line.text, language))))
 
 
 def _read(reply: Mapping[str, Any]) -> tuple[Told, ...]:

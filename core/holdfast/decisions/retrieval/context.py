@@ -14,7 +14,7 @@ from functools import cache
 from ...types import Context, JournaledMessage, SearchHit
 from ..text.dates import written
 from ..text.frame import FRAME_CLOSE, FRAME_OPEN, PREAMBLE, TURNS, Language
-from ..text.lexical import content_terms
+from ..text.lexical import content_terms, shared_language
 from ..text.speakers import speaker_of
 from .ranking import indexed_text
 
@@ -95,17 +95,19 @@ def _adding(
     shown: Sequence[SearchHit], messages: Mapping[str, Sequence[JournaledMessage]]
 ) -> Iterable[JournaledMessage]:
     """The turns that say more than the memories shown, by the rank of their memory, each once."""
-    known = {hit.id: set(content_terms(_memory_text(hit))) for hit in shown if messages.get(hit.id)}
+    told = {hit.id: _memory_text(hit) for hit in shown if messages.get(hit.id)}
+    language = shared_language(told.values())
+    known = {memory: set(content_terms(text, language)) for memory, text in told.items()}
     seen: set[str] = set()
     for hit in shown:
         for turn in messages.get(hit.id, ()):
-            if turn.id not in seen and _adds(turn, [known[hit.id], *known.values()]):
+            if turn.id not in seen and _adds(turn, language, [known[hit.id], *known.values()]):
                 seen.add(turn.id)
                 yield turn
 
 
-def _adds(turn: JournaledMessage, known: Iterable[set[str]]) -> bool:
-    said = set(content_terms(turn.message.content))
+def _adds(turn: JournaledMessage, language: str, known: Iterable[set[str]]) -> bool:
+    said = set(content_terms(turn.message.content, language))
     return bool(said) and all(len(said - words) >= _NEW_WORDS * len(said) for words in known)
 
 

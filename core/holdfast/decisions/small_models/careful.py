@@ -15,7 +15,7 @@ from ...errors import ModelReplyError
 from ..merging import Decision, Decisions, Neighbour, NewFact, added
 from ..merging.guards import said_by_others
 from ..question import Question
-from ..text.lexical import content_terms
+from ..text.lexical import content_terms, shared_language
 from . import questions
 from .odds import WEIGHTS, Relation, Weights, odds
 from .texts import exchanged, joined, tells_apart, unsaid
@@ -103,8 +103,9 @@ def nearest(fact: NewFact) -> Neighbour | None:
 
 def related(fact: NewFact, neighbour: Neighbour) -> float:
     """The cosine of a fact and a memory and the terms that they share; who told them is no such term."""
-    people = set(content_terms(" ".join((*fact.speakers, *neighbour.memory.speakers))))
-    told, known = (set(content_terms(text)) - people for text in (fact.text, neighbour.memory.text))
+    language = shared_language((fact.text, neighbour.memory.text))
+    people = set(content_terms(" ".join((*fact.speakers, *neighbour.memory.speakers)), language))
+    told, known = (set(content_terms(text, language)) - people for text in (fact.text, neighbour.memory.text))
     shared = len(told & known) / max(min(len(told), len(known)), 1)
     return neighbour.similarity + SHARED * shared
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Literal, get_args
 
-from ..text.lexical import content_terms, terms
+from ..text.lexical import content_terms, shared_language, terms
 from .texts import numbers
 
 Relation = Literal["same", "adds", "changes", "different"]
@@ -39,8 +39,9 @@ def heard(answer: Answer) -> Heard:
 
 def measures(fact: str, memory: str, answer: Answer) -> list[float]:
     """What is known of a pair: what the model said of each relation, and seven measures."""
-    new, old = terms(fact), terms(memory)
-    told, known = set(content_terms(fact)), set(content_terms(memory))
+    language = shared_language((fact, memory))
+    new, old = terms(fact, language), terms(memory, language)
+    told, known = set(content_terms(fact, language)), set(content_terms(memory, language))
     shared = len(told & known)
     told_pieces, known_pieces = _pieces(new), _pieces(old)
     shared_pieces = len(told_pieces & known_pieces)

@@ -10,7 +10,7 @@ import unicodedata
 from difflib import SequenceMatcher
 
 from ..text.equal import normalised
-from ..text.lexical import content_terms, terms
+from ..text.lexical import content_terms, shared_language, terms
 
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 LEAST_OF_ONE_FORM = 2  # terms that two texts of one form share
@@ -23,13 +23,15 @@ def numbers(text: str) -> frozenset[str]:
 
 def unsaid(text: str, by: str) -> set[str]:
     """The terms and numbers of a text that another does not say."""
-    return (set(content_terms(text)) - set(terms(by))) | (numbers(text) - numbers(by))
+    language = shared_language((text, by))
+    return (set(content_terms(text, language)) - set(terms(by, language))) | (numbers(text) - numbers(by))
 
 
 def tells_apart(one: str, other: str) -> bool:
     """Whether a text says what another cannot, whatever a model finds: it has a number of its own, all of the other's
     terms and more, the same in another order, or other terms in one place alone."""
-    new, old = terms(one), terms(other)
+    language = shared_language((one, other))
+    new, old = terms(one, language), terms(other, language)
     shared = set(new) & set(old)
     if set(old) < set(new) or numbers(one) - numbers(other):
         return True

@@ -1,11 +1,31 @@
-"""Which language a text is in, as far as it matters here: whether it is Chinese, by its characters alone."""
+"""Which language a text is in."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
 
 Language = Literal["en", "zh"]
+
+# ISO 639-1 -> Snowball's name.
+STEMMERS = {
+    "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek", "en": "english",
+    "eo": "esperanto", "es": "spanish", "et": "estonian", "eu": "basque", "fa": "persian", "fi": "finnish",
+    "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian",
+    "it": "italian", "lt": "lithuanian", "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian",
+    "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian",
+    "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
+}  # fmt: skip
+
+ENGLISH = "en"  # its words stand in texts of every other language
+# How much more often than another language, before a text is seen. Of 20 English notes of two or three words it is
+# wrong about none, without it about seven; of 212 sentences in 15 languages about four instead of two.
+ENGLISH_BEFORE = 10
+LOOKED_AT = 1_000  # characters: more of a text tell its language no better
 
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _KANA_OR_HANGUL = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
@@ -18,3 +38,31 @@ def language_of(text: str) -> Language:
     han = len(_HAN.findall(text))
     chinese = han > 2 * len(_WORD.findall(text)) and han > 4 * len(_KANA_OR_HANGUL.findall(text))
     return "zh" if chinese else "en"
+
+
+def likely_languages(text: str) -> list[str]:
+    """The languages that a text may be in, as ISO 639-1 codes, the likeliest first: of those that have a stemmer or
+    stop words, as no other makes a difference."""
+    ranked = dict(_identifier().rank(text[:LOOKED_AT]))
+    ranked[ENGLISH] *= ENGLISH_BEFORE
+    return sorted(ranked, key=ranked.__getitem__, reverse=True)
+
+
+@cache
+def stop_words(language: str) -> frozenset[str]:
+    """Words that are in most texts of a language; none where no list of them is known."""
+    import stopwordsiso
+
+    return frozenset(stopwordsiso.stopwords(language)) if stopwordsiso.has_lang(language) else frozenset()
+
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    """Loaded at the first text that has words, in 0.2 s."""
+    import stopwordsiso
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    known = stopwordsiso.langs().union(STEMMERS)
+    identifier.set_languages(known.intersection(identifier.labels))
+    return identifier

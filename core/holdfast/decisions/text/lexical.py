@@ -1,11 +1,14 @@
 """Keyword matching: one small tokeniser and the BM25 weights made from it. Pure, and alike for every index.
 
-Words of alphabetic scripts are normalised (NFKC, case, accents) and stemmed. Scripts that are written
-without spaces (Chinese, Japanese, Thai ...) and Hangul are cut into overlapping pairs of characters, which
-find 网球 in 我喜欢打网球 without a dictionary; single characters are matched too, for less.
+Words of alphabetic scripts are normalised (NFKC, case, accents) and stemmed in the language of their text. Scripts
+that are written without spaces (Chinese, Japanese, Thai ...) and Hangul are cut into overlapping pairs of characters,
+which find 网球 in 我喜欢打网球 without a dictionary; single characters are matched too, for less.
 
 A document's weight for a term is BM25's saturated frequency, a query's is how much the term matters. The
 product is multiplied by the inverse document frequency within the tenant, which the index computes.
+
+A query is short, and its language a guess: it is asked with its words' stems in the likeliest languages, and a
+document answers to the one of its own.
 """
 
 from __future__ import annotations
@@ -14,11 +17,14 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import snowballstemmer
+
+from .language import ENGLISH, STEMMERS, likely_languages, stop_words
 
 # BM25's saturation, and the length (in terms) from which on each term of a document counts for less: constant rather
 # than the mean of the store, so that a document's vector never changes. Among short memories length says little; in
@@ -31,17 +37,11 @@ CHARACTER_WEIGHT = 0.2
 
 LONGEST_WORD = 40  # what is longer is no word (a key, a hash): not stemmed and not cached
 
-# Dropped from queries only, where they are most of a question's words; documents keep them, so that a query
-# of nothing else ("who are you?") still matches. Same bench.
-_STOP_WORDS = """
-    a about after again all also am an and any are as at be been before being between both but by ca can
-    could did do does doing during each few for from had has have having he her here hers herself him himself
-    his how i if in into is it its itself just let me more most my myself no nor not now of off on once only
-    or other our ours ourselves out over own same she should so some such than that the their theirs them
-    themselves then there these they this those through to too under until up very was we were what when
-    where which while who whom whose why will with wo would you your yours yourself yourselves
-    cant didnt doesnt dont im isnt wont"""
-STOP_WORDS = frozenset(_STOP_WORDS.split())
+# Of a query's stop words, which are most of a question's words. Between .2 and .6 all the same; without them, or with
+# them in full, less is found. Same bench.
+STOP_WORD_WEIGHT = 0.3
+
+QUERY_LANGUAGES = 2  # the likeliest ones, and English: same bench
 
 _UNSPACED = (
     "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # 々〆〇 and kana
@@ -59,7 +59,8 @@ _PAIR = re.compile(rf"[{_UNSPACED}]{{2}}")
 _ACCENTS = re.compile("[\u0300-\u036f\u0591-\u05c7\u064b-\u0652]")  # Latin, Greek, Cyrillic; Hebrew; Arabic
 _CONTRACTION = re.compile(r"(?:n't|'(?:s|ll|re|ve|d|m))$")
 _THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
-_UNDECOMPOSED = str.maketrans({"’": "'", "ʼ": "'", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae"})
+_APOSTROPHES = str.maketrans("’ʼ", "''")
+_UNDECOMPOSED = str.maketrans({"'": "", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +71,30 @@ class SparseVector:
     values: Sequence[float]
 
 
-def terms(text: str) -> list[str]:
-    """The terms of a text in their order, repeated as often as they occur: stemmed words, numbers, and pairs
-    of characters (a character that stands alone is a term by itself)."""
-    return [term for term, _ in _tokens(text)]
+def terms(text: str, language: str | None = None) -> list[str]:
+    """The terms of a text in their order, repeated as often as they occur: stemmed words, numbers, and pairs of
+    characters (a character that stands alone is a term by itself).
+
+    language: of the words (ISO 639-1); None for that of the text. Texts that are compared are read in one, their
+        `shared_language`.
+    """
+    tokens = list(_tokens(text))
+    language = language or _languages(text, tokens)[0]
+    return [_term(token, language) for token in tokens]
 
 
-def content_terms(text: str) -> list[str]:
+def content_terms(text: str, language: str | None = None) -> list[str]:
     """`terms` without stop words; all terms where there is nothing else."""
     tokens = list(_tokens(text))
-    content = [term for term, is_content in tokens if is_content]
-    return content or [term for term, _ in tokens]
+    language = language or _languages(text, tokens)[0]
+    return [_term(token, language) for token in tokens if not _is_stop_word(token, language)] or [
+        _term(token, language) for token in tokens
+    ]
+
+
+def shared_language(texts: Iterable[str]) -> str:
+    """The one language that texts are compared in: two short ones apart are easily taken for two languages."""
+    return likely_languages(" ".join(texts))[0]
 
 
 def document_vector(text: str) -> SparseVector:
@@ -102,10 +116,33 @@ def vector_of_terms(found: list[str]) -> SparseVector:
 
 
 def query_vector(text: str) -> SparseVector:
-    """What the index is asked: each term's weight, 1.0, or less for a character that is part of a pair."""
-    found = content_terms(text)
-    weights = dict.fromkeys(_paired_characters(found), CHARACTER_WEIGHT) | dict.fromkeys(found, 1.0)
-    return _hashed(weights)
+    """What the index is asked: each term's weight, 1.0, or less for a stop word and for a character that is part of a
+    pair. A query of nothing but stop words has them in full."""
+    weights = query_weights(text)
+    return SparseVector(*map(list, zip(*weights.items(), strict=True))) if weights else SparseVector([], [])
+
+
+def query_weights(
+    text: str, *, stop_word_weight: float = STOP_WORD_WEIGHT, languages: int = QUERY_LANGUAGES
+) -> dict[int, float]:
+    """`term_index` -> its weight in a query. stop_word_weight, languages: for benches that look for better ones."""
+    tokens = list(_tokens(text))
+    likely = _languages(text, tokens)
+    read_in = dict.fromkeys((*likely[:languages], ENGLISH))
+    content = [token for token in tokens if not _is_stop_word(token, likely[0])]
+    weights: dict[int, float] = {}
+
+    def ask(term: str, weight: float) -> None:
+        at = term_index(term)
+        weights[at] = max(weight, weights.get(at, 0.0))
+
+    for token in tokens:
+        weight = stop_word_weight if content and _is_stop_word(token, likely[0]) else 1.0
+        for language in read_in:
+            ask(_term(token, language), weight)
+    for character in _paired_characters([token.text for token in tokens]):
+        ask(character, CHARACTER_WEIGHT)
+    return weights
 
 
 def term_index(term: str) -> int:
@@ -113,25 +150,39 @@ def term_index(term: str) -> int:
     return zlib.crc32(term.encode("utf-8", "surrogatepass")) & 0x7FFFFFFF
 
 
-def _hashed(weights: Mapping[str, float]) -> SparseVector:
-    merged: dict[int, float] = {}
-    for term, weight in weights.items():
-        index = term_index(term)
-        merged[index] = max(weight, merged.get(index, 0.0))
-    return SparseVector(list(merged), list(merged.values()))
+class _Token(NamedTuple):
+    text: str
+    is_word: bool  # of an alphabetic script, to be stemmed
 
 
-def _tokens(text: str) -> Iterator[tuple[str, bool]]:
-    """Terms, and whether they carry content of their own."""
-    normal = unicodedata.normalize("NFKC", text).casefold().translate(_UNDECOMPOSED)
+def _tokens(text: str) -> Iterator[_Token]:
+    normal = unicodedata.normalize("NFKC", text).casefold().translate(_APOSTROPHES)
     for run, number, word in _TOKEN.findall(normal):
         if run:
             for pair in _pairs(run):
-                yield pair, True
+                yield _Token(pair, False)
         elif number:
-            yield _THOUSANDS.sub("", number), True
+            yield _Token(_THOUSANDS.sub("", number), False)
         else:
-            yield _word(word) if len(word) <= LONGEST_WORD else (word, True)
+            yield _Token(word, len(word) <= LONGEST_WORD)
+
+
+def _languages(text: str, tokens: list[_Token]) -> list[str]:
+    """The languages of a text's words, the likeliest first; one will do where there are no words."""
+    return likely_languages(text) if any(token.is_word for token in tokens) else [ENGLISH]
+
+
+def _term(token: _Token, language: str) -> str:
+    return stem(token.text, language) if token.is_word else token.text
+
+
+def _is_stop_word(token: _Token, language: str) -> bool:
+    return token.is_word and _plain(token.text) in _stop_words(language)
+
+
+@lru_cache(maxsize=64)
+def _stop_words(language: str) -> frozenset[str]:
+    return frozenset(_plain(word.casefold()) for word in stop_words(language))
 
 
 def _pairs(run: str) -> list[str]:
@@ -154,12 +205,18 @@ def _paired_characters(found: list[str]) -> Iterator[str]:
 
 
 @lru_cache(maxsize=65_536)
-def _word(word: str) -> tuple[str, bool]:
-    """A word's stem, and whether it is more than a stop word."""
-    plain = _CONTRACTION.sub("", word).replace("'", "") or word
-    if not plain.isascii():
-        plain = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", plain))) or plain
-    if plain in STOP_WORDS:
-        return plain, False
+def stem(word: str, language: str) -> str:
+    """A word without its inflection, accents and apostrophes. Languages without a stemmer have English's: a foreign
+    word in their texts most often is English, and words of other letters are left as they are."""
+    bare = _CONTRACTION.sub("", word) or word
     # A stemmer keeps its word in itself, so each word has its own: threads share nothing, and words are cached.
-    return str(snowballstemmer.stemmer("english").stemWord(plain)), True
+    stemmer = snowballstemmer.stemmer(STEMMERS.get(language, STEMMERS[ENGLISH]))
+    return _plain(stemmer.stemWord(bare)) or word
+
+
+def _plain(word: str) -> str:
+    """A word without accents, apostrophes, and letters that are another with a stroke."""
+    bare = _CONTRACTION.sub("", word) or word
+    if not bare.isascii():
+        bare = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", bare))) or bare
+    return bare.translate(_UNDECOMPOSED) or word
