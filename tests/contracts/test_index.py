@@ -63,7 +63,7 @@ TEXTS = [
     "the dog likes tennis balls",
     "我喜欢打网球",
     "she paints the sunrise",
-    "a dog, a dog",
+    "a dog, a dog, a dog",  # no two texts score alike: which of equals is among the first is for the index to say
 ]
 
 
