@@ -448,16 +448,14 @@ class Failing:
         raise ConnectionError("no model")
 
 
-def a_stuck_add(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+def a_stuck_add(memory: Memory) -> None:
     """An add of another conversation that never ends."""
-    monkeypatch.setattr(memory._worker, "start", lambda: None)
+    inside.idle(memory)
     memory.add("I own a boat.", user_id="alice", background=True)
 
 
-def test_patience_is_paid_once_in_a_conversation(
-    face: Face, engine: Counted, remembers: Remembers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    a_stuck_add(engine.memory, monkeypatch)
+def test_patience_is_paid_once_in_a_conversation(face: Face, engine: Counted, remembers: Remembers) -> None:
+    a_stuck_add(engine.memory)
     memory = remembers(patience=1.0)
     took = []
     for message in ("Hello?", "Anybody?", "Bye?"):
@@ -469,11 +467,9 @@ def test_patience_is_paid_once_in_a_conversation(
     assert took[1] + took[2] < 1.0
 
 
-def test_patience_is_real_time(
-    face: Face, engine: Counted, remembers: Remembers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_patience_is_real_time(face: Face, engine: Counted, remembers: Remembers) -> None:
     """However long each look takes."""
-    a_stuck_add(engine.memory, monkeypatch)
+    a_stuck_add(engine.memory)
     inside.at(engine.memory, "look", lambda: time.sleep(0.4))  # a machine that is busy
     memory = remembers(patience=1.0)
     face(memory, "put", user("Hello?"))

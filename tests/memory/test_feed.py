@@ -11,6 +11,7 @@ import pytest
 from holdfast import Feed, InputError, Scope
 from tests.conftest import Face, Opener
 from tests.memory.test_scoped import bound
+from tests.support import inside
 
 
 def lived(memory: Face) -> list[Any]:
@@ -99,7 +100,7 @@ def test_imported_changes_stand_where_their_time_puts_them(open_memory: Opener) 
     lived(early)
     file = io.StringIO()
     early.export(file, everything=True)
-    late.memory._store.ledger.clock.start_after(
+    inside.store_of(late.memory).ledger.clock.start_after(
         int(datetime(2026, 3, 4, 12, 5, tzinfo=UTC).timestamp() * 1e6)
     )
     own = late.add("I was here", infer=False, user_id="carol")[0]

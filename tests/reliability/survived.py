@@ -163,7 +163,7 @@ def _check_chains(memory: Memory) -> None:
 
 def _check_counts(memory: Memory) -> None:
     """What is counted of each scope as it changes is what a count of its versions says."""
-    with memory._store.ledger.database.writing() as db:
+    with inside.store_of(memory).ledger.database.writing() as db:
         query = "SELECT user_id, memories, since, changed_at FROM scopes ORDER BY user_id"
         before = db.exec_driver_sql(query).all()
         recount(db)

@@ -259,7 +259,7 @@ def test_close_finishes_what_is_due(tmp_path: Path) -> None:
 
 def test_the_next_opening_takes_up_what_was_left(tmp_path: Path) -> None:
     with opened(tmp_path, resume_on_open=False) as memory:
-        memory._worker.stop(drain=False)
+        inside.idle(memory)
         memory.add("fact", user_id="alice", infer=False, background=True)
         assert len(memory.jobs.pending()) == 1
     with opened(tmp_path) as memory:

@@ -206,7 +206,7 @@ async def test_closing_many_memories_at_once_leaves_the_threads_to_others(tmp_pa
 def test_a_cancelled_add_gives_back_the_older_one_that_it_was_about_to_do() -> None:
     async def cancelled() -> None:
         async with opened(resume_on_open=False) as memory:
-            memory._worker.stop(drain=False)
+            inside.idle(memory)
             older = await memory.aadd("older", user_id="alice", infer=False, background=True)
             own, older_one, go_on = threading.Event(), threading.Event(), threading.Event()
 

@@ -247,16 +247,10 @@ def test_a_damaged_index_that_was_put_aside_is_erased_too(tmp_path: Path) -> Non
 
 def test_work_under_way_for_an_erased_user_brings_nothing_back(tmp_path: Path) -> None:
     with opened(tmp_path, resume_on_open=False) as memory:
-        memory._worker.stop(drain=False)
+        inside.idle(memory)
         memory.add("I am Mallory", user_id="mallory", background=True)
-        [job] = memory.jobs.pending()
-        leased = memory._leases.lease_one(job.id)
-        assert leased is not None
-        memory.erase(user_id="mallory")
-        from holdfast.io import Inline, run_inline
-
-        result = run_inline(memory._leases.finish(Inline(), lambda: leased))
-        assert result is not None
+        inside.at(memory, "leased", lambda: memory.erase(user_id="mallory"))
+        [result] = memory.resume()
         assert not result.changes
         assert memory.count(user_id="mallory") == 0
         assert not memory.jobs.pending()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast import EmbedderMismatchError, Memory, Message, StorageError, StoreVersionError
-from tests.support import children
+from tests.support import children, inside
 from tests.support.fakes import HashEmbedder
 
 pytestmark = pytest.mark.postgres
@@ -107,7 +107,7 @@ def test_processes_that_write_to_one_user_lose_nothing(postgres_url: str) -> Non
 
 def test_no_job_is_done_twice_by_several_processes(postgres_url: str) -> None:
     with opened(postgres_url, resume_on_open=False) as memory:
-        memory._worker.stop(drain=False)  # leave the work to the others
+        inside.idle(memory)  # leave the work to the others
         for at in range(20):
             told = f"job {at} is something to remember"
             memory.add(told, user_id=f"user {at % 4}", infer=False, background=True)

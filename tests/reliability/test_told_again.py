@@ -21,12 +21,14 @@ class Failing:
 
     def __init__(self, memory: Face) -> None:
         self.statement: str | None = None
+        self.times = 1
         engine = inside.store_of(memory.memory).ledger.database._engine
         event.listen(engine, "before_cursor_execute", self._before)
 
     def _before(self, _: Any, cursor: Any, statement: str, *__: Any) -> None:
         if self.statement is not None and statement.startswith(self.statement):
-            self.statement = None
+            self.times -= 1
+            self.statement = self.statement if self.times else None
             cursor.execute("SELECT * FROM no_such_table")
 
 
@@ -66,6 +68,23 @@ def test_a_failure_before_the_journal_names_no_add_and_stores_nothing(open_memor
     assert memory.messages(user_id="alice") == ()
     assert memory.jobs.pending() == []
     memory.add("I like tea", user_id="alice", infer=False)
+    assert texts(memory) == ["I like tea"]
+
+
+def test_an_add_that_cannot_look_what_comes_before_it_is_raised_and_kept(open_memory: Opener) -> None:
+    memory = open_memory()
+    failing = Failing(memory)
+
+    def fail() -> None:
+        failing.statement, failing.times = "SELECT jobs", 20
+
+    inside.at(memory.memory, "leased", fail)
+    with pytest.raises(StorageError, match="journaled as add"):
+        memory.add("I like tea", user_id="alice", infer=False)
+    assert failing.statement is not None, "the ledger still fails: it was not tried until it worked"
+    failing.statement = None
+    inside.at(memory.memory, "leased", lambda: None)
+    memory.resume()
     assert texts(memory) == ["I like tea"]
 
 

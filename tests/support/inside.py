@@ -13,6 +13,11 @@ def store_of(memory: Memory) -> Store:
     return memory._store
 
 
+def idle(memory: Memory) -> None:
+    """End the memory's background: what is left to it stays pending."""
+    memory._worker.stop(drain=False)
+
+
 def at(memory: Memory, step: str, then: Callable[[], object]) -> None:
     """Call `then` at a step of the memory's work, from now on; see `Store.at`."""
 
