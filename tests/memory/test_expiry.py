@@ -192,6 +192,29 @@ def test_an_expired_memory_is_not_merged_with(open_memory: Opener) -> None:
     assert seen == [1]
 
 
+def test_however_many_have_expired_they_push_nothing_out(open_memory: Opener) -> None:
+    clock = Clock()
+    shown: list[list[str]] = []
+
+    def decide(fact: NewFact) -> tuple[Decision, ...]:
+        shown.append([neighbour.memory.text for neighbour in fact.neighbours])
+        return updating_nearest(fact)
+
+    memory = open_memory(llm=ScriptedModel(), merger=ScriptedMerger(decide), now=clock)
+    codes = [f"The gate code is {number}." for number in range(300)]
+    memory.add(codes, infer=False, user_id="alice", expires_at=timedelta(hours=1))
+    kept(memory, "Tea is in the green box behind the gate.")
+    kept(memory, "The visitor leaves.", expires_at=timedelta(days=1))
+    clock.forward(hours=1)
+    assert found(memory, "The gate code is 7.") == [
+        "Tea is in the green box behind the gate.",
+        "The visitor leaves.",
+    ]
+    memory.add("The gate code is 7.", infer="merge", user_id="alice")
+    [neighbours] = shown
+    assert sorted(neighbours) == ["Tea is in the green box behind the gate.", "The visitor leaves."]
+
+
 def test_what_is_told_again_with_a_later_end_is_kept_for_longer(memory: Face, clock: Clock) -> None:
     def tell(**options: Any) -> str:
         [change] = memory.add(CODE, infer="merge", user_id="alice", **options)

@@ -78,12 +78,25 @@ def test_pages_give_every_change_once_while_more_come(memory: Face) -> None:
 
 
 def test_without_a_limit_there_are_fifty_and_a_next_page(memory: Face) -> None:
-    memory.add([f"fact {number}" for number in range(60)], infer=False, user_id="alice")
-    page = memory.changes()
-    assert len(page) == 50
-    assert [change.text for change in page][:2] == ["fact 59", "fact 58"]
-    assert len(memory.changes(cursor=page.next)) == 10
-    assert len(memory.changes(limit=None)) == 60
+    for user in ("bob", "alice"):
+        memory.add([f"fact {number} of {user}" for number in range(80)], infer=False, user_id=user)
+    memory.add("last", infer=False, user_id="carol")
+    for whose, count in (
+        ({}, 161),
+        ({"user_id": "alice"}, 80),
+        ({"user_id": "bob"}, 80),
+        ({"user_id": "carol"}, 1),
+    ):
+        page = memory.changes(**whose)
+        assert len(page) == min(count, 50)
+        assert len(memory.changes(**whose, limit=None)) == count
+        if page.next is not None:
+            following = memory.changes(**whose, cursor=page.next, limit=None)
+            assert page.items + following.items == memory.changes(**whose, limit=None).items
+    assert [change.text for change in memory.changes(user_id="bob", limit=2)] == [
+        "fact 79 of bob",
+        "fact 78 of bob",
+    ]
 
 
 def test_what_was_erased_never_shows(memory: Face) -> None:

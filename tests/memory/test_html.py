@@ -88,6 +88,11 @@ def test_a_superseded_memory_is_struck_through_with_its_end() -> None:
     assert "until" in html
 
 
+def test_the_end_of_a_memory_that_expires_is_shown() -> None:
+    assert "expires" not in MEMORY._repr_html_()
+    assert "2027-01-01 00:00" in replace(MEMORY, expires_at=datetime(2027, 1, 1, tzinfo=UTC))._repr_html_()
+
+
 def test_nothing_is_shown_as_nothing() -> None:
     assert "nothing" in Hits()._repr_html_()
 

