@@ -28,6 +28,7 @@ from .types import (
     Change,
     Changes,
     Context,
+    Day,
     Erasure,
     Feed,
     Flushed,
@@ -310,6 +311,22 @@ class Memory(OpenMemory):
     achanges = changes.twin
 
     @operation
+    async def activity(
+        self, io: IO, *,
+        user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
+        since: datetime | str | None = None, until: datetime | str | None = None,
+    ) -> tuple[Day, ...]:  # fmt: skip
+        """The days on which anything happened, oldest first: how many changes, and what adds cost.
+
+        user_id, agent_id, run_id, since, until: as of `changes`. Raises InputError, StorageError, ClosedError.
+        """
+        scope = self._door.scope(user_id, agent_id, run_id)
+        start, end = inputs.micros_of("since", since), inputs.micros_of("until", until)
+        return await self._reading.activity(io, scope, start, end)
+
+    aactivity = activity.twin
+
+    @operation
     async def history(
         self, io: IO, memory_id: str, *,
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
@@ -324,10 +341,17 @@ class Memory(OpenMemory):
     async def messages(
         self, io: IO, *,
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
-        session_id: str | None = None, limit: int | None = None,
+        session_id: str | None = None, limit: int | None = None, ids: Sequence[str] | None = None,
     ) -> tuple[JournaledMessage, ...]:  # fmt: skip
-        """The journal: what was said, oldest first; with `limit`, only the newest messages."""
+        """The journal: what was said, oldest first; with `limit`, only the newest messages.
+
+        ids: of journaled messages, as `sources` name them: these alone, in their order, also where they left the log.
+        """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
+        if ids is not None:
+            if session_id is not None or limit is not None:
+                raise InputError("messages: pass ids, or session_id and limit")
+            return await self._reading.said(io, scope, inputs.ids_of("ids", ids))
         newest = None if limit is None else inputs.limit_of(limit)
         return await self._reading.messages(io, scope, self._door.session(session_id), newest)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from ..errors import NotFoundError
 from ..io import IO
 from ..storage.filters import Filter
+from ..storage.ledger.activity import activity
 from ..storage.ledger.feed import feed
 from ..storage.ledger.owners import By, owners
 from ..storage.store import Store
-from ..types import Changes, Feed, JournaledMessage, MemoryItem, Owners, Page, Scope
+from ..types import Changes, Day, Feed, JournaledMessage, MemoryItem, Owners, Page, Scope
 
 
 class Reading:
@@ -54,6 +55,9 @@ class Reading:
         database = self._ledger.database
         return await io.run(feed, database, scope, operations, since, until, limit, cursor)
 
+    async def activity(self, io: IO, scope: Scope, since: int | None, until: int | None) -> tuple[Day, ...]:
+        return await io.run(activity, self._ledger.database, scope, since, until)
+
     async def history(self, io: IO, memory_id: str, scope: Scope) -> Changes:
         item, _ = await io.run(self._ledger.memories.last_version, memory_id)
         if not item.scope.within(scope):
@@ -64,3 +68,9 @@ class Reading:
         self, io: IO, scope: Scope, session_id: str | None, newest: int | None
     ) -> tuple[JournaledMessage, ...]:
         return await io.run(self._ledger.journal.listed, scope, session_id, limit=newest)
+
+    async def said(self, io: IO, scope: Scope, ids: Sequence[str]) -> tuple[JournaledMessage, ...]:
+        """Those of the scope among these messages, in the log or not, in the order of the ids."""
+        found = await io.run(self._ledger.journal.by_ids, dict.fromkeys(ids))
+        known = [found[one] for one in dict.fromkeys(ids) if one in found]
+        return tuple(message for message in known if message.scope.within(scope))

@@ -11,7 +11,7 @@ from .documents import (
     Namespaces,
     Put,
 )
-from .pages import Feed, Owner, Owners, Page
+from .pages import Day, Feed, Owner, Owners, Page
 from .records import (
     OPERATIONS,
     ROLES,
@@ -47,6 +47,7 @@ __all__ = [
     "Change",
     "Changes",
     "Context",
+    "Day",
     "Document",
     "DocumentOperation",
     "DocumentResult",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from .records import Change, MemoryItem, Record, Scope
+from .records import Change, MemoryItem, Operation, Record, Scope, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +86,19 @@ class Feed(Listing[Change]):
 
     items: tuple[Change, ...]
     next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Day(Record):
+    """What happened on one day.
+
+    at: its first instant, in UTC.
+    operations: how many changes of each kind there were; none of a kind that is not named.
+    balance: how many memories more were known at its end than at its beginning; without regard to expiry.
+    usage: what the adds cost whose messages were journaled on that day.
+    """
+
+    at: datetime
+    operations: Mapping[Operation, int]
+    balance: int
+    usage: Usage = field(default_factory=Usage)
