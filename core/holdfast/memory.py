@@ -200,24 +200,33 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
         max_tokens: int = 1000, filters: Filters = None, as_of: datetime | str | None = None,
         threshold: float | None = None, session_id: str | None = None, wait: float = WAIT,
-        shown: Collection[str] = (),
+        shown: Collection[str] = (), exclude_session: str | None = None,
     ) -> Context:  # fmt: skip
         """What an agent should see before it answers `query`: memories, then the turns behind them.
 
-        The text is framed and marked as data, never longer than `max_tokens`, and empty where nothing is known.
+        The text is framed and marked as data, never longer than `max_tokens`, and empty where nothing is known that
+        has to do with the query ("hi", "thanks").
 
         filters, as_of, threshold, wait, session_id: as in `search`. What the conversation `session_id` is adding is
             not waited for, because the agent has it before its eyes.
         shown: ids of journaled messages that the prompt shows anyway. Neither they nor memories that came from them
             alone are shown again.
+        exclude_session: the same for all of a conversation that stands in the prompt.
 
         Raises InputError, FilterError, EmbeddingError, StorageError, ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         budget = inputs.limit_of(max_tokens, "max_tokens")
-        limit = hits_for(budget, len(shown))
+        excluded = None if exclude_session is None else self._door.session(exclude_session)
+        limit = hits_for(budget, len(shown), some_excluded=excluded is not None)
         asked = self._door.asked(query, scope, limit, filters, as_of, threshold, session_id, wait)
-        return await self._recalling.recall(io, asked, max_tokens=budget, shown=frozenset(shown))
+        return await self._recalling.recall(
+            io,
+            replace(asked, relevant=True),
+            max_tokens=budget,
+            shown=frozenset(shown),
+            exclude_session=excluded,
+        )
 
     arecall = recall.twin
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -86,11 +87,12 @@ def test_a_memory_kept_word_for_word_names_its_speaker() -> None:
     assert "- [8 May 2023] Mel: I like tea" in shown([hit("1", "I like tea", speakers=("Mel",))]).text
 
 
-def test_chinese_memories_are_framed_in_chinese() -> None:
-    text = shown([hit("1", "小明喜欢喝茶"), hit("2", "小明用 Python 写程序")]).text
-    assert PREAMBLE["zh"] in text
-    assert "- [2023年5月8日] 小明喜欢喝茶" in text
-    assert PREAMBLE["en"] in shown([hit("1", "Mel learns Chinese and says 你好")]).text
+def test_the_frame_is_in_the_language_asked_for() -> None:
+    hits = [hit("1", "小明喜欢喝茶"), hit("2", "Mel learns Chinese and says 你好")]
+    chinese = assemble(hits, {}, max_tokens=10_000, count=words, language="zh").text
+    assert PREAMBLE["zh"] in chinese
+    assert "- [2023年5月8日] 小明喜欢喝茶" in chinese
+    assert PREAMBLE["en"] in shown(hits).text
 
 
 def test_nothing_known_is_an_empty_context() -> None:
@@ -104,6 +106,22 @@ def test_nothing_known_is_an_empty_context() -> None:
 
 def test_a_budget_too_small_for_one_memory_gives_an_empty_context() -> None:
     assert shown([hit("1", "Mel went hiking")], max_tokens=10) == Context("")
+
+
+def test_of_memories_that_answer_alike_short_ones_are_taken_before_a_long_one() -> None:
+    def scored(name: str, text: str, score: float) -> SearchHit:
+        return replace(hit(name, text), score=score)
+
+    long = scored("long", "hiking " * 70, 0.50)
+    short = [
+        scored(str(number), f"Mel went hiking on Mount Tam, {number} times", 0.48) for number in range(9)
+    ]
+    least = scored("least", "Mel likes tea", 0.1)
+    context = shown([long, *short, least], max_tokens=90)
+    assert "long" not in {one.id for one in context.memories}
+    assert len(context.memories) > 3
+    best = shown([replace(long, score=0.95), *short, least], max_tokens=150)
+    assert "long" in {one.id for one in best.memories}
 
 
 def test_a_long_memory_does_not_keep_shorter_ones_out() -> None:

@@ -86,6 +86,7 @@ class Searching(Asking):
 class Recalling(Asking):
     max_tokens: int = Field(1000, description="how long the text may be")
     shown: list[str] = Field([], description="ids of messages that the prompt shows anyway")
+    exclude_session: str | None = Field(None, description="a conversation that the prompt shows anyway")
 
 
 class Listing(Whose):

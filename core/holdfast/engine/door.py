@@ -47,6 +47,7 @@ class Asked:
     explain: bool = False
     session: str | None = None
     wait: float = 0.0  # seconds, for what was said under these ids and is not known yet
+    relevant: bool = False  # fewer hits, or none, where nothing that is known has to do with the query
 
 
 @dataclass(frozen=True, slots=True)

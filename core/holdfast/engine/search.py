@@ -9,7 +9,8 @@ import numpy as np
 
 from ..decisions.retrieval.candidates import Candidate
 from ..decisions.retrieval.context import assemble
-from ..decisions.retrieval.ranking import Ranked, known_speakers, rank, understand
+from ..decisions.retrieval.ranking import Ranked, known_speakers, rank, understand, worth_showing
+from ..decisions.text.language import language_of
 from ..decisions.text.lexical import query_vector
 from ..errors import HoldfastError, ModelError
 from ..io import IO
@@ -57,12 +58,28 @@ class Recalling:
         return hits
 
     async def recall(
-        self, io: IO, asked: Asked, *, max_tokens: int, shown: frozenset[str] = frozenset()
+        self,
+        io: IO,
+        asked: Asked,
+        *,
+        max_tokens: int,
+        shown: frozenset[str] = frozenset(),
+        exclude_session: str | None = None,
     ) -> Context:
         with self._listeners.observing("recall", asked.scope) as seen:
-            hits = [hit for hit in await self._hits(io, asked) if not _is_shown(hit.memory, shown)]
+            hits: Sequence[SearchHit] = await self._hits(io, asked)
+            if exclude_session is not None:
+                shown |= await self._said_in(io, hits, exclude_session)
+            hits = [hit for hit in hits if not _is_shown(hit.memory, shown)]
             behind = await self._turns(io, asked, hits, shown)
-            context = await io.run(assemble, hits, behind, max_tokens=max_tokens, count=self._count)
+            context = await io.run(
+                assemble,
+                hits,
+                behind,
+                max_tokens=max_tokens,
+                count=self._count,
+                language=language_of(asked.query),
+            )
             seen.count("hits", len(context.memories))
             seen.count("messages", len(context.messages))
         return context
@@ -130,6 +147,12 @@ class Recalling:
             for at in order
         ]
 
+    async def _said_in(self, io: IO, hits: Sequence[SearchHit], session: str) -> set[str]:
+        """The messages behind hits that are of one session."""
+        sources = sorted({source for hit in hits for source in hit.memory.sources})
+        said = await io.run(self._store.ledger.journal.by_ids, sources)
+        return {name for name, message in said.items() if message.session_id == session}
+
     async def _turns(
         self, io: IO, asked: Asked, hits: Sequence[SearchHit], shown: frozenset[str]
     ) -> dict[str, Sequence[JournaledMessage]]:
@@ -144,7 +167,8 @@ class Recalling:
 def _best(asked: Asked, candidates: Sequence[Candidate], wanted: int) -> list[Ranked]:
     """Not on an event loop: a query may be a page that somebody pasted."""
     understood = understand(asked.query, known_speakers(candidates))
-    return rank(understood, candidates, limit=wanted, threshold=asked.threshold)
+    limit = min(wanted, worth_showing(candidates)) if asked.relevant else wanted
+    return rank(understood, candidates, limit=limit, threshold=asked.threshold)
 
 
 def _is_shown(memory: MemoryItem, shown: frozenset[str]) -> bool:
@@ -160,8 +184,10 @@ def _still_behind(memory: MemoryItem, said: Mapping[str, JournaledMessage]) -> l
     return [message for message in behind if message.add_id == behind[-1].add_id]
 
 
-def hits_for(max_tokens: int, shown: int = 0) -> int:
+def hits_for(max_tokens: int, shown: int = 0, *, some_excluded: bool = False) -> int:
     """How many hits could fit a budget of tokens, beside those that came from so many messages that are shown."""
+    if some_excluded:
+        return MOST_RECALLED
     return min(MOST_RECALLED, max(10, max_tokens // TOKENS_PER_HIT) + shown)
 
 

@@ -50,6 +50,12 @@ _LEAST_SPREAD = 0.25
 # The best keyword score counts in full from here on: one rare term in a hundred memories, or several common ones.
 _LEAST_KEYWORD = 4.0
 
+# Where the best cosine is below the first and no word that is shared is rare, a few memories at most have to do with
+# the query; where it is below the second and no word is shared, none ("hi", "thanks"). Of the sets' questions next to
+# none has its evidence beyond that.
+_NEAR, _FAR, _FEW_SHOWN = 0.3, 0.15, 5
+_RARE = 2.5
+
 _WEAK = 0.25  # the quantile of the scores of all candidates at which one is called weak
 _SHORT = 40  # terms; what is longer needs the turns next to it the less
 _YEAR_ALONE = 0.2  # of a date, where the query names a day or nothing else
@@ -81,10 +87,11 @@ class Ranked:
 
 def indexed_text(text: str, speakers: Sequence[str]) -> str:
     """What is embedded and matched for a memory: its text, after "{speaker}: " where one speaker is known
-    and the text does not name them already."""
+    and the text does not begin with that name."""
     if len(speakers) != 1 or not speakers[0]:
         return text
-    return text if _names(text.casefold(), speakers[0].casefold()) else f"{speakers[0]}: {text}"
+    name = speakers[0].casefold()
+    return text if _names(text.casefold()[: len(name) + 1], name) else f"{speakers[0]}: {text}"
 
 
 def understand(query: str, speakers: Collection[str]) -> RankQuery:
@@ -92,6 +99,17 @@ def understand(query: str, speakers: Collection[str]) -> RankQuery:
     folded = query.casefold()
     named = frozenset(name for name in (s.casefold() for s in speakers) if _names(folded, name))
     return RankQuery(named, dates(query))
+
+
+def worth_showing(candidates: Sequence[Candidate]) -> int:
+    """How many of the best candidates an agent should see at most, for nothing else has to do with the query."""
+    if not candidates:
+        return 0
+    nearest = max(candidate.dense for candidate in candidates)
+    words = max(candidate.sparse for candidate in candidates)
+    if nearest >= _NEAR or words >= _RARE:
+        return len(candidates)
+    return _FEW_SHOWN if nearest >= _FAR or words > 0 else 0
 
 
 def known_speakers(candidates: Iterable[Candidate]) -> set[str]:
