@@ -182,8 +182,8 @@ def main() -> int:
         )
         assert server.stdout is not None
         try:
-            told = "".join(iter(server.stdout.readline, "}\n")) + "}"
-            clients = asyncio.run(load(json.loads(told)["url"], tokens, options.seconds))
+            address = "".join(server.stdout.readline() for _ in range(3))  # {"url": ...}, a line each
+            clients = asyncio.run(load(json.loads(address)["url"], tokens, options.seconds))
             used = resident(server.pid)
             server.send_signal(signal.SIGTERM)
             code = server.wait(120)

@@ -100,8 +100,11 @@ def started(home: Path, *options: str) -> Serving:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
-    told = "".join(iter(process.stdout.readline, "}\n")) + "}"
-    return Serving(process, home, json.loads(told)["url"])
+    lines: list[str] = []
+    while "}\n" not in lines:
+        lines.append(process.stdout.readline())
+        assert lines[-1], "it ended before it served"
+    return Serving(process, home, json.loads("".join(lines))["url"])
 
 
 def ended(server: Serving) -> None:

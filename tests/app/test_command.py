@@ -56,6 +56,8 @@ def test_a_memory_lives_through_all_commands(holdfast: Command, tmp_path: Path) 
     assert holdfast.done("get", memory_id)["text"] == "I live in Lisbon"
     assert len(holdfast.done("history", memory_id)["changes"]) == 2
     holdfast.done("undo", changed["id"])
+    assert [owner["user_id"] for owner in holdfast.done("users")["items"]] == ["alice"]
+    assert len(holdfast.done("changes", "--operation", "UPDATE", "--operation", "DELETE")["items"]) == 2
     export = tmp_path / "export.jsonl"
     assert holdfast.done("export", "-u", "alice", "-f", str(export))["versions"] == 3
     assert holdfast.done("delete", memory_id)["operation"] == "DELETE"
@@ -82,6 +84,15 @@ def test_texts_come_from_arguments_standard_input_and_files(holdfast: Command, t
     assert texts == ["I live in Berlin", "I play tennis", "我喜欢喝茶。"]
 
 
+def test_memories_expire(holdfast: Command) -> None:
+    added = holdfast.done("add", "I live in Berlin", "-u", "alice", "--expires-at", "P1D")
+    memory_id = added["changes"][0]["memory_id"]
+    holdfast.done("update", memory_id, "--expires-at", "2999-01-01")
+    assert holdfast.done("get", memory_id)["expires_at"].startswith("2999-01-01")
+    holdfast.done("update", memory_id, "--expires-at", "never")
+    assert holdfast.done("get", memory_id)["expires_at"] is None
+
+
 def test_people_see_tables_and_programs_json(holdfast: Command) -> None:
     holdfast.done("add", "I like [bold]tea[/bold] \x1b[31m", "-u", "alice", "--no-infer")
     shown = holdfast.run("list", "-u", "alice", "-o", "text").stdout
@@ -91,6 +102,8 @@ def test_people_see_tables_and_programs_json(holdfast: Command) -> None:
         ("search", "tea", "--explain"),
         ("recall", "tea"),
         ("stats",),
+        ("users", "-k", "1"),
+        ("changes", "-k", "1"),
         ("erase", "--dry-run"),
         ("add", "I like coffee"),
     ):

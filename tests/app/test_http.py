@@ -54,6 +54,28 @@ def test_filters_metadata_and_delete_all(http: Http) -> None:
     assert http.done("count", user_id="alice") == {"count": 1}
 
 
+def test_memories_expire_and_are_listed_all_the_same(http: Http) -> None:
+    kept = http.done("add", messages="I live in Berlin", user_id="alice", expires_at="P30D")["changes"][0]
+    assert http.done("get", memory_id=kept["memory_id"])["expires_at"] is not None
+    http.done("update", memory_id=kept["memory_id"], expires_at=None)
+    assert http.done("get", memory_id=kept["memory_id"])["expires_at"] is None
+    assert http.ask("add", messages="x", user_id="alice", expires_at="2001-01-01").status_code == 400
+
+
+def test_who_has_memories_and_what_happened_to_them(http: Http) -> None:
+    memory_id = added(http, "I live in Berlin")
+    added(http, "I live in Porto", "bob")
+    http.done("update", memory_id=memory_id, text="I live in Lisbon")
+    assert [owner["user_id"] for owner in http.done("users")["items"]] == ["alice", "bob"]
+    assert [owner["user_id"] for owner in http.done("users", BOB)["items"]] == ["bob"]
+    assert [change["operation"] for change in http.done("changes")["items"]] == ["UPDATE", "ADD", "ADD"]
+    assert [change["after"] for change in http.done("changes", BOB)["items"]] == ["I live in Porto"]
+    assert len(http.done("changes", operation=["UPDATE", "DELETE"])["items"]) == 1
+    page = http.done("changes", limit=2)
+    assert len(http.done("changes", limit=2, cursor=page["next"])["items"]) == 1
+    assert http.ask("changes", BOB, cursor="nonsense").status_code == 400
+
+
 def test_operations_for_whoever_keeps_the_store(http: Http) -> None:
     added(http, "I live in Berlin")
     assert http.done("verify")["agree"] is True
@@ -265,6 +287,8 @@ def test_results_have_the_form_that_the_description_tells(http: Http) -> None:
         "delete": {"memory_id": memory_id},
         "erase": {"user_id": "alice"},
         "flush": {},
+        "users": {},
+        "changes": {},
         "add": {"messages": "I live in Rome", "user_id": "alice"},
     }
     described = document()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -189,6 +191,27 @@ async def test_two_clients_at_once_over_standard_input(shared_server: Serving) -
         added = await used(dave, "add_memory", messages="I live in Berlin")
         await of_alice_for_bob(eve, added)
     assert shared_server.ask("count", user_id="dave").json() == {"count": 1}
+
+
+async def test_the_first_client_of_a_folder_serves_the_others(tmp_path: Path) -> None:
+    """When it has gone, the next one takes its place; commands find whoever it is."""
+    home, file = tmp_path / "home", tmp_path / "home" / "serve.json"
+    first = subprocess.Popen(command("mcp", "-u", "bob", "--home", str(home)), stdin=subprocess.PIPE)  # noqa: ASYNC220
+    assert first.stdin is not None
+    while not file.exists():
+        assert first.poll() is None
+        await asyncio.sleep(0.05)
+    async with Client(over_stdio(home, "alice")) as second:
+        await used(second, "add_memory", messages="I live in Berlin")
+        assert json.loads(file.read_text())["pid"] == first.pid
+        first.stdin.close()
+        assert first.wait(30) == 0
+        await used(second, "add_memory", messages="I play tennis")
+        assert json.loads(file.read_text())["pid"] != first.pid
+        listing = command("list", "-u", "alice", "--home", str(home))
+        listed = await asyncio.to_thread(subprocess.run, listing, capture_output=True, check=True)
+        assert json.loads(listed.stdout)["total"] == 2
+    assert not file.exists()
 
 
 async def test_standard_input_opens_the_folder_where_no_server_runs(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
@@ -52,6 +54,20 @@ Query = Annotated[str, typer.Argument(help="What is looked for; - reads standard
 Filter = Annotated[str | None, typer.Option("--filter", help='JSON: {"category": "work"}.')]
 AsOf = Annotated[str | None, typer.Option(help="What was known at that instant, in ISO 8601.")]
 Metadata = Annotated[str | None, typer.Option("--metadata", "-m", help='JSON: {"category": "work"}.')]
+
+
+class Kind(StrEnum):
+    ADD = "ADD"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    NOOP = "NOOP"
+
+
+class By(StrEnum):
+    user = "user"
+    scope = "scope"
+
+
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would happen.")]
 Force = Annotated[bool, typer.Option("--force", help="Do not ask.")]
 
@@ -120,6 +136,9 @@ def add(
         bool, typer.Option("--infer/--no-infer", help="Extract facts, or keep the text.")
     ] = True,
     instructions: Annotated[str | None, typer.Option(help="What to remember, in words.")] = None,
+    expires_at: Annotated[
+        str | None, typer.Option(help="From when on it is found no more: a time, or like P30D.")
+    ] = None,
 ) -> None:
     """Remember what is worth it of a text or a conversation."""
     result = session.call(
@@ -131,6 +150,7 @@ def add(
         happened_at=happened_at,
         infer=infer,
         instructions=instructions,
+        expires_at=expires_at,
     )
     session.show(result, show.added)
 
@@ -192,6 +212,32 @@ def list_(
     session.show(result, show.memories)
 
 
+@command("users")
+def users(
+    session: Session,
+    by: Annotated[By, typer.Option(help="Together, or each combination of ids.")] = By.user,
+    limit: Annotated[int, typer.Option("--limit", "-k", help="How many at a time.")] = 100,
+    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+) -> None:
+    """Who has memories, how many, since when, and when they changed last."""
+    session.show(session.call("users", by=by.value, limit=limit, cursor=cursor), show.owners)
+
+
+@command("changes")
+def changes(
+    session: Session,
+    operation: Annotated[list[Kind] | None, typer.Option(help="Several times for several.")] = None,
+    since: Annotated[str | None, typer.Option(help="From this time on, in ISO 8601.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this time, in ISO 8601.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-k", help="How many at a time.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+) -> None:
+    """What happened to memories, newest first."""
+    kinds = [one.value for one in operation] if operation else None
+    result = session.call("changes", operation=kinds, since=since, until=until, limit=limit, cursor=cursor)
+    session.show(result, show.feed)
+
+
 @command("get")
 def get(session: Session, memory_id: MemoryId, as_of: AsOf = None) -> None:
     """One memory."""
@@ -213,13 +259,17 @@ def update(
     memory_id: MemoryId,
     text: Annotated[str | None, typer.Argument(help="The new text; - reads standard input.")] = None,
     metadata: Metadata = None,
+    expires_at: Annotated[str | None, typer.Option(help="A time, a duration like P30D, or never.")] = None,
 ) -> None:
-    """Replace a memory's text, its metadata, or both."""
+    """Replace a memory's text or metadata, or set when it expires."""
+    never = expires_at == "never"
     result = session.call(
         "update",
         memory_id=memory_id,
         text=None if text is None else text_of(text),
         metadata=object_of("--metadata", metadata),
+        expires_at=None if never else expires_at,
+        cleared=("expires_at",) if never else (),
     )
     session.show(result, show.change)
 
@@ -442,10 +492,19 @@ def serve(
 
 @command("mcp")
 def mcp(session: Session) -> None:
-    """MCP over standard input and output, for one user (-u or HOLDFAST_USER_ID)."""
+    """MCP over standard input and output, for one user (-u or HOLDFAST_USER_ID).
+
+    Several may run on one folder: the first one serves it to the others, and to commands.
+    """
     needs("server")
     from .mcp_server import over_stdio
+    from .sharing import shared
 
     if not session.ids:
         raise whose_memory(ways="pass --user-id or set HOLDFAST_USER_ID")
-    session.run(lambda connection: over_stdio(connection, session.ids), resume=True)
+
+    async def talk() -> None:
+        async with shared(session.place) as connection:
+            await over_stdio(connection, session.ids)
+
+    asyncio.run(talk())

@@ -16,7 +16,7 @@ import httpx
 
 from ..errors import StoreLockedError
 from . import discovery
-from .failures import UnreachableError, error_of
+from .failures import NotThereError, UnreachableError, error_of
 from .plain import JsonObject
 
 if TYPE_CHECKING:
@@ -105,9 +105,11 @@ class Remote:
                     raise error_of(_json(await answer.aread()), answer.status_code)
                 yield answer
         except httpx.HTTPError as error:
-            raise UnreachableError(
-                f"the server at {self.client.base_url} does not answer: {error or type(error).__name__}"
-            ) from error
+            kind = NotThereError if isinstance(error, httpx.ConnectError) else UnreachableError
+            told = (
+                f"the server at {self.client.base_url} does not answer: {str(error) or type(error).__name__}"
+            )
+            raise kind(told) from error
 
 
 async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:

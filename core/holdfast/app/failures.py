@@ -28,6 +28,10 @@ class UnreachableError(HoldfastError):
     """No server answers at the address."""
 
 
+class NotThereError(UnreachableError):
+    """No server took the request: nothing was done."""
+
+
 STATUS: tuple[tuple[type[HoldfastError], int], ...] = (
     (AccessError, 401),
     (ForbiddenError, 403),

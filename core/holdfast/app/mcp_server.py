@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from mcp.server import Server, ServerRequestContext
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 from ..errors import HoldfastError, InputError, NotFoundError, whose_memory
 from ..memory import Memory
 from .access import IDS, Access
-from .connections import Connection, Local
+from .connections import Local
 from .failures import answer
 from .operations import FILTERS, METADATA, OPERATIONS, Arguments, Filters, read_arguments
 from .plain import JsonObject
@@ -193,7 +193,14 @@ TOOLS: Mapping[str, MemoryTool] = {
 
 # -- server -------------------------------------------------------------------------------------------------------
 
-Bound = tuple[Connection, Mapping[str, str]]  # whom it talks to, and whose memory it is
+
+class Callee(Protocol):
+    """Part of a `Connection`: all that tools need."""
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> JsonObject: ...
+
+
+Bound = tuple[Callee, Mapping[str, str]]  # whom it talks to, and whose memory it is
 Context = ServerRequestContext[Any, Request]
 
 
@@ -228,7 +235,7 @@ async def used(name: str, given: Mapping[str, Any], bound: Bound) -> JsonObject 
     return tool.told(await connection.call(tool.operation, {**arguments, **ids}))
 
 
-async def over_stdio(connection: Connection, ids: Mapping[str, str]) -> None:
+async def over_stdio(connection: Callee, ids: Mapping[str, str]) -> None:
     """Serve one client over standard input and output until it hangs up."""
     from mcp.server.stdio import stdio_server
 

@@ -16,10 +16,12 @@ from ..types import (
     Change,
     Context,
     Erasure,
+    Feed,
     Flushed,
     Job,
     JournaledMessage,
     MemoryItem,
+    Owners,
     Page,
     SearchHit,
 )
@@ -67,6 +69,10 @@ class Adding(Whose):
     after_seconds: float = Field(
         0, description="with background: begin when the session was quiet for so long"
     )
+    expires_at: str | None = Field(
+        None,
+        description="from when on it is found no more: a time, or a duration from now like P30D (ISO 8601)",
+    )
 
 
 class Asking(Whose):
@@ -96,6 +102,25 @@ class Listing(Whose):
     cursor: str | None = Field(None, description="the `next` of the page before")
 
 
+class Owning(Whose):
+    by: Literal["user", "scope"] = Field(
+        "user", description="count a user's together, or each combination of ids"
+    )
+    limit: int | None = Field(None, description="how many at a time")
+    cursor: str | None = Field(None, description="the `next` of the page before")
+
+
+Kind = Literal["ADD", "UPDATE", "DELETE", "NOOP"]
+
+
+class Following(Whose):
+    operation: Kind | list[Kind] | None = Field(None, description="one of them, or several; by default all")
+    since: str | None = Field(None, description="from this time on (ISO 8601)")
+    until: str | None = Field(None, description="before this time (ISO 8601)")
+    limit: int | None = Field(50, description="how many at a time")
+    cursor: str | None = Field(None, description="the `next` of the page before")
+
+
 class Counting(Whose):
     filters: Filters | None = FILTERS
     as_of: str | None = AS_OF
@@ -109,9 +134,15 @@ class Getting(One):
     as_of: str | None = AS_OF
 
 
+UNCHANGED = "unchanged"  # the default of `Memory.update`
+
+
 class Updating(One):
     text: str | None = Field(None, description="the new text")
     metadata: JsonObject | None = Field(None, description="the new metadata, as a whole")
+    expires_at: str | None = Field(
+        UNCHANGED, description="a time, a duration from now like P30D, or null for never"
+    )
 
 
 class Undoing(Whose):
@@ -233,6 +264,15 @@ OPERATIONS: Mapping[str, Operation] = {
         ),
         Operation("list", "Memories, oldest first.", Listing, Memory.aget_all, Page, reads=True),
         Operation("count", "How many memories match.", Counting, Memory.acount, ("count", int), reads=True),
+        Operation("users", "Who has memories, and how many.", Owning, Memory.ausers, Owners, reads=True),
+        Operation(
+            "changes",
+            "What happened to memories, newest first.",
+            Following,
+            Memory.achanges,
+            Feed,
+            reads=True,
+        ),
         Operation("get", "A memory by its id.", Getting, _get, MemoryItem, reads=True),
         Operation(
             "history",

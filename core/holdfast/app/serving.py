@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -15,7 +16,7 @@ from ..errors import InputError, StorageError, StoreLockedError
 from ..memory import Memory
 from . import discovery
 from .access import Access, Grant
-from .connections import Place
+from .connections import Local, Place
 from .server import Limits, Service, application
 
 PORT = 8377
@@ -55,28 +56,68 @@ def serve(
 
     Raises InputError, StoreLockedError where somebody has the folder, StorageError where the port is taken.
     """
-    if not address.loopback and not tokens:
+    if not tokens and not address.loopback:
         raise InputError(
             f"--host {address.host} is reached from elsewhere: give it tokens with --token-file or HOLDFAST_TOKEN"
         )
+    if not tokens and place.ledger:
+        raise InputError("whoever asks needs a token: give some with --token-file or HOLDFAST_TOKEN")
+    with (
+        _opened(place) as memory,
+        _prepared(memory, address, tokens, hosts, limits) as (config, listener, url),
+        _stopping(),
+    ):
+        ready(url)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+class Guest(uvicorn.Server):
+    """A server in a process that is somebody else's: signals are none of its business."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def hosted(place: Place) -> AsyncIterator[Local]:
+    """The store of a folder, served meanwhile on this event loop to other programs of the machine.
+
+    Raises StoreLockedError where somebody has the folder.
+    """
+    with (
+        _opened(place) as memory,
+        _prepared(memory, Address(port=0), {}, frozenset(), Limits()) as (config, listener, _),
+    ):
+        server = Guest(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield Local(memory)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+@contextmanager
+def _prepared(
+    memory: Memory, address: Address, tokens: Mapping[str, Grant], hosts: frozenset[str], limits: Limits
+) -> Iterator[tuple[uvicorn.Config, socket.socket, str]]:
+    """What makes a server, the socket to listen at, and its address, which is left in the folder meanwhile."""
     own = discovery.new_token()
-    with _opened(place) as memory, closing(_listening(address)) as listener:
+    with closing(_listening(address)) as listener:
         url = _url(address.host, listener.getsockname()[1])
         served = discovery.Served.here(url, own)
         service = Service(memory, Access({**tokens, own: Grant()}), served.instance, hosts, limits)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                application(service),
-                log_level="warning",
-                lifespan="on",
-                server_header=False,
-                limit_concurrency=MOST,
-                timeout_graceful_shutdown=GRACE,
-            )
+        config = uvicorn.Config(
+            application(service),
+            log_level="warning",
+            lifespan="on",
+            server_header=False,
+            limit_concurrency=MOST,
+            timeout_graceful_shutdown=GRACE,
         )
-        with discovery.left(memory.folder, served), _stopping():
-            ready(url)
-            server.run(sockets=[listener])
+        with discovery.left(memory.folder, served):
+            yield config, listener, url
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,9 +69,12 @@ class Session:
 
         return asyncio.run(connect())
 
-    def call(self, name: str, *, resume: bool = False, **given: Any) -> JsonObject:
-        """An operation of the table; what is None was not given."""
-        arguments = {**self.ids, **{key: value for key, value in given.items() if value is not None}}
+    def call(
+        self, name: str, *, resume: bool = False, cleared: Collection[str] = (), **given: Any
+    ) -> JsonObject:
+        """An operation of the table; what is None was not given, but for what is to be cleared."""
+        named = {key: value for key, value in given.items() if value is not None}
+        arguments = {**self.ids, **named, **dict.fromkeys(cleared)}
         return self.run(lambda connection: connection.call(name, arguments), resume=resume)
 
     def show(self, result: JsonObject, shown: Shown) -> None:

@@ -59,10 +59,7 @@ def memories(result: JsonObject) -> RenderableType:
         (item["id"], when(item["happened_at"] or item["created_at"]), whose(item), item["text"])
         for item in result["items"]
     ]
-    shown = table(("id", "when", "whose", "text"), rows)
-    if not result.get("next"):
-        return shown
-    return Group(shown, Text(f"{len(rows)} of {result['total']}; --cursor {result['next']} goes on", "dim"))
+    return paged(table(("id", "when", "whose", "text"), rows), result)
 
 
 def memory(item: JsonObject) -> RenderableType:
@@ -119,9 +116,20 @@ def numbers(result: JsonObject) -> RenderableType:
     return table(("", "text"), [(name.replace("_", " "), value) for name, value in result.items()])
 
 
-def users(result: JsonObject) -> RenderableType:
+def owners(result: JsonObject) -> RenderableType:
     rows = [
-        (user["user_id"], user["memories"], when(user["since"]), when(user["changed"]))
-        for user in result["users"]
+        (whose(owner), owner["memories"], when(owner["since"]), when(owner["changed_at"]))
+        for owner in result["items"]
     ]
-    return table(("user", "memories", "since", "changed"), rows)
+    return paged(table(("whose", "memories", "since", "changed"), rows), result)
+
+
+def feed(result: JsonObject) -> RenderableType:
+    return paged(changes({"changes": result["items"]}), result)
+
+
+def paged(shown: RenderableType, result: JsonObject) -> RenderableType:
+    """With how to go on, where there is more."""
+    if not result["next"]:
+        return shown
+    return Group(shown, Text(f"more with --cursor {result['next']}", "dim"))
