@@ -54,13 +54,11 @@ def test_links_are_absolute_and_lead_to_files_that_are_there(name: str) -> None:
 
 def test_where_things_are_names_what_is_there() -> None:
     tree = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("```")[1]
-    paths, folder = list[Path](), ROOT
+    paths, above = list[Path](), [ROOT]
     for line in filter(None, tree.splitlines()):
-        if not line.startswith("    "):
-            folder = ROOT / "core/holdfast" if line.startswith("  ") else ROOT
+        depth = (len(line) - len(line.lstrip())) // 2
         names = re.findall(r"[\w/]+(?:/|\.py)(?=[\s,]|$)", line)
-        paths += [folder / name for name in names]
-        if line.startswith("  ") and not line.startswith("    "):
-            folder /= names[0]
+        paths += [above[depth] / name for name in names]
+        above[depth + 1 :] = [above[depth] / name for name in names[:1]]
     assert len(paths) > 20
     assert [path for path in paths if not path.exists()] == []
