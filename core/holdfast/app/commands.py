@@ -365,18 +365,26 @@ def _whole(file: Path) -> Iterator[Any]:
 @command("import")
 def import_(
     session: Session,
-    source: Annotated[str, typer.Argument(help="A file, - for standard input, or what the format takes.")],
+    source: Annotated[str, typer.Argument(help="A file, an http(s) URL, or - for standard input.")],
     origin: Annotated[
         str, typer.Option("--from", help="; ".join(f"{name}: {one.summary}" for name, one in FORMATS.items()))
     ] = "holdfast",
     dry_run: DryRun = False,
+    namespace: Annotated[
+        str | None,
+        typer.Option(help="Whose an item of a LangGraph store is: memories/{user_id}; * is any label."),
+    ] = None,
 ) -> None:
-    """Bring memories in. Doing it twice adds nothing."""
+    """Bring memories in. Doing it twice adds nothing.
+
+    What another store does not tell is taken from --user-id, --agent-id and --run-id. Its memories keep their ids,
+    times and history; its conversations are remembered as an add of their day would have been.
+    """
     read = format_of(origin).read
     with _file_of(source) as place, session.progress("importing") as progress:
-        request = Request(place, session.ids, dry_run, progress)
+        request = Request(place, session.ids, dry_run, progress, namespace)
         result = session.run(lambda connection: read(connection, request), resume=True)
-    session.show(result, show.numbers)
+    session.show(result, show.imported)
 
 
 @contextmanager

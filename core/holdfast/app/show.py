@@ -116,6 +116,13 @@ def numbers(result: JsonObject) -> RenderableType:
     return table(("", "text"), [(name.replace("_", " "), value) for name, value in result.items()])
 
 
+def imported(result: JsonObject) -> RenderableType:
+    """Numbers, and what could not be read, by its place."""
+    reasons = result.get("reasons", [])
+    counted = numbers({name: value for name, value in result.items() if name != "reasons"})
+    return Group(counted, *(Text(printable(f"  {reason}"), "dim") for reason in reasons))
+
+
 def owners(result: JsonObject) -> RenderableType:
     rows = [
         (whose(owner), owner["memories"], when(owner["since"]), when(owner["changed_at"]))

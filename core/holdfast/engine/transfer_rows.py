@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,9 @@ from typing import Any, get_args
 from uuid import UUID
 
 from ..errors import InputError
+from ..storage.ledger.commit import first_ordinal
 from ..storage.ledger.exchange import BLANK, SCOPE, TABLES, TIMES, Plain, columns, scope_of
+from ..storage.times import to_micros
 from ..types import ROLES, JobState, Operation, Scope
 from . import arguments as inputs
 
@@ -122,7 +125,7 @@ class _Field:
         if (
             self.column.nullable
             or name in BLANK
-            or (self.kind, name) in {("message", "add_id"), ("version", "valid_to")}
+            or (self.kind, name) in {("message", "add_id"), ("version", "valid_to"), ("version", "ordinal")}
         ):
             return
         raise InputError("missing")
@@ -205,6 +208,7 @@ class Checker:
         self._messages: dict[str, Scope] = {}
         self._named: set[tuple[Any, ...]] = set()
         self._chains: dict[str, _Chain] = {}
+        self._made: Counter[int] = Counter()  # ordinals, by their instants
         self._ids: dict[str, set[str]] = {kind: set() for kind in TABLES}
         self._order = list(TABLES)
         self.scopes: set[Scope] = set()
@@ -265,6 +269,8 @@ class Checker:
 
     def _version(self, row: Plain) -> None:
         self.versions += 1
+        if row["ordinal"] is None:
+            row["ordinal"] = self._ordinal(row)
         chain = self._chains.setdefault(row["memory_id"], _Chain(row))
         if chain.scope != scope_of(row):
             raise InputError(f"memory {row['memory_id']!r} changes its scope")
@@ -280,6 +286,15 @@ class Checker:
             raise InputError(f"it restores {row['restores']!r}, which is no earlier version of it")
         chain.version, chain.ends = row["version"], row["valid_to"]
         chain.ids.add(row["id"])
+
+    def _ordinal(self, row: Plain) -> int:
+        """For another store's memory: by its creation, those of one instant as they come."""
+        chain = self._chains.get(row["memory_id"])
+        if chain is not None:
+            return int(chain.ordinal)
+        first = first_ordinal(to_micros(_moment(row["created_at"])))
+        self._made[first] += 1
+        return first + self._made[first]
 
     def _change(self, row: Plain) -> None:
         chain = self._chains.get(row["memory_id"])
