@@ -64,8 +64,8 @@ def _whose(request: Request) -> Whose:
 
 def _ask(labels: Sequence[str]) -> dict[str, str]:
     raise whose_memory(
-        ways=f"A namespace is {'/'.join(labels)!r}: say which label is the user, --namespace 'memories/{{user_id}}', or "
-        "pass --user-id for all of them"
+        ways=f"A namespace is {'/'.join(labels)!r}: say which label is the user, --namespace 'memories/{{user_id}}', "
+        "or pass --user-id for all of them"
     )
 
 
