@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import re
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from holdfast import Memory, ModelError
 from holdfast.app.openapi import document
 from holdfast.app.operations import OPERATIONS
+from holdfast.app.server import imported as import_lines
 from tests.app.conftest import ADMIN, ALICE, BOB, Http
 from tests.support.fakes import ScriptedModel
 
@@ -258,6 +261,29 @@ def test_a_file_that_is_cut_or_of_somebody_else_changes_nothing(http: Http) -> N
     assert imported(http, export, user_id="bob")[-1]["error"]["type"] == "InputError"
     assert imported(http, "")[-1]["error"]["type"] == "InputError"
     assert http.done("count") == {"count": 0}
+
+
+def test_whoever_goes_in_the_middle_of_an_import_leaves_nothing_behind(
+    http: Http, memory: Memory, tmp_path: Path
+) -> None:
+    for number in range(3):
+        added(http, f"The number {number}")
+    path = tmp_path / "export.jsonl"
+    path.write_text(exported(http, user_id="alice"))
+    http.done("erase", user_id="alice")
+    cleared: list[str] = []
+
+    async def left() -> None:
+        behind = AsyncExitStack()
+        behind.callback(cleared.append, "the file")
+        lines = import_lines(memory, path, {}, behind)
+        assert "progress" in await anext(lines)
+        await lines.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(left())
+    assert cleared == ["the file"]
+    assert http.done("count")["count"] in (0, 3)
+    assert http.done("verify")["agree"]
 
 
 def test_a_users_token_exports_what_it_is_bound_to(http: Http) -> None:

@@ -176,7 +176,20 @@ async def test_the_connection_says_whose_memory_it_is(shared_server: Serving) ->
     ):
         async with httpx2.AsyncClient() as asking:
             answer = await asking.post(place, json=body, headers={"authorization": token})
+            # There are no sessions, so that there is nothing to listen to, and nothing that a stop would wait for.
+            assert (await asking.get(place, headers={"authorization": token})).status_code == 405
         assert answer.status_code == status, place
+
+
+async def test_clients_of_earlier_versions_are_served(shared_server: Serving) -> None:
+    async with (
+        httpx2.AsyncClient(headers={"authorization": f"Bearer {shared_server.token}"}) as asking,
+        Client(
+            streamable_http_client(f"{shared_server.url}/mcp/frank", http_client=asking), mode="legacy"
+        ) as client,
+    ):
+        await used(client, "add_memory", messages="I live in Berlin")
+        assert (await used(client, "get_memories"))["total"] == 1
 
 
 def over_stdio(home: Path, user_id: str) -> StdioServerParameters:

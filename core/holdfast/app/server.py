@@ -17,13 +17,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
+from anyio import CancelScope
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
@@ -39,6 +39,7 @@ from .operations import Whose, operation, read_arguments
 from .plain import JsonObject, plain
 
 NDJSON = "application/x-ndjson"
+PIECE = 2**16  # bytes
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -87,8 +88,8 @@ def application(service: Service, *, routes: tuple[BaseRoute, ...] = ()) -> Star
             Route("/v1/export", export, methods=["POST"]),
             Route("/v1/import", import_, methods=["POST"]),
             Route("/v1/{name}", call, methods=["POST"]),
-            Route("/mcp", mcp),
-            Route("/mcp/{user_id:path}", mcp),
+            Route("/mcp", mcp, methods=["POST"]),
+            Route("/mcp/{user_id:path}", mcp, methods=["POST"]),
         ],
         middleware=[Middleware(Guard, hosts=service.hosts)],
         exception_handlers={HoldfastError: refused, HTTPException: missing, Exception: broken},
@@ -137,8 +138,15 @@ async def export(request: Request) -> Response:
         folder = stack.enter_context(TemporaryDirectory(prefix="holdfast-"))
         path = Path(folder) / "export.jsonl"
         await memory.aexport(path, everything=everything, **read_arguments(Whose, given))
-        done = stack.pop_all()
-    return FileResponse(path, media_type=NDJSON, background=BackgroundTask(done.aclose))
+        return StreamingResponse(sent(path, stack.pop_all()), media_type=NDJSON)
+
+
+async def sent(path: Path, behind: AsyncExitStack) -> AsyncIterator[bytes]:
+    """A file in pieces; then, or when whoever asked has gone, what is behind it is cleared away."""
+    async with behind:
+        with open(path, "rb") as file:  # noqa: ASYNC230 - pieces that the disk cache has
+            while piece := file.read(PIECE):
+                yield piece
 
 
 async def import_(request: Request) -> Response:
@@ -152,12 +160,13 @@ async def import_(request: Request) -> Response:
         with open(path, "wb") as file:  # noqa: ASYNC230 - pieces that the disk cache takes at once
             async for piece in pieces(request, service.limits.import_):
                 file.write(piece)
-        done = stack.pop_all()
-    lines = _imported(service.memory, path, ids)
-    return StreamingResponse(lines, media_type=NDJSON, background=BackgroundTask(done.aclose))
+        lines = imported(service.memory, path, ids, stack.pop_all())
+        return StreamingResponse(lines, media_type=NDJSON)
 
 
-async def _imported(memory: Memory, path: Path, ids: Mapping[str, str]) -> AsyncIterator[str]:
+async def imported(
+    memory: Memory, path: Path, ids: Mapping[str, str], behind: AsyncExitStack
+) -> AsyncIterator[str]:
     steps: asyncio.Queue[JsonObject | None] = asyncio.Queue()
 
     async def work() -> JsonObject:
@@ -171,13 +180,16 @@ async def _imported(memory: Memory, path: Path, ids: Mapping[str, str]) -> Async
         finally:
             steps.put_nowait(None)
 
-    working = asyncio.create_task(work())
-    try:
-        while step := await steps.get():
-            yield _line(step)
-        yield _line(await working)
-    finally:
-        working.cancel()  # whoever asked has gone; what is not committed is not imported
+    async with behind:
+        working = asyncio.create_task(work())
+        try:
+            while step := await steps.get():
+                yield _line(step)
+            yield _line(await working)
+        finally:  # whoever asked may have gone; what is not committed is not imported
+            working.cancel()
+            with CancelScope(shield=True):
+                await asyncio.wait([working])
 
 
 def _line(told: JsonObject) -> str:

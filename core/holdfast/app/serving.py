@@ -22,6 +22,7 @@ from .server import Limits, Service, application
 PORT = 8377
 GRACE = 30  # seconds for requests under way when the server is told to stop
 MOST = 1000  # requests at a time; more are told to come back
+KEPT_ALIVE = 75  # seconds that a connection may idle: longer than clients think between two requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,8 @@ def _prepared(
             application(service),
             log_level="warning",
             lifespan="on",
+            ws="none",
+            timeout_keep_alive=KEPT_ALIVE,
             server_header=False,
             limit_concurrency=MOST,
             timeout_graceful_shutdown=GRACE,
