@@ -41,8 +41,7 @@ class Http:
 
     def ask(self, name: str, token: str = ADMIN, **given: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
-        answer: Any = self.client.post(f"/v1/{name}", json=given, headers=headers)
-        return answer
+        return self.client.post(f"/v1/{name}", json=given, headers=headers)  # type: ignore[return-value]
 
     def done(self, name: str, token: str = ADMIN, **given: Any) -> Any:
         answer = self.ask(name, token, **given)

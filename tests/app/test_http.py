@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from holdfast import Memory, ModelError
@@ -51,7 +51,7 @@ def test_a_memory_lives_through_all_its_operations(http: Http) -> None:
 def test_filters_metadata_and_delete_all(http: Http) -> None:
     for text, kind in (("I play tennis", "sport"), ("I work as a nurse", "work")):
         http.done("add", messages=text, user_id="alice", metadata={"kind": kind}, infer=False)
-    wanted = {"user_id": "alice", "filters": {"kind": "sport"}}
+    wanted: dict[str, Any] = {"user_id": "alice", "filters": {"kind": "sport"}}
     assert [item["text"] for item in http.done("list", **wanted)["items"]] == ["I play tennis"]
     assert len(http.done("delete_all", **wanted)["changes"]) == 1
     assert http.done("count", user_id="alice") == {"count": 1}
