@@ -18,6 +18,7 @@ from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.memory import InsertMethod
 
 from holdfast import InputError, Memory, StorageError
+from holdfast.models import BundledEmbedder
 from llama_index.memory.holdfast import HoldfastMemory, LlamaIndexModel, close_engines, open_engine
 from llama_index.memory.holdfast._window import inserted
 from tests.llamaindex.conftest import Counted, Remembers, told
@@ -428,7 +429,7 @@ def test_settings_that_nobody_set_are_not_asked(tmp_path: Path) -> None:
     """They would make an OpenAI client, which raises without a key."""
     engine = open_engine(tmp_path)
     assert engine.llm is None
-    assert engine.embedder.dimensions == 256
+    assert engine.embedder.name == BundledEmbedder().name
     assert Settings._llm is None
 
 
@@ -458,7 +459,7 @@ def test_a_store_keeps_its_bundled_embedder_whatever_settings_say_later(
 ) -> None:
     open_engine(tmp_path, llm=None).close()
     Settings.embed_model = HashEmbedding()
-    assert open_engine(tmp_path, llm=None).embedder.dimensions == 256
+    assert open_engine(tmp_path, llm=None).embedder.name == BundledEmbedder().name
     assert "Settings.embed_model (HashEmbedding:hash-64) is not used" in caplog.text
 
 

