@@ -2,7 +2,7 @@
 
     python -m bench.cost.documents [--documents 1000 10000 50000]
 
-Documents of one text each, 100 users, the bundled embedder's 256 dimensions; times are of one search for 10
+Documents of one text each, 100 users, the bundled embedder's 512 dimensions; times are of one search for 10
 documents, best and median of 20, in milliseconds. `user`: under one user's namespace. `all`: under the prefix of all.
 `filter`: `all` with a filter that half of them pass.
 """
@@ -21,7 +21,7 @@ import numpy as np
 from holdfast import Memory
 from holdfast.types import Find, Put
 
-DIMENSIONS, USERS, SLICE, ROUNDS = 256, 100, 1000, 20
+DIMENSIONS, USERS, SLICE, ROUNDS = 512, 100, 1000, 20
 
 
 class Random:

@@ -2,7 +2,7 @@
 
     python -m bench.cost.index_speed [--points 10000 100000] [--local 20000] [--optimized]
 
-Random normalised vectors of 256 dimensions, 12 terms per point out of a Zipf-like vocabulary, 100 users; each
+Random normalised vectors of 512 dimensions, 12 terms per point out of a Zipf-like vocabulary, 100 users; each
 search is one user's, for 100 candidates with both scores. Prints milliseconds; the best is
 what a machine with other work to do would show when idle.
 """
@@ -26,7 +26,7 @@ from holdfast.storage.index.client import ClientIndex
 from holdfast.storage.index.edge import EdgeIndex
 from holdfast.types import Scope
 
-DIMENSIONS, USERS, TERMS, LIMIT = 256, 100, 12, 100
+DIMENSIONS, USERS, TERMS, LIMIT = 512, 100, 12, 100
 IO = Inline()
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from holdfast import Memory
 
 USERS = 100
-DIMENSIONS = 256
+DIMENSIONS = 512
 BULK = 2_000
 QUERIES = 200
 VOCABULARY = 5_000

@@ -39,7 +39,7 @@ from langgraph.store.memory import InMemoryStore
 from holdfast import Memory
 from langchain_holdfast import HoldfastMiddleware, as_embedder, create_memory_tools
 
-DIMENSIONS = 256
+DIMENSIONS = 512
 PLACES = ("Lisbon", "Porto", "Faro", "Braga", "Évora", "Coimbra", "Aveiro", "Sintra", "Tavira", "Lagos")
 THINGS = ("tea", "boats", "chess", "tennis", "maps", "jazz", "bread", "bikes", "cats", "novels")
 

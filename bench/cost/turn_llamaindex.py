@@ -33,7 +33,7 @@ from llama_index.core.vector_stores import SimpleVectorStore
 
 from llama_index.memory.holdfast import HoldfastMemory, HoldfastMemoryBlock, close_engines, open_engine
 
-DIMENSIONS = 256
+DIMENSIONS = 512
 PLACES = ("Lisbon", "Kyoto", "Tartu", "Quito", "Accra", "Hobart", "Turku", "Izmir", "Lagos", "Bergen")
 THINGS = ("bicycle", "piano", "kayak", "telescope", "garden", "sewing machine", "camera", "violin")
 

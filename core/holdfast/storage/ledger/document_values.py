@@ -14,7 +14,6 @@ from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel
 
 from ...errors import InputError
 from ...types.documents import Namespace
@@ -95,10 +94,10 @@ def _usual(value: Any) -> Any:
         return value.value
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
+    if not isinstance(value, type) and callable(dump := getattr(value, "model_dump", None)):  # pydantic's
+        return dump(mode="json")
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
