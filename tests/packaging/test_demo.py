@@ -70,8 +70,11 @@ def test_the_demo_adds_knows_adds_to_corrects_and_ends_what_it_remembers(told: s
     assert "UPDATE  Has a dog named Rex -> Has a dog named Rex, who turned three on 11 March 2026" in moved
     assert "DELETE  Has a dentist appointment on 20 March 2026" in moved
     chinese = part(told, "Thu 12 Mar 2026, 小雨")
-    both = "".join(answers(told_without, "她住在哪里？ ("))
-    assert ("杭州" in both, "上海" in both) == (True, True)
+    assert {
+        "UPDATE  住在上海 -> 住在杭州",
+        "NOOP    对花生过敏 (known already)",
+        "ADD     很喜欢西湖",
+    } <= set(chinese)
 
 
 def test_the_demo_shows_a_history_with_dates_and_takes_a_conversation_back(told: str) -> None:
@@ -123,15 +126,8 @@ def test_without_a_model_what_contradicts_itself_stands_side_by_side_with_its_da
     older, newer = sorted(answers(told_without, "Where does she live? ("), key=lambda line: "11 Mar" in line)
     assert ("02 Mar" in older, "Berlin" in older) == (True, True)
     assert ("11 Mar" in newer, "Lisbon" in newer) == (True, True)
-    assert {
-        place
-        for place in ("杭州", "上海")
-        for line in answers(told_without, "她住在哪里？ (")
-        if place in line
-    } == {
-        "杭州",
-        "上海",
-    }
+    both = "".join(answers(told_without, "她住在哪里？ ("))
+    assert ("杭州" in both, "上海" in both) == (True, True)
 
 
 @pytest.mark.parametrize("face", ["sync", "async"])
