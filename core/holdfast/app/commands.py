@@ -480,11 +480,12 @@ def serve(
     if session.place.token:
         tokens[checked_token(session.place.token, "HOLDFAST_TOKEN")] = Grant()
 
-    def ready(url: str) -> None:
+    def ready(url: str, link: str) -> None:
         if session.output is Output.json:
-            show.json_out({"url": url})
+            show.json_out({"url": url, "inspector": link})
         else:
             typer.echo(f"Serving {(session.place.ledger and 'the ledger') or session.place.home} at {url}")
+            typer.echo(f"  look into it (once, within the hour; `holdfast inspect` gives a new link): {link}")
             typer.echo(f"  MCP: {url}/mcp/USER   API: {url}/docs   stop: Ctrl-C")
         sys.stdout.flush()
 

@@ -37,6 +37,7 @@ from .mcp_server import McpEndpoint
 from .openapi import document, page
 from .operations import Whose, operation, read_arguments
 from .plain import JsonObject, plain
+from .visits import Visits
 
 NDJSON = "application/x-ndjson"
 PIECE = 2**16  # bytes
@@ -56,7 +57,7 @@ class Service:
     """What the server works with; `app.state.service` of its requests.
 
     hosts: names that it is reached by, beside those of this machine and addresses in numbers.
-    instance: what `/healthz` tells, so that it is known again.
+    instance: what `/healthz` tells, so that it is known again. visits: of browsers.
     """
 
     memory: Memory
@@ -64,6 +65,7 @@ class Service:
     instance: str = ""
     hosts: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
+    visits: Visits = field(default_factory=Visits)
 
     def grant(self, request: Request) -> Grant:
         """What the request's token opens. Raises AccessError."""

@@ -17,6 +17,7 @@ from ..memory import Memory
 from . import discovery
 from .access import Access, Grant
 from .connections import Local, Place
+from .inspector.pages import routes
 from .server import Limits, Service, application
 
 PORT = 8377
@@ -48,12 +49,12 @@ def serve(
     tokens: Mapping[str, Grant],
     hosts: frozenset[str],
     limits: Limits,
-    ready: Callable[[str], None],
+    ready: Callable[[str, str], None],
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way, and close the memory.
 
     tokens: an administrator's for the user of this machine is made where a folder is served. ready: called with the
-    address once it listens.
+    address once it listens, and with a link that opens the inspector once.
 
     Raises InputError, StoreLockedError where somebody has the folder, StorageError where the port is taken.
     """
@@ -65,11 +66,21 @@ def serve(
         raise InputError("whoever asks needs a token: give some with --token-file or HOLDFAST_TOKEN")
     with (
         _opened(place) as memory,
-        _prepared(memory, address, tokens, hosts, limits) as (config, listener, url),
+        _prepared(memory, address, tokens, hosts, limits) as prepared,
         _stopping(),
     ):
-        ready(url)
-        uvicorn.Server(config).run(sockets=[listener])
+        ready(prepared.url, f"{prepared.url}/login?key={prepared.service.visits.link(Grant())}")
+        uvicorn.Server(prepared.config).run(sockets=[prepared.listener])
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What makes a server: listener: the socket that it listens at; url: by which programs of this machine reach it."""
+
+    config: uvicorn.Config
+    listener: socket.socket
+    url: str
+    service: Service
 
 
 class Guest(uvicorn.Server):
@@ -88,10 +99,10 @@ async def hosted(place: Place) -> AsyncIterator[Local]:
     """
     with (
         _opened(place) as memory,
-        _prepared(memory, Address(port=0), {}, frozenset(), Limits()) as (config, listener, _),
+        _prepared(memory, Address(port=0), {}, frozenset(), Limits()) as prepared,
     ):
-        server = Guest(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        server = Guest(prepared.config)
+        serving = asyncio.create_task(server.serve(sockets=[prepared.listener]))
         try:
             yield Local(memory)
         finally:
@@ -102,15 +113,15 @@ async def hosted(place: Place) -> AsyncIterator[Local]:
 @contextmanager
 def _prepared(
     memory: Memory, address: Address, tokens: Mapping[str, Grant], hosts: frozenset[str], limits: Limits
-) -> Iterator[tuple[uvicorn.Config, socket.socket, str]]:
-    """What makes a server, the socket to listen at, and its address, which is left in the folder meanwhile."""
+) -> Iterator[Prepared]:
+    """A server that is ready to run; its address is left in the folder meanwhile."""
     own = discovery.new_token()
     with closing(_listening(address)) as listener:
         url = _url(address.host, listener.getsockname()[1])
         served = discovery.Served.here(url, own)
         service = Service(memory, Access({**tokens, own: Grant()}), served.instance, hosts, limits)
         config = uvicorn.Config(
-            application(service),
+            application(service, routes=routes()),
             log_level="warning",
             lifespan="on",
             ws="none",
@@ -120,7 +131,7 @@ def _prepared(
             timeout_graceful_shutdown=GRACE,
         )
         with discovery.left(memory.folder, served):
-            yield config, listener, url
+            yield Prepared(config, listener, url, service)
 
 
 @contextmanager
