@@ -79,6 +79,7 @@ class Serving:
     process: subprocess.Popen[str]
     home: Path
     url: str
+    inspector: str
 
     @property
     def token(self) -> str:
@@ -103,7 +104,7 @@ def started(home: Path, *options: str) -> Serving:
     while "}\n" not in lines:
         lines.append(process.stdout.readline())
         assert lines[-1], "it ended before it served"
-    return Serving(process, home, json.loads("".join(lines))["url"])
+    return Serving(process, home, **json.loads("".join(lines)))
 
 
 def ended(server: Serving) -> None:

@@ -17,7 +17,9 @@ import typer
 
 from ..errors import InputError, whose_memory
 from . import show
+from .connections import Connection, Remote
 from .importing import FORMATS, Request, format_of
+from .plain import JsonObject
 from .session import Exit, Output, Session, in_session
 
 app = typer.Typer(
@@ -485,7 +487,7 @@ def serve(
             show.json_out({"url": url, "inspector": link})
         else:
             typer.echo(f"Serving {(session.place.ledger and 'the ledger') or session.place.home} at {url}")
-            typer.echo(f"  look into it (once, within the hour; `holdfast inspect` gives a new link): {link}")
+            typer.echo(f"  look into it: {link} (opens once; `holdfast inspect` gives another)")
             typer.echo(f"  MCP: {url}/mcp/USER   API: {url}/docs   stop: Ctrl-C")
         sys.stdout.flush()
 
@@ -497,6 +499,19 @@ def serve(
         limits=Limits(max_body, max_import),
         ready=ready,
     )
+
+
+@command("inspect", whose=False)
+def inspect(session: Session) -> None:
+    """A link to the inspector of the server that runs. It opens in one browser, within the hour."""
+    if not (session.place.url or session.place.served()):
+        raise InputError(f"no server has {session.place.home} open: start `holdfast serve`")
+
+    async def link(connection: Connection) -> JsonObject:
+        assert isinstance(connection, Remote)
+        return {"inspector": await connection.link()}
+
+    session.show(session.run(link), show.numbers)
 
 
 @command("mcp")

@@ -97,6 +97,11 @@ class Remote:
             "the server ended before the import did; run it again: nothing is stored twice"
         )
 
+    async def link(self) -> str:
+        """An address that opens the inspector once. Raises HoldfastError."""
+        async with self._asked("/link") as answer:
+            return f"{str(self.client.base_url).rstrip('/')}{json.loads(await answer.aread())['path']}"
+
     @asynccontextmanager
     async def _asked(self, path: str, **body: Any) -> AsyncIterator[httpx.Response]:
         try:

@@ -75,7 +75,7 @@ def serve(
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What makes a server: listener: the socket that it listens at; url: by which programs of this machine reach it."""
+    """What makes a server. listener: the socket that it listens at. url: by which this machine reaches it."""
 
     config: uvicorn.Config
     listener: socket.socket

@@ -56,7 +56,9 @@ class Visits:
         """The visit that a link begins; it opens once. Raises AccessError."""
         made, grant = self._links.pop(key, (0.0, None))
         if grant is None or self._now() - made > LINK:
-            raise AccessError("this link was opened before, or is too old; `holdfast inspect` gives a new one")
+            raise AccessError(
+                "this link was opened before, or is too old; `holdfast inspect` gives a new one"
+            )
         return self.begin(grant)
 
     def begin(self, grant: Grant) -> Visit:

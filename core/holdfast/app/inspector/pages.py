@@ -1,4 +1,4 @@
-"""The pages, and what their forms do. Whoever has no visit is sent to `/login`; a visit shows what its grant opens."""
+"""The pages, and what their forms do. Whoever has no visit is sent to `/login`; a visit sees what its grant opens."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Asked:
         return service
 
     @property
-    def ids(self) -> dict[str, str]:
+    def ids(self) -> dict[str, Any]:
         """Whose memory it is about: the ids that are named, and those that the visit is bound to."""
         named = {name: self.given[name] for name in IDS if self.given.get(name)}
         return self.visit.grant.narrowed(named)
@@ -206,9 +206,9 @@ async def overview(asked: Asked) -> Response:
     )
 
 
-async def _plotted(asked: Asked, ids: Mapping[str, str]) -> dict[str, Any]:
+async def _plotted(asked: Asked, ids: Mapping[str, Any]) -> dict[str, Any]:
     """What plots show: of whoever carries the ids."""
-    period = int(days) if (days := asked.of("days")) in map(str, PERIODS) else PERIODS[0]
+    period = next((days for days in PERIODS if str(days) == asked.of("days")), PERIODS[0])
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today - timedelta(days=period - 1)
     active = await asked.memory.aactivity(**ids, since=first)
