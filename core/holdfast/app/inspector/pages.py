@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from ...errors import HoldfastError, InputError
 from ...memory import Memory
-from ...types import OPERATIONS, Change, Scope
+from ...types import OPERATIONS
 from ..access import IDS
 from ..failures import AccessError, failure, status_of
 from ..server import Service, pieces, within
@@ -236,10 +236,9 @@ async def memory(asked: Asked) -> Response:
     """Its versions, newest first, with what was said."""
     memory_id = asked.request.path_params["memory_id"]
     history = await asked.memory.ahistory(memory_id)
-    scope = whose(history)
-    said = await asked.memory.amessages(
-        **scope.ids(), ids=[one for change in history for one in change.sources]
-    )
+    scope = history[0].scope
+    ids: dict[str, Any] = scope.ids()
+    said = await asked.memory.amessages(**ids, ids=[one for change in history for one in change.sources])
     return asked.page(
         "memory.html",
         memory_id=memory_id,
@@ -249,10 +248,6 @@ async def memory(asked: Asked) -> Response:
         said={message.id: message for message in said},
         undone={change.undoes: change for change in history if change.undoes},
     )
-
-
-def whose(history: list[Change]) -> Scope:
-    return next((change.scope for change in history if change.scope), Scope())
 
 
 async def changes(asked: Asked) -> Response:
