@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .engine.events import Event
     from .engine.jobs import Jobs
     from .engine.maintenance import IndexMaintenance
+    from .engine.memory_tool import MemoryTool
     from .errors import (
         ClosedError,
         EmbedderMismatchError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         Day,
         Erasure,
         Feed,
+        FileVersion,
         Flushed,
         Hits,
         Job,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
         Page,
         Scope,
         SearchHit,
+        ToolReply,
         Transfer,
         Usage,
     )
@@ -87,6 +90,7 @@ _HOME = {
     "engine.events": ("Event",),
     "engine.jobs": ("Jobs",),
     "engine.maintenance": ("IndexMaintenance",),
+    "engine.memory_tool": ("MemoryTool",),
     "memory": ("Memory", "ScopedMemory"),
     "models.defaults": ("FROM_ENVIRONMENT",),
     "ports": ("Completion", "Embedder", "LanguageModel", "Prompt", "Redactor", "Reranker", "Schema"),
@@ -98,6 +102,7 @@ _HOME = {
         "Day",
         "Erasure",
         "Feed",
+        "FileVersion",
         "Flushed",
         "Hits",
         "Job",
@@ -109,6 +114,7 @@ _HOME = {
         "Page",
         "Scope",
         "SearchHit",
+        "ToolReply",
         "Transfer",
         "Usage",
     ),
@@ -133,6 +139,7 @@ __all__ = [
     "Erasure",
     "Event",
     "Feed",
+    "FileVersion",
     "FilterError",
     "Flushed",
     "Hits",
@@ -145,6 +152,7 @@ __all__ = [
     "LanguageModel",
     "Memory",
     "MemoryItem",
+    "MemoryTool",
     "Message",
     "ModelError",
     "ModelRefusedError",
@@ -163,6 +171,7 @@ __all__ = [
     "StorageError",
     "StoreLockedError",
     "StoreVersionError",
+    "ToolReply",
     "Transfer",
     "UndoError",
     "Usage",

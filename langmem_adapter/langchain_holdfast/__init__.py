@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ._convert import to_holdfast_messages, to_langchain_messages
     from .chat_history import HoldfastChatMessageHistory
     from .classic import HoldfastMemory
+    from .memory_tool import MemoryToolMiddleware
     from .middleware import HoldfastMiddleware
     from .models import LangChainEmbedder, LangChainModel, as_embedder, as_language_model
     from .retriever import HoldfastRetriever
@@ -33,6 +34,7 @@ _HOME = {
     "_convert": ("to_holdfast_messages", "to_langchain_messages"),
     "chat_history": ("HoldfastChatMessageHistory",),
     "classic": ("HoldfastMemory",),
+    "memory_tool": ("MemoryToolMiddleware",),
     "middleware": ("HoldfastMiddleware",),
     "models": ("LangChainEmbedder", "LangChainModel", "as_embedder", "as_language_model"),
     "retriever": ("HoldfastRetriever",),
@@ -49,6 +51,7 @@ __all__ = [
     "HoldfastStore",
     "LangChainEmbedder",
     "LangChainModel",
+    "MemoryToolMiddleware",
     "as_embedder",
     "as_language_model",
     "create_manage_memory_tool",

@@ -42,6 +42,7 @@ from .jobs import Adding, Jobs
 from .leases import Leases
 from .maintenance import IndexMaintenance
 from .masking import Masking
+from .memory_tool import MemoryTool
 from .paths import ModelSize, Paths, size_of
 from .read import Reading
 from .search import Recalling
@@ -156,6 +157,13 @@ class OpenMemory:
         """The store of documents beside the memories: JSON objects under namespaces and keys."""
         self._door.whole("documents")
         return Documents(self._store, self._masking)
+
+    def memory_tool(
+        self, *, user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None
+    ) -> MemoryTool:
+        """What carries out the calls of Anthropic's memory tool on the files of these ids. Raises InputError."""
+        scope = self._door.scope(user_id, agent_id, run_id, required=True)
+        return MemoryTool(Documents(self._store, self._masking), scope)
 
     @property
     def jobs(self) -> Jobs:

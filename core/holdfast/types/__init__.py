@@ -11,6 +11,7 @@ from .documents import (
     Namespaces,
     Put,
 )
+from .files import FileVersion, ToolReply
 from .pages import Day, Feed, Owner, Owners, Page
 from .records import (
     OPERATIONS,
@@ -53,6 +54,7 @@ __all__ = [
     "DocumentResult",
     "Erasure",
     "Feed",
+    "FileVersion",
     "Find",
     "Flushed",
     "Get",
@@ -77,6 +79,7 @@ __all__ = [
     "Role",
     "Scope",
     "SearchHit",
+    "ToolReply",
     "Transfer",
     "Usage",
     "storable",

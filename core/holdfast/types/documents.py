@@ -46,6 +46,7 @@ class Put:
 
     texts: path -> a text by which the document is found; embedded unless blank.
     ttl: how long until it expires; None for never.
+    new: only where there is none; else nothing of the batch is written, and it raises InputError.
     """
 
     namespace: Namespace
@@ -53,6 +54,7 @@ class Put:
     value: Mapping[str, Any] | None
     texts: Mapping[str, str] = field(default_factory=dict)
     ttl: timedelta | None = None
+    new: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,7 +358,10 @@ class Flushed(Record):
 
 @dataclass(frozen=True, slots=True)
 class Erasure(Record):
-    """What an `erase` removed, or would remove with `dry_run=True`: how many rows of each kind."""
+    """What an `erase` removed, or would remove with `dry_run=True`: how many rows of each kind.
+
+    files: of the memory tool; they go with all of their versions.
+    """
 
     memories: int
     versions: int
@@ -366,6 +369,7 @@ class Erasure(Record):
     messages: int
     jobs: int
     dry_run: bool
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True)

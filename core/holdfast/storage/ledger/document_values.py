@@ -18,6 +18,8 @@ import numpy.typing as npt
 from ...errors import InputError
 from ...types.documents import Namespace
 
+FILES = "holdfast.files"  # the root of what the memory tool keeps; LangGraph's stores allow no dot in a label
+
 Matrix = npt.NDArray[np.float32]
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, insert, not_, select, update
 
+from ...errors import InputError
 from ...types.documents import Document, Find, Get, Namespace, Namespaces, Put
 from ...types.documents import DocumentOperation as Operation
 from ...types.documents import DocumentResult as Result
@@ -17,6 +18,7 @@ from .database import Database, insert_for
 from .document_tables import document_texts as texts
 from .document_tables import documents
 from .document_values import (
+    FILES,
     Matrix,
     Vectors,
     decode,
@@ -28,6 +30,10 @@ from .document_values import (
 )
 
 SLICE = 500  # bound values per statement: SQLite takes 32,766, a PostgreSQL driver 65,535
+
+
+class TakenError(InputError):
+    """A document was to be new, and there is one."""
 
 
 class DocumentTables:
@@ -155,7 +161,7 @@ def _by_seq(db: Connection, seqs: Sequence[int]) -> dict[int, Row[Any]]:
 
 
 def _namespaces(db: Connection, op: Namespaces, now: int) -> list[Namespace]:
-    query = _live(select(documents.c.namespace).distinct(), op.expired, now)
+    query = _live(select(documents.c.namespace).distinct(), op.expired, now).where(*_below(()))
     for match in op.matches:
         if match.kind == "prefix" and "*" not in match.path:
             query = query.where(*_below(match.path))
@@ -173,9 +179,12 @@ def _at(op: Get | Put) -> tuple[Any, Any]:
 
 
 def _below(prefix: Namespace) -> list[Any]:
-    """In the namespace or below it: a range of the encoded texts, which the unique index serves."""
+    """In the namespace or below it: a range of the encoded texts, which the unique index serves.
+
+    What the memory tool keeps is below its own root alone, not below everything.
+    """
     if not prefix:
-        return []
+        return [not_(and_(*_below((FILES,))))]
     start = encode_namespace(prefix)
     return [documents.c.namespace >= start, documents.c.namespace < start[:-1] + chr(ord("/") + 1)]
 
@@ -242,8 +251,13 @@ def _upsert(db: Connection, op: Put, value: str, now: int) -> int:
     statement = insert_for(db)(documents).values(
         namespace=encode_namespace(op.namespace), key=encode(op.key), created_at=now, **new
     )
-    statement = statement.on_conflict_do_update(index_elements=["namespace", "key"], set_=new)
-    seq: int = db.execute(statement.returning(documents.c.seq)).scalar_one()
+    if op.new:
+        statement = statement.on_conflict_do_nothing(index_elements=["namespace", "key"])
+    else:
+        statement = statement.on_conflict_do_update(index_elements=["namespace", "key"], set_=new)
+    seq: int | None = db.execute(statement.returning(documents.c.seq)).scalar_one_or_none()
+    if seq is None:
+        raise TakenError(f"there is a document {op.key!r} in {op.namespace!r} already")
     return seq
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select
 from ...types import Erasure, Scope
 from .database import Database, in_scope
 from .document_tables import documents
+from .document_values import FILES, decode_namespace, encode_namespace
 from .ids import new_id
 from .schema import changes, jobs, messages, meta, outbox, scopes, vectors, versions
 
@@ -48,7 +49,22 @@ def _remove(db: Connection, scope: Scope) -> int:
     ]
     if not scope:
         removals.append(delete(documents))  # they carry no ids; only emptying the store removes them
+    else:
+        removals.append(delete(documents).where(documents.c.namespace.in_(_files(db, scope))))
     return sum(db.execute(removal).rowcount for removal in removals)
+
+
+def _files(db: Connection, scope: Scope, kind: str | None = None) -> list[str]:
+    """The namespaces of the memory tool's documents, of one kind or all, that carry these ids."""
+    root = encode_namespace((FILES,))
+    query = select(documents.c.namespace).where(documents.c.namespace.startswith(root, autoescape=True))
+    wanted = {f"{name}={value}" for name, value in scope.ids().items()}
+    found = []
+    for text in db.execute(query.distinct()).scalars():
+        _, *owner, its_kind = decode_namespace(text)[:5]
+        if wanted <= set(owner) and kind in (None, its_kind):
+            found.append(text)
+    return found
 
 
 def _counts(db: Connection, scope: Scope, *, dry_run: bool) -> Erasure:
@@ -64,4 +80,5 @@ def _counts(db: Connection, scope: Scope, *, dry_run: bool) -> Erasure:
         messages=rows(messages, *in_scope(messages, scope)),
         jobs=rows(jobs, *in_scope(jobs, scope)),
         dry_run=dry_run,
+        files=rows(documents, documents.c.namespace.in_(_files(db, scope, "files"))),
     )
