@@ -112,7 +112,8 @@ class MemoryToolMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Gene
             changed["tools"] = [*others, {"type": TYPE, "name": NAME}]
         if self._instructions is not None:
             before = [] if request.system_message is None else request.system_message.content_blocks
-            said = [*before, {"type": "text", "text": f"\n\n{self._instructions}" if before else self._instructions}]
+            text = f"\n\n{self._instructions}" if before else self._instructions
+            said: list[Any] = [*before, {"type": "text", "text": text}]
             changed["system_message"] = SystemMessage(content=said)
         return request.override(**changed)
 

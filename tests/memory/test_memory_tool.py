@@ -209,7 +209,9 @@ def encoded(path: str, times: int) -> str:
     return path
 
 
-@pytest.mark.parametrize("path", [*WAYS_OUT, encoded("/memories/﹒﹒/x", 2), "/memories/" + encoded("%2e", 20)])
+@pytest.mark.parametrize(
+    "path", [*WAYS_OUT, encoded("/memories/﹒﹒/x", 2), "/memories/" + encoded("%2e", 20)]
+)
 def test_no_path_leads_out_of_the_directory(quick: Tool, path: str) -> None:
     quick.done("create", NOTES, file_text="x")
     for command in COMMANDS:
@@ -222,7 +224,14 @@ def test_no_path_leads_out_of_the_directory(quick: Tool, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/memories/100%.txt", "/memories/a b.md", "/memories/日记/笔记.md", "/memories/..a", "/memories/a..b/c…"]
+    "path",
+    [
+        "/memories/100%.txt",
+        "/memories/a b.md",
+        "/memories/日记/笔记.md",
+        "/memories/..a",
+        "/memories/a..b/c…",
+    ],
 )
 def test_names_that_only_look_unusual_are_taken(path: str) -> None:
     assert path_of(path) == path

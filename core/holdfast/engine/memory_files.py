@@ -136,7 +136,7 @@ COMMANDS: dict[str, Callable[[Files, Mapping[str, Any]], Outcome]] = {
 
 
 def path_of(given: str) -> str:
-    """A path in the one form in which it is kept. Raises RefusedError for what is none, or leads out of `/memories`."""
+    """A path in the one form in which it is kept. Raises RefusedError for what is none, or leads elsewhere."""
     for reading in _readings(given):
         if ".." in reading.split("/") or "." in reading.split("/"):
             raise RefusedError(f"Error: The path {given!r} would escape the {ROOT} directory")

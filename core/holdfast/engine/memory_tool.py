@@ -55,7 +55,7 @@ class MemoryTool:
     async def run(self, io: IO, command: Mapping[str, Any]) -> ToolReply:
         """Carry out a call of the model's: the `input` of its tool use.
 
-        command: {"command": "view", "path": "/memories"}, and so on; also create, str_replace, insert, delete, rename.
+        command: `{"command": "view", "path": "/memories"}`; or create, str_replace, insert, delete, rename.
 
         What the model did wrong is a reply. Raises StorageError, ClosedError; then nothing was changed.
         """
@@ -117,9 +117,7 @@ class MemoryTool:
         assert isinstance(found, list)
         return [one for one in found if isinstance(one, Document)]
 
-    async def _write(
-        self, io: IO, heads: Mapping[str, Head], changes: Changes, command: str
-    ) -> str | None:
+    async def _write(self, io: IO, heads: Mapping[str, Head], changes: Changes, command: str) -> str | None:
         """The id of the change; None where there is nothing to change. Raises TakenError."""
         if not changes:
             return None
