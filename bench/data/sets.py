@@ -1,9 +1,10 @@
 """The sets that retrieval is measured on, in one shape: memories of one scope, and questions with their evidence.
 
-LoCoMo (CC BY-NC 4.0) and BEAM (CC BY-SA 4.0) are no part of this project: their paths are arguments. The other two
+LoCoMo (CC BY-NC 4.0) and BEAM (CC BY-SA 4.0) are no part of this project: their paths are arguments. The others
 are its own and lie here: `chinese.json` (Chinese with an English twin, see `chinese_set.py`) and
 `six_languages.json` (24 short facts and 20 paraphrased questions in each of six languages, written by hand for this
-bench before anything was tuned, and nothing was tuned on them).
+bench before anything was tuned, and nothing was tuned on them). So does `chats.json`: two short chats made up for the
+guard, one with an assistant's long answers, one between friends in dated sessions.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from bench.data import chinese_set, locomo
 
+CHATS = Path(__file__).with_name("chats.json")
 SIX_LANGUAGES = Path(__file__).with_name("six_languages.json")
 PAIRS = {
     "Chinese": ("zh", "zh"),
@@ -93,6 +95,37 @@ def beam(path: Path) -> list[Scene]:
         )
         for chat in chats
     ]
+
+
+def chats() -> list[Scene]:
+    return [
+        Scene(
+            chat["name"],
+            tuple(_said(at, message) for at, message in enumerate(chat["messages"])),
+            tuple(
+                Asked(
+                    one["question"],
+                    tuple(map(str, one["evidence"])),
+                    chat["name"],
+                    tuple(map(str, one["newest"])),
+                )
+                for one in chat["questions"]
+            ),
+        )
+        for chat in json.loads(CHATS.read_text(encoding="utf-8"))
+    ]
+
+
+def _said(at: int, message: dict[str, str]) -> Entry:
+    day = date.fromisoformat(message["date"]) if "date" in message else SOMETIME.date()
+    return Entry(
+        message["text"],
+        (str(at),),
+        message["role"],
+        message.get("speaker"),
+        day.toordinal(),
+        datetime.combine(day, time(12), UTC),
+    )
 
 
 def chinese() -> list[Scene]:

@@ -1,7 +1,7 @@
 """How much of the evidence search and recall find, on every set, through the public face of `Memory`.
 
     python -m bench.quality.retrieval [--locomo locomo.json] [--beam beam.json.gz] [--minilm folder ...]
-        --sets             turns observations beam chinese six (default: all whose data is given)
+        --sets             turns observations beam chinese chats six (default: all whose data is given)
         --minilm           .npz files of stored all-MiniLM-L6-v2 vectors: instead of the bundled embedder
         --ablation         what each signal is worth: the figures without it
         --sweep            what other weights would give, one at a time
@@ -322,7 +322,7 @@ def scenes(args: Any) -> dict[str, list[Scene]]:
     if args.beam:
         found["beam"] = sets.beam(args.beam)
     if not args.minilm:
-        found |= {"chinese": sets.chinese(), "six": sets.six_languages()}
+        found |= {"chinese": sets.chinese(), "chats": sets.chats(), "six": sets.six_languages()}
     return {name: group for name, group in found.items() if name in (args.sets or found)}
 
 
@@ -355,7 +355,7 @@ def main() -> None:
     parser.add_argument("--locomo", type=Path)
     parser.add_argument("--beam", type=Path)
     parser.add_argument("--minilm", type=Path, nargs="*", default=[])
-    parser.add_argument("--sets", nargs="*", choices=(*FITTED, "six"))
+    parser.add_argument("--sets", nargs="*", choices=(*FITTED, "chats", "six"))
     for flag in ("--ablation", "--sweep", "--cross-validate", "--tokens"):
         parser.add_argument(flag, action="store_true")
     parser.add_argument("--json", type=Path)

@@ -109,7 +109,9 @@ class HoldfastMemory(BaseMemory):
                 said = await io.call(self._view.messages, self._view.amessages, **self._shown())
         if query:
             with failing_open(self.on_error, "HoldfastMemory: recall"):
-                known = (await io.call(self._view.recall, self._view.arecall, query, **self._asked())).text
+                known = (
+                    await io.call(self._view.recall, self._view.arecall, query, **self._asked(said))
+                ).text
         return self._variables(known, said)
 
     def _said(self, inputs: dict[str, Any]) -> str:
@@ -120,12 +122,12 @@ class HoldfastMemory(BaseMemory):
         value = inputs.get(key) if key is not None else None
         return storable(_text(value)).strip() if value is not None else ""
 
-    def _asked(self) -> dict[str, Any]:
-        shown = self.session_id if self.turns else None
+    def _asked(self, said: tuple[JournaledMessage, ...]) -> dict[str, Any]:
         return {
             "max_tokens": self.max_tokens,
             "filters": self.filters,
-            "session_id": shown,
+            "session_id": self.session_id if self.turns else None,
+            "shown": [one.id for one in said],
         }
 
     def _shown(self) -> dict[str, Any]:

@@ -70,6 +70,13 @@ def test_recent_turns_are_shown_on_request(memory: Memory, run: Runner) -> None:
     assert "one?" not in prompt_of(model)
 
 
+def test_a_turn_that_is_shown_is_not_recalled_beside(memory: Memory, run: Runner) -> None:
+    ours = HoldfastMemory(memory=memory, user_id="alice", turns=2)
+    run.call(ours, "save_context", {"input": "I live in Lisbon."}, {"output": "Nice."})
+    history = run.call(ours, "load_memory_variables", {"input": "Who lives in Lisbon?"})["history"]
+    assert history.count("I live in Lisbon.") == 1
+
+
 def test_it_fills_a_place_for_messages(memory: Memory, run: Runner) -> None:
     from langchain_classic.chains import LLMChain
 

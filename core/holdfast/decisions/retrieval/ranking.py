@@ -33,10 +33,10 @@ class Weights:
     `python bench/quality/retrieval.py --ablation --sweep --cross-validate`.
     """
 
-    keyword: float = 0.8
+    keyword: float = 0.7
     nearby: float = 0.15  # the turn before, and the turn after, each
-    episode: float = 0.6
-    speaker: float = 0.4
+    episode: float = 0.8
+    speaker: float = 0.5
     date: float = 1.0
 
 
@@ -177,7 +177,7 @@ def signals(
         "dense": dense,
         "keyword": words,
         "nearby": (around.at(-1) + around.at(1)) * _shortness(seen["words"]),
-        "episode": around.episode(),
+        "episode": around.episode() / (1.0 + keyword),
         "speaker": _spoken_by(query.speakers, candidates),
         "date": _dated(query.dates, seen["happened"]),
     }
@@ -262,11 +262,10 @@ class _Surroundings:
         return self._best[np.where(self._known[found] == wanted, found, -1)]
 
     def episode(self) -> Floats:
-        """The best score in each one's episode, as a share of the best of all."""
+        """The best score in each one's episode."""
         best = np.zeros(int(self._episodes.max()) + 1)
         np.maximum.at(best, self._episodes, self._scores)
-        most = float(best.max())
-        return np.asarray(best[self._episodes] / most) if most > 0 else np.zeros(len(self._scores))
+        return np.asarray(best[self._episodes])
 
 
 def _weak(scores: Floats) -> float:
