@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from holdfast import Memory
 from holdfast.app.connections import Local
+from holdfast.app.failures import TooLargeError
 from holdfast.app.importing import FORMATS, Request, format_of
+from holdfast.app.importing import READERS as READ
+from holdfast.app.importing.files import at_hand
+from holdfast.app.importing.intake import Found
+from holdfast.app.importing.rows import Export, in_order
+from holdfast.errors import InputError
 from tests.app.data.make_stores import CAT, TEA, TRAIN, langgraph_store, mem0_history
 from tests.app.test_command import Command
 from tests.support.fakes import HashEmbedder, ScriptedModel
@@ -270,6 +282,119 @@ def test_what_cannot_be_imported_is_told_in_one_line_and_changes_nothing(
     assert holdfast.done("stats")["memories"] == 0
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "holdfast"])
-def test_every_format_has_a_line_of_its_own_in_the_help(name: str) -> None:
-    assert FORMATS[name].summary
+def test_what_the_engine_refuses_is_told_and_the_rest_goes_on(holdfast: Command, tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    lines: list[dict[str, Any]] = [
+        {"text": "Keeps bees", "metadata": {"page": "x" * 2**18}},
+        {"text": "Plays chess", "expires_at": "2999-01-01"},
+        {"text": "Was born tomorrow", "created_at": "2999-01-01"},
+        {"text": "Likes \x00 tea \ud83d"},
+        {"text": "Owns a boat", "user_id": "a" * 5000},
+        {"messages": [{"content": "I row"}], "session_id": "s" * 5000},
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    result = brought(holdfast, "jsonl", path, "-u", "alice")
+    assert (result["memories"], result["conversations"], result["unreadable"]) == (2, 0, 4)
+    assert sorted(reason[:7] for reason in result["reasons"]) == ["line 1:", "line 3:", "line 5:", "line 6:"]
+    assert listed(holdfast).keys() == {"Plays chess", "Likes \ufffd tea \ufffd"}
+
+
+def test_a_memory_that_is_somebody_elses_stays_his(holdfast: Command, tmp_path: Path) -> None:
+    path = mem0_history(tmp_path / "history.db")
+    brought(holdfast, "mem0", path, "-u", "alice")
+    result = holdfast.done("import", "--from", "mem0", str(path), "-u", "bob")
+    assert (result["memories"], result["unreadable"]) == (0, 3)
+    assert "is here already, with user_id 'alice' instead of 'bob'" in result["reasons"][0]
+    assert listed(holdfast, "bob") == {}
+    assert len(listed(holdfast)) == 2
+
+
+# -- from the web -------------------------------------------------------------------------------------------------
+
+
+class Pages(BaseHTTPRequestHandler):
+    """`/plain.jsonl`, redirections to it and elsewhere, and what is not there."""
+
+    def do_GET(self) -> None:
+        leads = {"/moved": "/plain.jsonl", "/loop": "/loop", "/local": "file:///etc/passwd"}
+        if self.path in leads:
+            self.send_response(302)
+            self.send_header("Location", leads[self.path])
+            self.end_headers()
+        elif self.path == "/plain.jsonl":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write((DATA / "plain.jsonl").read_bytes())
+        else:
+            self.send_error(404)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_an_address_is_fetched(holdfast: Command, web: str) -> None:
+    result = brought(holdfast, "jsonl", f"{web}/moved", "-u", "bob")
+    assert (result["memories"], result["conversations"]) == (2, 1)
+
+
+def test_an_address_that_gives_nothing_says_so(holdfast: Command, web: str) -> None:
+    for code, said, path in (
+        (4, "answers with status 404", "/missing"),
+        (4, "redirected more than", "/loop"),
+        (1, "is refused: only http and https are fetched", "/local"),
+    ):
+        told = holdfast.refused("import", "--from", "jsonl", web + path, "-u", "bob", code=code)
+        assert said in told
+    dead = ("import", "--from", "jsonl", "http://127.0.0.1:9/x", "-u", "bob")
+    assert "cannot be fetched" in holdfast.refused(*dead, code=4)
+    with pytest.raises(TooLargeError, match="more than the 10 bytes"), at_hand(f"{web}/plain.jsonl", 10):
+        pass
+    assert holdfast.done("stats")["memories"] == 0
+
+
+# -- whatever stands in a file --------------------------------------------------------------------------------
+
+READERS = [name for name in FORMATS if name != "holdfast"]
+SAMPLES = {
+    name: (DATA / file).read_text(encoding="utf-8")
+    for name, file in (
+        ("mem0", "mem0.json"), ("langgraph", "langgraph.json"), ("langmem", "langgraph.json"), ("zep", "zep.json"),
+        ("llamaindex", "llamaindex.json"), ("mcp-memory", "mcp_memory.jsonl"), ("chatgpt", "chatgpt.json"),
+        ("jsonl", "plain.jsonl"),
+    )
+}  # fmt: skip
+ANYTHING = st.sampled_from(
+    ["null", "[]", "{}", "7", "1e999", "-1", '""', '"x"', '["x"]', "[" * 3000, '{"a":[{}]}', "true"]
+)
+VALUE = re.compile(r'(?<=": )(?:"[^"]*"|[-\d.]+|null|true|\{\}|\[\])|(?<=":)"[^"]*"')
+
+
+@pytest.mark.parametrize("source", READERS)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_is_read_as_far_as_it_goes_or_refused(source: str, tmp_path: Path, data: Any) -> None:
+    """Values are exchanged, and the end is cut: what comes is items, or an InputError."""
+    text = SAMPLES[source]
+    for _ in range(data.draw(st.integers(0, 3))):
+        places = list(VALUE.finditer(text))
+        place = data.draw(st.sampled_from(places))
+        text = text[: place.start()] + data.draw(ANYTHING) + text[place.end() :]
+    text = text[: data.draw(st.integers(len(text) // 2, len(text)) | st.just(len(text)))]
+    path = tmp_path / "damaged"
+    path.write_text(text, encoding="utf-8")
+    request = Request(str(path), {"user_id": "alice"})
+    with suppress(InputError):
+        found = Found.of(READ[source][1](path, request), request.ids)
+        for _ in Export(source, found.memories, in_order(found.conversations, datetime.now(UTC))).lines():
+            pass

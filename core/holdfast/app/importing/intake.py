@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from .items import IDS, Conversation, Item, Read, Remembered, Unreadable
 from .request import Reader, Request
 from .rows import Export, in_order, memory_id, message_id
 
+REFUSED = re.compile(r"line (\d+): (.*?)(?:; nothing was imported)?$", re.DOTALL)
+MOST_REFUSED = 100  # items that are too large for the engine, or here already as somebody else's
 POLL = 0.5  # seconds between looks at the work
 TOLD = 100  # what cannot be read, by its place; beyond that only how much
 
@@ -31,14 +34,13 @@ async def bring_in(source: str, read: Reader, connection: Connection, request: R
     known = await _known(connection, found)
     fresh, skipped = found.without(source, known)
     export = Export(source, fresh.memories, fresh.conversations, pending=not request.dry_run)
-    if fresh.memories or fresh.conversations:
-        await _store(connection, export, request)
-    result = {**fresh.counts(), "skipped": skipped, "unreadable": len(found.unreadable)}
+    refused = await _store(connection, export, request)
+    unreadable = [*found.unreadable, *refused]
+    result = {**fresh.counts(), "skipped": skipped, "unreadable": len(unreadable)}
     if not request.dry_run and fresh.conversations:
-        result |= await _worked(
-            connection, {export.job_id(talk) for talk in fresh.conversations}, request.progress
-        )
-    return result | {"reasons": found.unreadable[:TOLD]}
+        jobs = {export.job_id(talk) for talk in fresh.conversations}
+        result |= await _worked(connection, jobs, request.progress)
+    return result | {"reasons": unreadable[:TOLD]}
 
 
 @dataclass(slots=True)
@@ -58,7 +60,7 @@ class Found:
                     found.unreadable.append(f"{read.where}: {read.item}")
                     continue
                 case item:
-                    owned = replace(item, ids={**ids, **item.ids})
+                    owned = replace(item, ids={**ids, **item.ids}, where=read.where)
             if not owned.ids:
                 nobodys.append(read.where)
             found.put(owned)
@@ -151,18 +153,44 @@ async def _known(connection: Connection, found: Found) -> _Known:
     return known
 
 
-async def _store(connection: Connection, export: Export, request: Request) -> None:
-    with TemporaryDirectory(prefix="holdfast-") as folder:
-        path = Path(folder) / "import.jsonl"
-        with open(path, "w", encoding="utf-8", newline="\n") as file:  # noqa: ASYNC230 - nobody else is on this loop
-            file.writelines(export.lines())
-        if not request.dry_run:
-            await connection.import_(path, {}, request.progress)
-            return
-        from ...memory import Memory
+async def _store(connection: Connection, export: Export, request: Request) -> list[str]:
+    """Import it in one piece, without the items that the engine refuses: those are told. Raises InputError."""
+    refused: list[str] = []
+    while export.memories or export.conversations:
+        with TemporaryDirectory(prefix="holdfast-") as folder:
+            path = Path(folder) / "import.jsonl"
+            items = _written(export, path)
+            try:
+                await _imported(connection, path, request)
+                break
+            except InputError as error:
+                found = REFUSED.match(str(error))
+                item = items[int(found[1]) - 1] if found else None
+                if found is None or item is None or len(refused) == MOST_REFUSED:
+                    raise
+        export.drop(item)
+        refused.append(f"{item.where}: {found[2]}")
+    return refused
 
-        with Memory(":memory:", llm=None) as memory:
-            await Local(memory).import_(path, {}, request.progress)
+
+def _written(export: Export, path: Path) -> list[Item | None]:
+    """The item of each line of the file."""
+    items = []
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for item, line in export.lines():
+            items.append(item)
+            file.write(line)
+    return items
+
+
+async def _imported(connection: Connection, path: Path, request: Request) -> None:
+    if not request.dry_run:
+        await connection.import_(path, {}, request.progress)
+        return
+    from ...memory import Memory
+
+    with Memory(":memory:", llm=None) as memory:
+        await Local(memory).import_(path, {}, request.progress)
 
 
 async def _worked(connection: Connection, jobs: set[str], progress: Progress | None) -> JsonObject:
@@ -170,13 +198,15 @@ async def _worked(connection: Connection, jobs: set[str], progress: Progress | N
     flushing = asyncio.ensure_future(connection.call("flush", {}))
     try:
         while True:
-            await asyncio.wait({flushing}, timeout=POLL)
+            ended = flushing.done()
             waiting = [job for job in (await connection.call("pending", {}))["jobs"] if job["id"] in jobs]
             if progress is not None:
                 progress(len(jobs) - len(waiting), len(jobs))
-            if flushing.done():
+            if ended or not waiting:  # others may go on adding
                 break
-        await flushing
+            await asyncio.wait({flushing}, timeout=POLL)
+        if ended:
+            await flushing
     finally:
         flushing.cancel()
     failed = [job for job in (await connection.call("failed", {}))["jobs"] if job["id"] in jobs]

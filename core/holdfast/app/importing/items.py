@@ -15,6 +15,7 @@ from ...types import Role
 from ...types.storable import storable, storable_json
 
 IDS = ("user_id", "agent_id", "run_id")
+LONGEST_ID = 1000  # characters
 
 
 class Unreadable(Exception):
@@ -29,6 +30,7 @@ class Remembered:
     ids: whose it is, as far as the source says.
     id: its id there, where that is a UUID of nothing else; key: what else tells it from others of its source.
     happened_at: the time that it tells of. forgotten_at: when it was deleted there.
+    where: its line or number in the source.
     """
 
     texts: tuple[tuple[str, datetime | None], ...]
@@ -40,6 +42,7 @@ class Remembered:
     expires_at: datetime | None = None
     forgotten: bool = False
     forgotten_at: datetime | None = None
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,13 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages in their order; `key` is their session. metadata: for the memories that come of them."""
+    """Messages in their order. key: their session. metadata: for the memories that come of them. where: as above."""
 
     messages: tuple[Said, ...]
     ids: Mapping[str, str]
     key: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    where: str = ""
 
 
 Item = Remembered | Conversation
@@ -114,14 +118,25 @@ def text(value: Any, what: str) -> str:
 def metadata(value: Any) -> dict[str, Any]:
     """What a memory carries beside its text, without what says whose it is."""
     carried = {} if value is None else mapping(value, "metadata")
-    stored: dict[str, Any] = storable_json(
-        {name: one for name, one in carried.items() if name not in IDS and one is not None}
-    )
-    return stored
+    return stored({name: one for name, one in carried.items() if name not in IDS and one is not None})
+
+
+def stored(value: Mapping[str, Any]) -> dict[str, Any]:
+    """An object as it can be stored."""
+    try:
+        found: dict[str, Any] = storable_json(value)
+    except RecursionError as error:
+        raise Unreadable("it is nested too deeply") from error
+    return found
 
 
 def ids(value: Mapping[str, Any]) -> dict[str, str]:
-    return {name: text(str(value[name]), name) for name in IDS if value.get(name) not in (None, "")}
+    """Whose something is, as far as it says."""
+    found = {name: text(str(value[name]), name) for name in IDS if value.get(name) not in (None, "")}
+    for name, one in found.items():
+        if len(one) > LONGEST_ID:
+            raise Unreadable(f"{name} has {len(one):,} characters")
+    return found
 
 
 def moment(value: Any, what: str) -> datetime | None:

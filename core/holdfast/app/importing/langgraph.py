@@ -18,7 +18,21 @@ from typing import Any
 
 from ...errors import InputError, whose_memory
 from .files import Records, is_sqlite, parsed, records, rows
-from .items import IDS, Item, Read, Remembered, Unreadable, each, mapping, moment, past, sequence, text
+from .items import (
+    IDS,
+    Item,
+    Read,
+    Remembered,
+    Unreadable,
+    each,
+    ids,
+    mapping,
+    moment,
+    past,
+    sequence,
+    stored,
+    text,
+)
 from .request import Request
 
 COLUMNS = ("prefix", "key", "value", "created_at", "updated_at", "expires_at")
@@ -51,15 +65,15 @@ def _whose(request: Request) -> Whose:
             f"--namespace {request.namespace}: {unknown[0]} is none of {{user_id}}, {{agent_id}}, {{run_id}}"
         )
 
-    def ids(labels: Sequence[str]) -> dict[str, str]:
+    def whose(labels: Sequence[str]) -> dict[str, str]:
         matches = len(labels) == len(pattern) and all(
             one in named or one in ("*", label) for one, label in zip(pattern, labels, strict=True)
         )
         if not matches:
             raise Unreadable(f"namespace {'/'.join(labels)!r} is not like {request.namespace!r}")
-        return {one[1:-1]: label for one, label in zip(pattern, labels, strict=True) if one in named}
+        return ids({one[1:-1]: label for one, label in zip(pattern, labels, strict=True) if one in named})
 
-    return ids
+    return whose
 
 
 def _ask(labels: Sequence[str]) -> dict[str, str]:
@@ -76,7 +90,7 @@ def _item(whose: Whose, found: Any) -> Iterable[Item]:
     labels = [text(label, "a label of the namespace") for label in labels]
     value = found.get("value")
     try:
-        value = mapping(parsed(value) if isinstance(value, (str, bytes)) else value, "value")
+        value = stored(mapping(parsed(value) if isinstance(value, (str, bytes)) else value, "value"))
     except ValueError as error:
         raise Unreadable(f"value is no JSON: {error}") from error
     key = text(found.get("key"), "key")
@@ -89,11 +103,8 @@ def _item(whose: Whose, found: Any) -> Iterable[Item]:
         texts=((text(said, "value"), created or updated),),
         ids=whose(labels),
         key=(*labels, key),
-        metadata={
-            "namespace": "/".join(labels),
-            "key": key,
-            **({} if said == _written(value) else {"value": dict(value)} if _more(value) else {}),
-        },
+        metadata={"namespace": "/".join(labels), "key": key}
+        | ({"value": value} if _more(value, said) else {}),
         expires_at=moment(found.get("expires_at"), "expires_at"),
     )
 
@@ -108,9 +119,9 @@ def _said(value: Mapping[str, Any]) -> str:
     return _written(value)
 
 
-def _more(value: Mapping[str, Any]) -> bool:
+def _more(value: Mapping[str, Any], said: str) -> bool:
     """Whether a value says more than its text."""
-    return len(value) > 1
+    return len(value) > 1 and said != _written(value)
 
 
 def _written(value: Mapping[str, Any]) -> str:

@@ -6,15 +6,15 @@ Every id follows from the source's own, so that the same item is the same row wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 from uuid import UUID, uuid5
 
 from ..plain import JsonObject
-from .items import IDS, Conversation, Remembered, Said
+from .items import IDS, Conversation, Item, Remembered, Said
 
 HEADER = {"format": "holdfast-export", "version": 2}
 SPACE = UUID("6f1d3a52-5f0e-5c0b-9a63-0d7f2c1f7a11")  # of all ids that are made here
@@ -36,32 +36,37 @@ def message_id(source: str, talk: Conversation, said: Said) -> str:
 
 @dataclass(slots=True)
 class Export:
-    """The lines of an export. source: the format's name. pending: whether conversations are to be worked on.
-
-    job_ids: of the conversations, once the lines were written.
-    """
+    """What an import is made of. source: the format's name. pending: whether conversations are to be worked on."""
 
     source: str
-    memories: Sequence[Remembered]
-    conversations: Sequence[Conversation]
+    memories: list[Remembered]
+    conversations: list[Conversation]
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     pending: bool = True
 
-    def lines(self) -> Iterator[str]:
+    def lines(self) -> Iterator[tuple[Item | None, str]]:
+        """Each line with the item that it is of; those at both ends are of none."""
         rows = 0
-        yield _line({**HEADER, "exported_at": self.now.isoformat(), "scope": {}})
-        for row in (*self._jobs(), *self._messages(), *self._versions(), *self._changes()):
+        yield None, _line({**HEADER, "exported_at": self.now.isoformat(), "scope": {}})
+        for item, row in chain(self._jobs(), self._messages(), self._versions(), self._changes()):
             rows += 1
-            yield _line(row)
-        yield _line({"kind": "end", "rows": rows})
+            yield item, _line(row)
+        yield None, _line({"kind": "end", "rows": rows})
+
+    def drop(self, item: Item) -> None:
+        """Leave an item out."""
+        if isinstance(item, Remembered):
+            self.memories.remove(item)
+        else:
+            self.conversations.remove(item)
 
     def job_id(self, talk: Conversation) -> str:
         """One for what is new of a conversation: it may have gone on since it was imported."""
         return made(self.source, talk.ids, "job", talk.key, *(said.key for said in talk.messages))
 
-    def _jobs(self) -> Iterator[JsonObject]:
+    def _jobs(self) -> Iterator[tuple[Item, JsonObject]]:
         for talk in self.conversations:
-            yield {
+            row = {
                 **dict.fromkeys(("instructions", "retry_at", "error", "expires_at")),
                 **dict.fromkeys(("windows_done", "attempts", "calls", "input_tokens", "output_tokens"), 0),
                 "kind": "job",
@@ -77,15 +82,16 @@ class Export:
                 "created_at": self.now.isoformat(),
                 "finished_at": None if self.pending else self.now.isoformat(),
             }
+            yield talk, row
 
-    def _messages(self) -> Iterator[JsonObject]:
+    def _messages(self) -> Iterator[tuple[Item, JsonObject]]:
         """Numbered within their scope; the import puts them behind what is there."""
         places: dict[str, _Place] = {}
         for talk in self.conversations:
             place = places.setdefault(json.dumps(_scope(talk.ids)), _Place())
             for said, at in zip(talk.messages, dated(talk, self.now), strict=True):
                 place.step(talk.key, at)
-                yield {
+                row = {
                     "kind": "message",
                     "id": message_id(self.source, talk, said),
                     **_scope(talk.ids),
@@ -102,13 +108,14 @@ class Export:
                     "created_at": self.now.isoformat(),
                     "cleared_at": None,
                 }
+                yield talk, row
 
-    def _versions(self) -> Iterator[JsonObject]:
+    def _versions(self) -> Iterator[tuple[Item, JsonObject]]:
         for told in self._told():
             for number, (text, (since, until)) in enumerate(
                 zip(told.texts, pairwise([*told.times, told.ends]), strict=True), 1
             ):
-                yield {
+                row = {
                     "kind": "version",
                     "id": told.version(number),
                     "memory_id": told.id,
@@ -127,8 +134,9 @@ class Export:
                     "restores": None,
                     "expires_at": _iso(told.item.expires_at),
                 }
+                yield told.item, row
 
-    def _changes(self) -> Iterator[JsonObject]:
+    def _changes(self) -> Iterator[tuple[Item, JsonObject]]:
         for told in self._told():
             versions = [told.version(number) for number in range(1, len(told.texts) + 1)]
             steps: list[tuple[str, str | None, str | None, datetime]] = [
@@ -141,7 +149,7 @@ class Export:
             if told.ends is not None:
                 steps.append(("DELETE", versions[-1], None, told.ends))
             for number, (operation, before, after, at) in enumerate(steps):
-                yield {
+                row: JsonObject = {
                     "kind": "change",
                     "id": made(told.id, "change", number),
                     "memory_id": told.id,
@@ -154,6 +162,7 @@ class Export:
                     "undoes": None,
                     "evidence": [],
                 }
+                yield told.item, row
 
     def _told(self) -> Iterator[_Told]:
         for number, item in enumerate(self.memories):
