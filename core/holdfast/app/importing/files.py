@@ -176,7 +176,7 @@ def is_sqlite(path: Path) -> bool:
         return file.read(16) == b"SQLite format 3\x00"
 
 
-def rows(path: Path, table: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def rows(path: Path, table: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
     """The rows of a table in the order of writing, with those of the columns that it has; the file stays as it is.
 
     Raises InputError where there is no such table.
@@ -184,10 +184,10 @@ def rows(path: Path, table: str, columns: tuple[str, ...]) -> Iterator[dict[str,
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
             here = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
-            if not here:
-                raise InputError(f"{path.name} has no table {table!r}; nothing was imported")
             wanted = [name for name in columns if name in here]
-            for row in db.execute(f"SELECT {', '.join(wanted)} FROM {table} ORDER BY rowid"):  # noqa: S608 - our names
-                yield dict.fromkeys(columns) | dict(zip(wanted, row, strict=True))
+            if not wanted:
+                raise InputError(f"{path.name} has no table {table!r}; nothing was imported")
+            query = f"SELECT {', '.join(wanted)} FROM {table} ORDER BY rowid"  # noqa: S608 - our own names
+            return [dict.fromkeys(columns) | dict(zip(wanted, row, strict=True)) for row in db.execute(query)]
     except sqlite3.Error as error:
         raise InputError(f"{path.name} cannot be read as SQLite: {error}; nothing was imported") from error
