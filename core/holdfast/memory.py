@@ -1,7 +1,4 @@
-"""`Memory`: the public face. Every operation is written once, as `x`, and its twin `ax` follows from it.
-
-An operation checks what it is passed, and calls a pipeline of the engine.
-"""
+"""`Memory`, the public face: an operation checks what it is passed and calls a pipeline; `ax` is the twin of `x`."""
 
 from __future__ import annotations
 
@@ -10,17 +7,16 @@ from dataclasses import replace
 from datetime import datetime
 from os import PathLike
 from typing import IO as IO_
-from typing import Any, Self
+from typing import Any
 
 from .engine import arguments as inputs
 from .engine import transfer
 from .engine.arguments import UNCHANGED, Expiry, Filters, Infer, Unchanged
-from .engine.opened import OpenMemory
+from .engine.opened import BoundMemory, OpenMemory
 from .engine.search import hits_for
 from .engine.waiting import WAIT
 from .errors import InputError
 from .io import IO, operation
-from .storage.ledger.jobs import AddOptions
 from .storage.ledger.owners import By
 from .storage.projection import Progress
 from .types import (
@@ -47,36 +43,7 @@ from .types import (
 class Memory(OpenMemory):
     """Long-term memory in a folder, or in a database and a Qdrant server.
 
-    path: the folder of an embedded store; by default `HOLDFAST_HOME`, else the platform's folder for user data.
-        ":memory:" keeps everything in this process, for tests.
-    llm: the model that extracts and merges. By default an OpenAI-compatible one if `OPENAI_API_KEY` is set (with
-        `OPENAI_BASE_URL` and `OPENAI_MODEL` where given, and the extra `openai` installed). With None, statements
-        are kept word for word.
-    embedder: by default the bundled one, which downloads nothing.
-    reranker: scores the best hits again before they are returned.
-    merger: how a model is asked what becomes of a fact; see `holdfast.decisions.merging`.
-    redactor: masks texts before they are stored or sent to a model: messages with their names and data, queries,
-        instructions, metadata, documents with their keys, and session ids. A metadata key or session id in which
-        something is masked becomes a pseudonym. Ids that say whose something is stay as they are (user_id, agent_id,
-        run_id, ids of messages, namespaces and keys of documents): keep them opaque.
-    ledger: a SQLAlchemy URL, "postgresql://...", instead of SQLite in `path`.
-    index: the URL of a Qdrant server, ":memory:", or an `Index`, instead of the embedded one in `path`.
-    model_size: "large" lets the model decide by itself; "small" asks it step by step and keeps a fact whenever the
-        model is in doubt. "auto" examines the model once, when it is first used with a store: a dozen decisions whose
-        answers are known, under 2,000 tokens; see `llm_examined`.
-    window_tokens: how much of a conversation one call of the model sees, in tokens.
-    encoding: the tiktoken encoding in which budgets are counted; it may have to be downloaded.
-    listeners: called with an `Event` after every operation.
-    resume_on_open: finish in the background what an earlier process left unfinished.
-    workers: how many adds the background works on at a time, each for another scope; adds for the same ids wait for
-        those before them.
-    require_scope: refuse every read and change that names no id. Calls for whoever keeps the store (resume, flush,
-        jobs, index) are not affected.
-    now: the clock.
-
     A context manager, sync and async. Several `Memory` objects in one process may share a folder. Thread-safe.
-
-    Raises StoreLockedError, StoreVersionError, EmbedderMismatchError, StorageError, InputError.
     """
 
     def scoped(
@@ -87,7 +54,7 @@ class Memory(OpenMemory):
 
         Further ids narrow a call down. Another value of a bound id raises InputError.
         """
-        return ScopedMemory._of(self, self._door.scope(user_id, agent_id, run_id, required=True))
+        return ScopedMemory.of(self, self._door.scope(user_id, agent_id, run_id, required=True))
 
     # -- remembering --------------------------------------------------------------------------------------------
 
@@ -127,15 +94,8 @@ class Memory(OpenMemory):
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         said = self._door.messages(messages, happened_at)
-        options = AddOptions(
-            infer=bool(inputs.infer_of(infer)),
-            extract=infer != "merge",
-            instructions=self._door.instructions(instructions),
-            metadata=self._door.metadata(metadata),
-            model=self._llm.name if self._llm is not None and infer else "",
-            window_tokens=self._window_tokens,
-            expires_at=self._door.expiry(expires_at),
-        )
+        window = self._window_tokens
+        options = self._door.options(infer, instructions, metadata, expires_at, self._llm, window)
         session, delay = self._door.session(session_id), inputs.delay_of(after_seconds, background)
         return await self._adding.add(io, scope, session, said, options, delay if background else None)
 
@@ -188,7 +148,6 @@ class Memory(OpenMemory):
         Raises InputError, FilterError, EmbeddingError, StorageError, ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
-        limit = inputs.limit_of(limit)
         asked = self._door.asked(query, scope, limit, filters, as_of, threshold, session_id, wait)
         return await self._recalling.search(io, replace(asked, explain=explain))
 
@@ -220,13 +179,7 @@ class Memory(OpenMemory):
         excluded = None if exclude_session is None else self._door.session(exclude_session)
         limit = hits_for(budget, len(shown), some_excluded=excluded is not None)
         asked = self._door.asked(query, scope, limit, filters, as_of, threshold, session_id, wait)
-        return await self._recalling.recall(
-            io,
-            replace(asked, relevant=True),
-            max_tokens=budget,
-            shown=frozenset(shown),
-            exclude_session=excluded,
-        )
+        return await self._recalling.recall(io, asked, budget, frozenset(shown), excluded)
 
     arecall = recall.twin
 
@@ -259,8 +212,8 @@ class Memory(OpenMemory):
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         wanted, instant = self._door.filters(filters), inputs.instant_of(as_of)
-        most = None if limit is None else inputs.limit_of(limit)
-        return await self._reading.page(io, scope, wanted, instant, most, inputs.cursor_of(cursor))
+        most, after = inputs.most_of(limit), inputs.cursor_of(cursor)
+        return await self._reading.page(io, scope, wanted, instant, most, after)
 
     aget_all = get_all.twin
 
@@ -291,8 +244,7 @@ class Memory(OpenMemory):
         Raises InputError, StorageError, ClosedError.
         """
         scope, grouping = self._door.scope(user_id, agent_id, run_id), inputs.by_of(by)
-        most = None if limit is None else inputs.limit_of(limit)
-        return await self._reading.users(io, scope, grouping, most, inputs.cursor_of(cursor))
+        return await self._reading.users(io, scope, grouping, inputs.most_of(limit), inputs.cursor_of(cursor))
 
     ausers = users.twin
 
@@ -314,8 +266,8 @@ class Memory(OpenMemory):
         """
         scope, named = self._door.scope(user_id, agent_id, run_id), inputs.operations_of(operation)
         start, end = inputs.micros_of("since", since), inputs.micros_of("until", until)
-        most = None if limit is None else inputs.limit_of(limit)
-        return await self._reading.changes(io, scope, named, start, end, most, inputs.cursor_of(cursor))
+        most, after = inputs.most_of(limit), inputs.cursor_of(cursor)
+        return await self._reading.changes(io, scope, named, start, end, most, after)
 
     achanges = changes.twin
 
@@ -361,8 +313,7 @@ class Memory(OpenMemory):
             if session_id is not None or limit is not None:
                 raise InputError("messages: pass ids, or session_id and limit")
             return await self._reading.said(io, scope, inputs.ids_of("ids", ids))
-        newest = None if limit is None else inputs.limit_of(limit)
-        return await self._reading.messages(io, scope, self._door.session(session_id), newest)
+        return await self._reading.messages(io, scope, self._door.session(session_id), inputs.most_of(limit))
 
     amessages = messages.twin
 
@@ -381,7 +332,7 @@ class Memory(OpenMemory):
             raise InputError("update changes the text, the metadata or the expiry; none of them was given")
         new_text = None if text is None else self._door.text("text", text)
         carried = None if metadata is None else self._door.metadata(metadata)
-        end = UNCHANGED if expires_at == UNCHANGED else self._door.expiry(expires_at)
+        end = self._door.end(expires_at)
         return await self._changing.update(io, memory_id, new_text, carried, scope, end)
 
     aupdate = update.twin
@@ -540,33 +491,9 @@ class Memory(OpenMemory):
     aflush = flush.twin
 
 
-class ScopedMemory(Memory):
+class ScopedMemory(BoundMemory, Memory):
     """A `Memory` bound to ids, made by `Memory.scoped`: the same operations, which reach no other scope.
 
     What concerns the whole store (documents, index, reset, import_, subscribe) belongs to the memory that it came
     from and raises InputError. Closing it closes nothing.
     """
-
-    def __init__(self) -> None:
-        raise InputError("a ScopedMemory is made by Memory.scoped(user_id=...)")
-
-    @classmethod
-    def _of(cls, memory: Memory, bound: Scope) -> Self:
-        self = cls.__new__(cls)
-        self.__dict__.update(memory.__dict__)
-        self._door = replace(memory._door, bound=bound)
-        return self
-
-    def __repr__(self) -> str:
-        return f"ScopedMemory({', '.join(f'{name}={value!r}' for name, value in self.scope.ids().items())})"
-
-    @property
-    def scope(self) -> Scope:
-        """The ids that it is bound to."""
-        return self._door.bound
-
-    def close(self) -> None:
-        """Nothing: the memory that it came from stays open."""
-
-    async def aclose(self) -> None:
-        """Nothing: the memory that it came from stays open."""

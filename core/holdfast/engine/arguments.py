@@ -219,6 +219,11 @@ def _from_mapping(item: Mapping[str, Any], where: str) -> Message:
     return Message(**item)
 
 
+def most_of(limit: int | None) -> int | None:
+    """How many are wanted of a list; None for all. Raises InputError."""
+    return None if limit is None else limit_of(limit)
+
+
 def limit_of(value: Any, name: str = "limit", *, least: int = 1) -> int:
     """A whole number from `least` to `LARGEST_LIMIT`."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST_LIMIT:

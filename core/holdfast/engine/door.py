@@ -8,18 +8,25 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import InputError, whose_memory
+from ..ports import LanguageModel
 from ..storage.filters import Filter, parse
+from ..storage.ledger.jobs import AddOptions
 from ..storage.store import Store
 from ..types import Message, Messages, Metadata, Scope
 from .arguments import (
     INSTRUCTIONS_BYTES,
     QUERY_BYTES,
     TEXT_BYTES,
+    UNCHANGED,
     Expiry,
     Filters,
+    Infer,
+    Unchanged,
     expiry_of,
     id_of,
+    infer_of,
     instant_of,
+    limit_of,
     messages_of,
     metadata_of,
     moment_of,
@@ -114,6 +121,29 @@ class Door:
     def expiry(self, expires_at: Expiry | None) -> int | None:
         return expiry_of(expires_at, moment_of("now", self.now()))
 
+    def end(self, expires_at: Expiry | Unchanged | None) -> int | Unchanged | None:
+        return UNCHANGED if expires_at == UNCHANGED else self.expiry(expires_at)
+
+    def options(
+        self,
+        infer: Infer,
+        instructions: str | None,
+        metadata: Mapping[str, Any] | None,
+        expires_at: Expiry | None,
+        llm: LanguageModel | None,
+        window_tokens: int,
+    ) -> AddOptions:
+        """What an add asks for."""
+        return AddOptions(
+            infer=bool(infer_of(infer)),
+            extract=infer != "merge",
+            instructions=self.instructions(instructions),
+            metadata=self.metadata(metadata),
+            model=llm.name if llm is not None and infer else "",
+            window_tokens=window_tokens,
+            expires_at=self.expiry(expires_at),
+        )
+
     def session(self, session_id: str | None) -> str | None:
         """The session's id as it is stored."""
         return None if session_id is None else self.masking.name(id_of("session_id", session_id))
@@ -146,7 +176,7 @@ class Door:
         return Asked(
             self.text("query", query, QUERY_BYTES),
             scope,
-            limit,
+            limit_of(limit),
             self.filters(filters),
             instant_of(as_of),
             share_of("threshold", threshold),

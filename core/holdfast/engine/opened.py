@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Self
 
 from ..decisions.extraction import WINDOW_TOKENS
 from ..decisions.merging import Examination, MergeStrategy
+from ..errors import InputError
 from ..io import Asyncio
 from ..models import default_embedder
 from ..models.defaults import FROM_ENVIRONMENT, Environment, model_of
@@ -23,6 +25,7 @@ from ..storage.opening import open_store
 from ..storage.places import IN_MEMORY, folder_of
 from ..storage.store import OPEN_STORES
 from ..storage.times import now_utc
+from ..types import Scope
 from .add import Remembering
 from .arguments import (
     INSTRUCTIONS_BYTES,
@@ -51,7 +54,7 @@ from .worker import Worker
 
 
 class OpenMemory:
-    """The part of `Memory` that is no operation. The arguments are explained there."""
+    """The part of `Memory` that is no operation."""
 
     def __init__(
         self,
@@ -73,6 +76,38 @@ class OpenMemory:
         require_scope: bool = False,
         now: Callable[[], datetime] = now_utc,
     ) -> None:
+        """Open a store; `Memory()` opens the one in the default folder.
+
+        path: the folder of an embedded store; by default `HOLDFAST_HOME`, else the platform's folder for user
+            data. ":memory:" keeps everything in this process, for tests.
+        llm: the model that extracts and merges. By default an OpenAI-compatible one if `OPENAI_API_KEY` is set
+            (with `OPENAI_BASE_URL` and `OPENAI_MODEL` where given, and the extra `openai` installed). With
+            None, statements are kept word for word.
+        embedder: by default the bundled one, which downloads nothing.
+        reranker: scores the best hits again before they are returned.
+        merger: how a model is asked what becomes of a fact; see `holdfast.decisions.merging`.
+        redactor: masks texts before they are stored or sent to a model: messages with their names and data,
+            queries, instructions, metadata, documents with their keys, and session ids. A metadata key or
+            session id in which something is masked becomes a pseudonym. Ids that say whose something is stay as
+            they are (user_id, agent_id, run_id, ids of messages, namespaces and keys of documents): keep them
+            opaque.
+        ledger: a SQLAlchemy URL, "postgresql://...", instead of SQLite in `path`.
+        index: the URL of a Qdrant server, ":memory:", or an `Index`, instead of the embedded one in `path`.
+        model_size: "large" lets the model decide by itself; "small" asks it step by step and keeps a fact
+            whenever the model is in doubt. "auto" examines the model once, when it is first used with a store:
+            a dozen decisions whose answers are known, under 2,000 tokens; see `llm_examined`.
+        window_tokens: how much of a conversation one call of the model sees, in tokens.
+        encoding: the tiktoken encoding in which budgets are counted; it may have to be downloaded.
+        listeners: called with an `Event` after every operation.
+        resume_on_open: finish in the background what an earlier process left unfinished.
+        workers: how many adds the background works on at a time, each for another scope; adds for the same ids
+            wait for those before them.
+        require_scope: refuse every read and change that names no id. Calls for whoever keeps the store (resume,
+            flush, jobs, index) are not affected.
+        now: the clock.
+
+        Raises StoreLockedError, StoreVersionError, EmbedderMismatchError, StorageError, InputError.
+        """
         limit_of(window_tokens, "window_tokens")
         limit_of(workers, "workers")
         size = size_of(model_size)
@@ -221,3 +256,32 @@ class OpenMemory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+class BoundMemory(OpenMemory):
+    """An open memory as seen by one scope."""
+
+    def __init__(self) -> None:
+        raise InputError("a ScopedMemory is made by Memory.scoped(user_id=...)")
+
+    @classmethod
+    def of(cls, memory: OpenMemory, bound: Scope) -> Self:
+        """A view of `memory` that has these ids in every call."""
+        self = cls.__new__(cls)
+        self.__dict__.update(memory.__dict__)
+        self._door = replace(memory._door, bound=bound)
+        return self
+
+    def __repr__(self) -> str:
+        return f"ScopedMemory({', '.join(f'{name}={value!r}' for name, value in self.scope.ids().items())})"
+
+    @property
+    def scope(self) -> Scope:
+        """The ids that it is bound to."""
+        return self._door.bound
+
+    def close(self) -> None:
+        """Nothing: the memory that it came from stays open."""
+
+    async def aclose(self) -> None:
+        """Nothing: the memory that it came from stays open."""

@@ -61,13 +61,12 @@ class Recalling:
         self,
         io: IO,
         asked: Asked,
-        *,
         max_tokens: int,
         shown: frozenset[str] = frozenset(),
         exclude_session: str | None = None,
     ) -> Context:
         with self._listeners.observing("recall", asked.scope) as seen:
-            hits: Sequence[SearchHit] = await self._hits(io, asked)
+            hits: Sequence[SearchHit] = await self._hits(io, replace(asked, relevant=True))
             if exclude_session is not None:
                 shown |= await self._said_in(io, hits, exclude_session)
             hits = [hit for hit in hits if not _is_shown(hit.memory, shown)]
