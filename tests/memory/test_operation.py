@@ -108,7 +108,13 @@ def test_every_operation_of_a_memory_has_a_twin() -> None:
         for name, _ in inspect.getmembers(Memory, inspect.isfunction)
         if not name.startswith("_") and not hasattr(Memory, f"a{name}")
     }
-    assert alone - {f"a{name}" for _, name in TWINS} == {"check", "on_close", "scoped", "subscribe"}
+    assert alone - {f"a{name}" for _, name in TWINS} == {
+        "check",
+        "memory_tool",
+        "on_close",
+        "scoped",
+        "subscribe",
+    }
 
 
 def test_the_hints_of_an_operation_are_types() -> None:
