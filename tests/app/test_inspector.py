@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ from holdfast.app.visits import IDLE, LINK, Visits
 from holdfast.types import Day, Usage
 from tests.app.conftest import ADMIN, ALICE, BOB, GRANTS, HERE
 from tests.reliability.test_poisoning import CASES
-from tests.support.fakes import HashEmbedder, ScriptedModel
+from tests.support.fakes import HashEmbedder, ScriptedModel, facts
 
 HOSTILE = [
     "<script>window.poisoned = 1</script>",
@@ -224,6 +225,31 @@ def test_what_waits_and_what_failed_is_shown_and_tried_again(opened: Callable[[M
         assert "no &lt;b&gt;such&lt;/b&gt; model" in page
         assert "1 attempt" in page
         assert browser.enter(BOB).get("/work").count("no &lt;b&gt;such") == 0
+
+
+def test_what_was_given_up_is_tried_again(
+    opened: Callable[[Memory], Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.engine.leases.RETRY_SECONDS", (0,))
+    model = ScriptedModel([ConnectionError("down")] * 20)
+    with Memory(":memory:", llm=model, embedder=HashEmbedder(), model_size="large") as memory:
+        job = memory.add("I live in Berlin", user_id="alice", background=True)
+        until(lambda: bool(memory.jobs.failed()))
+        browser = opened(memory).enter(BOB)
+        assert "Back to work: 0." in browser.send("/retry", id=job.id).text
+        browser.enter(ADMIN)
+        assert job.id in browser.get("/work")
+        model.replies[:] = [facts("Lives in Berlin")]
+        assert "Back to work: 1." in browser.send("/retry", id=job.id).text
+        until(lambda: memory.count() == 1)
+        assert "Nothing was given up." in browser.get("/work")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_nobody_sees_another_users_memory(browser: Browser, memory: Memory) -> None:

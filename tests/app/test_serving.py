@@ -49,6 +49,18 @@ def test_a_second_server_says_where_the_first_one_is(serve: Serve) -> None:
     assert server.ask("count").status_code == 200
 
 
+def test_a_link_to_the_inspector_is_printed_and_another_one_is_given(serve: Serve, tmp_path: Path) -> None:
+    server = serve()
+    given = json.loads(run("inspect", "--home", str(server.home)).stdout)["inspector"]
+    for link in (server.inspector, given):
+        with httpx.Client(follow_redirects=True) as browser:
+            assert "Overview" in browser.get(link).text
+        assert httpx.get(link).status_code == 401
+    refused = run("inspect", "--home", str(tmp_path / "nobody"))
+    assert refused.returncode == 1
+    assert "start `holdfast serve`" in refused.stderr
+
+
 def test_a_port_that_is_taken_is_told(serve: Serve, tmp_path: Path) -> None:
     port = serve().url.rpartition(":")[2]
     second = run("serve", "--home", str(tmp_path / "other"), "--port", port)

@@ -101,9 +101,9 @@ def browser(profile: Path) -> Iterator[Tab]:
     name = executable()
     assert name is not None
     options = (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-extensions", "--no-proxy-server",
-        "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
+        "--headless=new", "--hide-scrollbars", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-extensions",
+        "--no-proxy-server", "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
     )  # fmt: skip
     process = subprocess.Popen([name, *options], stderr=subprocess.PIPE, text=True)
     try:

@@ -19,7 +19,6 @@ from ..errors import InputError, whose_memory
 from . import show
 from .connections import Connection, Remote
 from .importing import FORMATS, Request, format_of
-from .plain import JsonObject
 from .session import Exit, Output, Session, in_session
 
 app = typer.Typer(
@@ -507,11 +506,15 @@ def inspect(session: Session) -> None:
     if not (session.place.url or session.place.served()):
         raise InputError(f"no server has {session.place.home} open: start `holdfast serve`")
 
-    async def link(connection: Connection) -> JsonObject:
+    async def link(connection: Connection) -> str:
         assert isinstance(connection, Remote)
-        return {"inspector": await connection.link()}
+        return await connection.link()
 
-    session.show(session.run(link), show.numbers)
+    address = session.run(link)
+    if session.as_json:
+        show.json_out({"inspector": address})
+    else:
+        typer.echo(address)
 
 
 @command("mcp")
