@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ..errors import InputError, NotFoundError, StorageError, UndoError
@@ -109,8 +110,7 @@ class MemoryTool:
 
     async def _kept(self, io: IO) -> list[FileVersion]:
         """All versions of all files, oldest first."""
-        found = [_version(one) for one in await self._find(io, self._versions)]
-        return sorted(found, key=lambda one: (one.created_at, one.change_id, one.path))
+        return _in_order([_version(one) for one in await self._find(io, self._versions)])
 
     async def _find(self, io: IO, namespace: Namespace) -> Sequence[Document]:
         [found] = await self._batch(io, [Find(namespace, limit=LARGEST_LIMIT)])
@@ -159,6 +159,16 @@ def _before(heads: Mapping[str, Head], kept: Sequence[FileVersion], change_id: s
     if (blocked := both_file_and_directory(files)) is not None:
         raise UndoError(f"{blocked} would be a file, and is a directory now")
     return changes
+
+
+def _in_order(versions: Sequence[FileVersion]) -> list[FileVersion]:
+    """Oldest first; those of one file by their numbers, whatever the clocks of several machines say."""
+    reached: dict[str, datetime] = {}
+    dated: list[tuple[datetime, int, FileVersion]] = []
+    for one in sorted(versions, key=lambda one: one.number):
+        reached[one.path] = max(one.created_at, reached.get(one.path, one.created_at))
+        dated.append((reached[one.path], one.number, one))
+    return [one for _, _, one in sorted(dated, key=lambda row: (row[0], row[1], row[2].path))]
 
 
 def _version(document: Document) -> FileVersion:
