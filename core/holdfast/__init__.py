@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .engine.jobs import Jobs
     from .engine.maintenance import IndexMaintenance
     from .engine.memory_tool import MemoryTool
+    from .engine.tracing import otel_listener
     from .errors import (
         ClosedError,
         EmbedderMismatchError,
@@ -91,6 +92,7 @@ _HOME = {
     "engine.jobs": ("Jobs",),
     "engine.maintenance": ("IndexMaintenance",),
     "engine.memory_tool": ("MemoryTool",),
+    "engine.tracing": ("otel_listener",),
     "memory": ("Memory", "ScopedMemory"),
     "models.defaults": ("FROM_ENVIRONMENT",),
     "ports": ("Completion", "Embedder", "LanguageModel", "Prompt", "Redactor", "Reranker", "Schema"),
@@ -176,6 +178,7 @@ __all__ = [
     "UndoError",
     "Usage",
     "folder_of",
+    "otel_listener",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -14,9 +15,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from holdfast.engine.events import Event, Listeners, otel_listener
+from holdfast import otel_listener
+from holdfast.engine.events import Event, Listeners
 from holdfast.errors import InputError, ModelError
 from holdfast.types import Scope, Usage
+from tests.conftest import Opener
 
 ALICE = Scope(user_id="alice")
 
@@ -155,11 +158,13 @@ def test_each_operation_becomes_a_span_with_its_times(
     listener = otel_listener(provider)
     listener(Event("add", ALICE, started_at, 1.5, {"messages": 2, "ADD": 1}, Usage(1, 100, 20)))
     [span] = exporter.get_finished_spans()
-    assert span.name == "holdfast.add"
+    assert span.name == "upsert_memory"
     assert span.start_time == 1772366400123456000
     assert span.end_time == 1772366401623456000
     assert attributes(span) == {
         "holdfast.operation": "add",
+        "gen_ai.operation.name": "upsert_memory",
+        "gen_ai.memory.record.count": 1,
         "holdfast.usage.calls": 1,
         "gen_ai.usage.input_tokens": 100,
         "gen_ai.usage.output_tokens": 20,
@@ -183,7 +188,7 @@ def test_spans_are_children_of_the_current_span(
     assert outer.name == "turn"
     assert recall.parent is not None
     assert recall.parent.span_id == turn.get_span_context().span_id
-    assert attributes(recall)["gen_ai.operation.name"] == "retrieval"
+    assert attributes(recall)["gen_ai.operation.name"] == "search_memory"
 
 
 def test_a_failure_marks_its_span(exporter: InMemorySpanExporter, provider: TracerProvider) -> None:
@@ -205,6 +210,61 @@ def test_ids_are_written_to_spans_only_on_request(
     without, with_ids = exporter.get_finished_spans()
     assert "alice" not in attributes(without).values()
     assert attributes(with_ids)["holdfast.user_id"] == "alice"
+
+
+def test_every_operation_on_memories_is_named_and_counted_by_the_conventions(
+    open_memory: Opener, exporter: InMemorySpanExporter, provider: TracerProvider
+) -> None:
+    memory = open_memory(listeners=[otel_listener(provider)])
+    [tea] = memory.add("I drink tea", user_id="alice", infer=False)
+    memory.add("I live in Lisbon", user_id="alice")
+    memory.search("tea", user_id="alice", limit=1)
+    memory.recall("tea", user_id="alice")
+    memory.update(tea.memory_id, "I drink coffee", user_id="alice")
+    [change] = [memory.delete(tea.memory_id, user_id="alice")]
+    memory.undo(change.id, user_id="alice")
+    memory.delete_all(user_id="alice")
+    memory.erase(user_id="alice")
+    told = [(span.name, attributes(span)) for span in exporter.get_finished_spans()]
+    assert [name for name, _ in told] == [
+        "create_memory", "upsert_memory", "search_memory", "search_memory", "update_memory", "delete_memory",
+        "holdfast.undo", "delete_memory", "delete_memory",
+    ]  # fmt: skip
+    assert [found.get("gen_ai.memory.record.count") for _, found in told] == [1, 1, 1, 2, 1, 1, None, 2, 2]
+    assert [found.get("gen_ai.memory.record.id") for _, found in told if found["holdfast.operation"] in
+            ("update", "delete")] == [tea.memory_id] * 2  # fmt: skip
+    assert told[0][1]["holdfast.memory.ids"] == (tea.memory_id,)
+    said = str(told)
+    assert "Lisbon" not in said
+    assert "coffee" not in said
+    assert "alice" not in said
+
+
+def test_what_was_said_is_written_to_spans_only_on_request(
+    open_memory: Opener, exporter: InMemorySpanExporter, provider: TracerProvider
+) -> None:
+    memory = open_memory(listeners=[otel_listener(provider, content=True)])
+    [tea] = memory.add("I drink tea", user_id="alice", infer=False)
+    [hit] = memory.search("my drink", user_id="alice")
+    added, searched = (attributes(span) for span in exporter.get_finished_spans())
+    assert json.loads(str(added["gen_ai.memory.records"])) == [
+        {"id": tea.memory_id, "content": "I drink tea"}
+    ]
+    assert searched["gen_ai.memory.query.text"] == "my drink"
+    [record] = json.loads(str(searched["gen_ai.memory.records"]))
+    assert record == {"id": tea.memory_id, "content": "I drink tea", "score": hit.score}
+
+
+def test_an_event_shows_ids_and_nothing_that_was_said(open_memory: Opener) -> None:
+    seen: list[Event] = []
+    memory = open_memory(listeners=[seen.append])
+    [tea] = memory.add("I drink tea", user_id="alice", infer=False)
+    memory.search("my drink", user_id="alice")
+    for event in seen:
+        assert event.memory_ids == (tea.memory_id,)
+        assert event.to_dict()["memory_ids"] == [tea.memory_id]
+        assert "drink" not in f"{event!r} {event.to_dict()}"
+    assert seen[-1].query == "my drink"
 
 
 def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

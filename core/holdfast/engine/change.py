@@ -39,7 +39,8 @@ class Changing:
     ) -> Change:
         """text, metadata: None leaves them as they are. expires_at: microseconds, or None for never."""
         item = await self._current(io, memory_id, scope)
-        with self._listeners.observing("update", item.scope):
+        with self._listeners.observing("update", item.scope) as seen:
+            seen.concern(memory_id, text)
 
             async def attempt(basis: Basis) -> Changes:
                 current = await self._current(io, memory_id, scope)
@@ -54,7 +55,8 @@ class Changing:
 
     async def delete(self, io: IO, memory_id: str, scope: Scope) -> Change:
         item = await self._current(io, memory_id, scope)
-        with self._listeners.observing("delete", item.scope):
+        with self._listeners.observing("delete", item.scope) as seen:
+            seen.concern(memory_id)
 
             async def attempt(basis: Basis) -> Changes:
                 current = await self._current(io, memory_id, scope)
@@ -72,6 +74,8 @@ class Changing:
             for exact in dict.fromkeys(item.scope for item in page):
                 changes += await self._delete_within(io, exact, filters)
             seen.count("DELETE", len(changes))
+            for change in changes:
+                seen.concern(change.memory_id)
         return changes
 
     async def _delete_within(self, io: IO, exact: Scope, filters: Filter | None) -> Changes:
@@ -96,6 +100,8 @@ class Changing:
             async with holding(io, self._store.locks, exact):
                 changes = await self._store.committed(io, attempt)
             seen.count("changes", len(changes))
+            for change in changes:
+                seen.concern(change.memory_id, change.text)
         return changes
 
     async def erase(self, io: IO, scope: Scope, *, dry_run: bool) -> Erasure:

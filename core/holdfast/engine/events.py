@@ -3,7 +3,7 @@
     unsubscribe = memory.subscribe(print)
 
 Nothing leaves the process by itself. Log lines hold numbers and never what was said: scopes appear at debug
-level only. `otel_listener()` (extra `otel`) turns events into OpenTelemetry spans.
+level only. `otel_listener()` (extra `otel`, `tracing`) turns events into OpenTelemetry spans.
 """
 
 from __future__ import annotations
@@ -14,20 +14,27 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import InputError
 from ..types import Record, Scope, Usage
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span, TracerProvider
 
 log = logging.getLogger("holdfast")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 READING = frozenset({"search", "recall", "get", "get_all", "count", "history", "export"})
+
+
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """A memory that an operation found or changed.
+
+    text, score: None where the operation knows none.
+    """
+
+    id: str
+    text: str | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,10 @@ class Event(Record):
     counts: what it handled ("messages", "facts", "hits", "ADD" ...), by name.
     usage: calls to the language model and their tokens.
     error: the class name of what it raised; None where it succeeded.
+    creates: whether it is an add of texts that are kept as they are.
+    memory_ids: the memories that it found or changed.
+    query, memories: what was asked, and these memories with their texts. Neither is part of the event's `repr` and
+        `to_dict`, which therefore hold nothing that anybody said.
     """
 
     operation: str
@@ -48,6 +59,20 @@ class Event(Record):
     counts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     usage: Usage = field(default_factory=lambda: Usage())
     error: str | None = None
+    creates: bool = False
+    query: str | None = field(default=None, repr=False)
+    memories: tuple[Concerned, ...] = field(default=(), repr=False)
+
+    @property
+    def memory_ids(self) -> tuple[str, ...]:
+        return tuple(one.id for one in self.memories)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, without what was said."""
+        # Named, as dataclasses with slots are made twice, and `super()` knows the first one alone.
+        plain = Record.to_dict(self)
+        del plain["query"], plain["memories"]
+        return plain | {"memory_ids": list(self.memory_ids)}
 
 
 Listener = Callable[[Event], object]
@@ -59,10 +84,17 @@ class Observation:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.usage = Usage()
+        self.creates = False
+        self.query: str | None = None
+        self.memories: list[Concerned] = []
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a count."""
         self.counts[name] = self.counts.get(name, 0) + number
+
+    def concern(self, memory_id: str, text: str | None = None, score: float | None = None) -> None:
+        """Name a memory that it found or changes."""
+        self.memories.append(Concerned(memory_id, text, score))
 
     def spend(self, usage: Usage) -> None:
         """Add to the calls and tokens."""
@@ -148,6 +180,9 @@ class Telling:
                     counts=MappingProxyType(dict(observation.counts)),
                     usage=observation.usage,
                     error=error,
+                    creates=observation.creates,
+                    query=observation.query,
+                    memories=tuple(observation.memories),
                 )
             )
 
@@ -165,53 +200,3 @@ def _log(event: Event) -> None:
     if log.isEnabledFor(logging.DEBUG):
         parts.extend(f"{name}={value}" for name, value in event.scope.ids().items())
     log.log(level, "%s %.1f ms %s", event.operation, event.seconds * 1000, " ".join(parts))
-
-
-def otel_listener(
-    tracer_provider: TracerProvider | None = None, *, scope_ids: bool = False
-) -> Callable[[Event], None]:
-    """A listener that writes one span per operation, a child of the span that is current.
-
-    tracer_provider: the global one where None.
-    scope_ids: also write user, agent and run ids, which may be personal data, to the spans.
-
-    Names follow OpenTelemetry's conventions for generative AI where there is one (`gen_ai.usage.…`, the
-    operation `retrieval`); the rest is `holdfast.…`. Needs the extra `otel`, else raises InputError.
-    """
-    try:
-        from opentelemetry import trace
-    except ImportError as error:
-        raise InputError("otel_listener needs OpenTelemetry: pip install 'holdfast[otel]'") from error
-
-    tracer = trace.get_tracer("holdfast", tracer_provider=tracer_provider)
-
-    def listen(event: Event) -> None:
-        start = (event.started_at - _EPOCH) // timedelta(microseconds=1) * 1000  # nanoseconds, no floats
-        attributes = _attributes(event, scope_ids)
-        span = tracer.start_span(f"holdfast.{event.operation}", start_time=start, attributes=attributes)
-        if event.error is not None:
-            _mark_failed(span, event.error)
-        span.end(end_time=start + int(event.seconds * 1e9))
-
-    return listen
-
-
-def _attributes(event: Event, scope_ids: bool) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"holdfast.operation": event.operation}
-    if event.operation in {"search", "recall"}:
-        attributes["gen_ai.operation.name"] = "retrieval"
-    if event.usage.calls:
-        attributes["holdfast.usage.calls"] = event.usage.calls
-        attributes["gen_ai.usage.input_tokens"] = event.usage.input_tokens
-        attributes["gen_ai.usage.output_tokens"] = event.usage.output_tokens
-    attributes |= {f"holdfast.count.{name}": number for name, number in event.counts.items()}
-    if scope_ids:
-        attributes |= {f"holdfast.{name}": value for name, value in event.scope.ids().items()}
-    return attributes
-
-
-def _mark_failed(span: Span, error: str) -> None:
-    from opentelemetry.trace import Status, StatusCode
-
-    span.set_attribute("error.type", error)
-    span.set_status(Status(StatusCode.ERROR))

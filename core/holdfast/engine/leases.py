@@ -196,6 +196,7 @@ class Leases:
 
     async def _done(self, io: IO, job: JobRecord, telling: Telling) -> AddResult:
         with telling.observing("add", job.scope) as seen:
+            seen.creates = job.options.infer is False
             try:
                 result = await self._remembering.remember(io, job)
             except LeaseLost:
@@ -232,3 +233,5 @@ def _count(seen: Observation, result: AddResult) -> None:
     seen.count("messages", len(result.messages))
     for change in result.changes:
         seen.count(change.operation)
+        if change.operation != "NOOP":
+            seen.concern(change.memory_id, change.text)

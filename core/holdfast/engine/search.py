@@ -22,7 +22,7 @@ from ..storage.store import Store
 from ..types import Context, Hits, JournaledMessage, MemoryItem, SearchHit
 from .door import Asked
 from .embed import embed_query
-from .events import Listeners
+from .events import Listeners, Observation
 from .waiting import Waiting
 
 # For each signal; what fewer lose: `python -m bench.quality.retrieval locomo.json --candidates 100`.
@@ -54,8 +54,9 @@ class Recalling:
 
     async def search(self, io: IO, asked: Asked) -> Hits:
         with self._listeners.observing("search", asked.scope) as seen:
+            seen.query = asked.query
             hits = await self._hits(io, asked)
-            seen.count("hits", len(hits))
+            _found(seen, hits)
         return hits
 
     async def recall(
@@ -67,6 +68,7 @@ class Recalling:
         exclude_session: str | None = None,
     ) -> Context:
         with self._listeners.observing("recall", asked.scope) as seen:
+            seen.query = asked.query
             hits: Sequence[SearchHit] = await self._hits(io, replace(asked, relevant=True))
             if exclude_session is not None:
                 shown |= await self._said_in(io, hits, exclude_session)
@@ -80,7 +82,7 @@ class Recalling:
                 count=self._count,
                 language=language_of(asked.query),
             )
-            seen.count("hits", len(context.memories))
+            _found(seen, context.memories)
             seen.count("messages", len(context.messages))
         return context
 
@@ -169,6 +171,12 @@ def _best(asked: Asked, candidates: Sequence[Candidate], wanted: int) -> list[Ra
     understood = understand(asked.query, known_speakers(candidates))
     limit = min(wanted, worth_showing(candidates)) if asked.relevant else wanted
     return rank(understood, candidates, limit=limit, threshold=asked.threshold)
+
+
+def _found(seen: Observation, hits: Sequence[SearchHit]) -> None:
+    seen.count("hits", len(hits))
+    for hit in hits:
+        seen.concern(hit.id, hit.text, hit.score)
 
 
 def _is_shown(memory: MemoryItem, shown: frozenset[str]) -> bool:
