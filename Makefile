@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: install demo test check bench notebooks clean
+.PHONY: install demo test check bench notebooks docs clean
 
 $(READY): requirements-dev.txt pyproject.toml langmem_adapter/pyproject.toml llamaindex_adapter/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,9 @@ bench: $(READY)  ## overhead, size and start-up; see bench/README.md for the res
 
 notebooks: $(READY)  ## execute the notebooks in place
 	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
+
+docs: $(READY)  ## the documentation's site, in build/site; links that lead nowhere end it
+	$(BIN)/python docs/build.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

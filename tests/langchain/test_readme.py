@@ -13,6 +13,7 @@ from langchain_core._api.deprecation import LangChainDeprecationWarning
 from langchain_core.messages import AIMessage
 
 from tests.langchain.fakes import ScriptedChat
+from tests.support.snippets import blocks, run
 
 README = Path(__file__).parents[2] / "langmem_adapter" / "README.md"
 FACT = '{"facts": [{"message": 1, "speaker": "user", "fact": "Is allergic to peanuts"}]}'
@@ -29,10 +30,6 @@ class Agreeable(ScriptedChat):
         raise NotImplementedError
 
 
-def snippets() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
-
-
 def test_the_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_HOME", str(tmp_path))
     monkeypatch.setattr("holdfast.decisions.merging.examination.SLIPS", 99)  # a scripted model passes
@@ -41,8 +38,8 @@ def test_the_snippets_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with warnings.catch_warnings():
         # ConversationChain and RunnableWithMessageHistory announce their own end.
         warnings.simplefilter("ignore", LangChainDeprecationWarning)
-        for number, snippet in enumerate(snippets()):
-            exec(compile(snippet, f"README.md, snippet {number}", "exec", dont_inherit=True), names)
+        for number, block in enumerate(blocks(README, "python")):
+            run(block, names)
             if number == 0:
                 names["memory"].flush(30)
                 names["agent"].invoke({"messages": "Peanuts?"}, context=names["User"]("alice"))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +10,15 @@ import pytest
 from llama_index.core import Settings
 
 from tests.llamaindex.fakes import Calling, text_of
+from tests.support.snippets import blocks, run
 
 README = Path(__file__).parents[2] / "llamaindex_adapter" / "README.md"
-SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 pytestmark = [
     # LlamaIndex's own agents, not ours, still speak pydantic's old names.
     pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20"),
     pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince211"),
 ]
-
-
-def run(snippet: str, names: dict[str, Any]) -> None:
-    code = compile(snippet, str(README), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    result = eval(code, names)
-    if asyncio.iscoroutine(result):
-        asyncio.run(result)
 
 
 def test_the_snippets_run_and_the_snack_has_no_peanuts(
@@ -42,8 +33,8 @@ def test_the_snippets_run_and_the_snack_has_no_peanuts(
     engine = adapter.open_engine("./memories", llm=None)
     monkeypatch.setattr("llama_index.memory.holdfast._registry.open_engine", lambda *args, **kwargs: engine)
     names: dict[str, Any] = {}
-    for snippet in SNIPPETS:
-        run(snippet, names)
+    for block in blocks(README, "python"):
+        run(block, names)
     assert "I'm allergic to peanuts." in text_of(llm.shown[1])
     assert "I'm allergic to peanuts. ['ADD'" in capsys.readouterr().out
     database = names["memory"].sql_store._async_engine

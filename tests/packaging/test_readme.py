@@ -12,16 +12,12 @@ from llama_index.core.llms import MockLLM
 
 from holdfast import Memory
 from tests.langchain.fakes import ScriptedChat, User
+from tests.support.snippets import blocks, run
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "README.zh.md"]
-SNIPPET = re.compile(r"```python\n(.*?)```", re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HERE = "https://github.com/holdfast-memory/holdfast/blob/main/"
-
-
-def snippets(name: str) -> list[str]:
-    return SNIPPET.findall((ROOT / name).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -33,8 +29,8 @@ def test_the_snippets_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     given: dict[str, Any] = {"model": ScriptedChat("All right."), "User": User, "index": index}
     given["memory"] = Memory(tmp_path / "given", llm=None)
     opened = [given["memory"]]
-    for snippet in snippets(name):
-        exec(compile(snippet, name, "exec", dont_inherit=True), given)
+    for block in blocks(ROOT / name, "python"):
+        run(block, given)
         opened += [given["m"], getattr(given["memory"], "engine", given["memory"])]
     assert [memory for memory in opened if not isinstance(memory, Memory)] == []
     for memory in opened:
