@@ -115,4 +115,5 @@ def _date(at: datetime | None) -> str:
 
 
 def _id(identity: str) -> str:
-    return f'<code title="{escape(identity)}">{escape(identity[:8])}</code>'
+    """Its last characters: the first ones are the time, and much the same in all."""
+    return f'<code title="{escape(identity)}">…{escape(identity[-8:])}</code>'

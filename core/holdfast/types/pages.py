@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from .records import Change, MemoryItem, Operation, Record, Scope, Usage
+from .records import Change, MemoryItem, Operation, Record, Scope, Tabular, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Owner(Record):
 Listed = TypeVar("Listed", MemoryItem, Owner, Change)
 
 
-class Listing(Record, Generic[Listed]):
+class Listing(Record, Tabular, Generic[Listed]):
     """A page of a longer list, a sequence of what is on it."""
 
     __slots__ = ()

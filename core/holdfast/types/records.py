@@ -5,10 +5,13 @@ Times are aware datetimes in UTC. Ids are strings. Metadata is a JSON object.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 Metadata: TypeAlias = Mapping[str, JsonValue]
@@ -40,6 +43,23 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
+
+
+class Tabular:
+    """`to_frame()` for sequences of records."""
+
+    __slots__ = ()
+
+    def to_frame(self: Iterable[Record]) -> pd.DataFrame:
+        """A pandas DataFrame: a row for each element, a column for each field, times as timestamps.
+
+        A hit's columns are its score, its parts ("parts.dense") and its memory's fields.
+
+        Raises ImportError where pandas is not installed.
+        """
+        from .frame import frame
+
+        return frame(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +251,7 @@ class Usage(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class AddResult(Record):
+class AddResult(Record, Tabular):
     """What an `add` committed.
 
     A sequence of its changes.
@@ -277,7 +297,7 @@ class AddResult(Record):
         return table(self.changes)
 
 
-class Hits(list[SearchHit]):
+class Hits(Tabular, list[SearchHit]):
     """A list of hits, best first, that notebooks show as a table."""
 
     def _repr_html_(self) -> str:
@@ -286,7 +306,7 @@ class Hits(list[SearchHit]):
         return table(self)
 
 
-class Changes(list[Change]):
+class Changes(Tabular, list[Change]):
     """A list of changes, oldest first, that notebooks show as a table."""
 
     def _repr_html_(self) -> str:
