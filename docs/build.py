@@ -26,6 +26,7 @@ REPOSITORY = "https://github.com/holdfast-memory/holdfast/blob/main/"
 ELSEWHERE = {  # a file of the repository -> its page
     "docs/RELIABILITY.md": "reliability.md",
     "docs/BENCHMARKS.md": "benchmarks.md",
+    "docs/COMING_FROM.md": "coming-from.md",
     "langmem_adapter/README.md": "langchain.md",
     "llamaindex_adapter/README.md": "llamaindex.md",
     "SECURITY.md": "security.md",

@@ -59,7 +59,7 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 
 
 def run(block: Block, names: dict[str, Any]) -> None:
-    """Python in `names`; shell in the working directory, where it must succeed; JSON has to be JSON."""
+    """Python in `names`; shell in the working directory, where it must succeed; JSON, or a line of it, must be JSON."""
     match block.language:
         case "python":
             code = compile(
@@ -82,3 +82,6 @@ def run(block: Block, names: dict[str, Any]) -> None:
             assert done.returncode == 0, f"{block.page}, line {block.line}:\n{done.stdout}{done.stderr}"
         case "json":
             json.loads(block.text)
+        case "jsonl":
+            for line in block.text.splitlines():
+                json.loads(line)
