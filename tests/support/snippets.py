@@ -59,7 +59,7 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 
 
 def run(block: Block, names: dict[str, Any]) -> None:
-    """Python in `names`; shell in the working directory, where it must succeed; JSON, or a line of it, must be JSON."""
+    """Python in `names`; shell in the working directory, where it must succeed; JSON must be JSON."""
     match block.language:
         case "python":
             code = compile(
