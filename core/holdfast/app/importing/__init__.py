@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from ...errors import InputError
-from ..connections import Connection, Local
+from ..connections import Connection
 from ..plain import JsonObject
 from . import chatgpt, jsonl, langgraph, llamaindex, mcp_memory, mem0, zep
 from .files import at_hand
 from .intake import bring_in
 from .request import Reader, Request
+from .trial import tried
 
 __all__ = ["FORMATS", "Format", "Request", "format_of"]
 
@@ -30,16 +30,8 @@ class Format:
 async def from_holdfast(connection: Connection, request: Request) -> JsonObject:
     """Our own export; with `dry_run` into a memory that is thrown away."""
     with at_hand(request.source) as path:
-        return await _import(connection, path, request)
-
-
-async def _import(connection: Connection, path: Path, request: Request) -> JsonObject:
-    if not request.dry_run:
-        return await connection.import_(path, request.ids, request.progress)
-    from ...memory import Memory
-
-    with Memory(":memory:", llm=None) as memory:
-        return await Local(memory).import_(path, request.ids, request.progress)
+        store = tried if request.dry_run else connection.import_
+        return await store(path, request.ids, request.progress)
 
 
 READERS: dict[str, tuple[str, Reader]] = {

@@ -13,12 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ...errors import InputError, whose_memory
-from ..connections import Connection, Local, Progress
+from ..connections import Connection, Progress
 from ..plain import JsonObject
 from .files import at_hand
 from .items import IDS, Conversation, Item, Read, Remembered, Unreadable
 from .request import Reader, Request
 from .rows import Export, in_order, memory_id, message_id
+from .trial import tried
 
 REFUSED = re.compile(r"line (\d+): (.*?)(?:; nothing was imported)?$", re.DOTALL)
 MOST_REFUSED = 100  # items that are too large for the engine, or here already as somebody else's
@@ -161,7 +162,7 @@ async def _store(connection: Connection, export: Export, request: Request) -> li
             path = Path(folder) / "import.jsonl"
             items = _written(export, path)
             try:
-                await _imported(connection, path, request)
+                await (tried if request.dry_run else connection.import_)(path, {}, request.progress)
                 break
             except InputError as error:
                 found = REFUSED.match(str(error))
@@ -181,16 +182,6 @@ def _written(export: Export, path: Path) -> list[Item | None]:
             items.append(item)
             file.write(line)
     return items
-
-
-async def _imported(connection: Connection, path: Path, request: Request) -> None:
-    if not request.dry_run:
-        await connection.import_(path, {}, request.progress)
-        return
-    from ...memory import Memory
-
-    with Memory(":memory:", llm=None) as memory:
-        await Local(memory).import_(path, {}, request.progress)
 
 
 async def _worked(connection: Connection, jobs: set[str], progress: Progress | None) -> JsonObject:
