@@ -93,10 +93,11 @@ def _shown(path: str, show: Shown) -> Route:
             visit = visit_of(request)
         except AccessError:
             return RedirectResponse("/login", 303, HEADERS)
+        asked = Asked(request, visit, dict(request.query_params))
         try:
-            return await show(Asked(request, visit, dict(request.query_params)))
+            return await show(asked)
         except HoldfastError as error:
-            return failed(error)
+            return failed(error, asked)
 
     return Route(path, endpoint, methods=["GET"], name=show.__name__)
 
@@ -105,20 +106,22 @@ def _done(path: str, do: Done) -> Route:
     """do: gives the page to go to."""
 
     async def endpoint(request: Request) -> Response:
+        asked = None
         try:
             visit = visit_of(request)
             given = await form_of(request)
             visit.check(given.get("form", ""))
-            return RedirectResponse(await do(Asked(request, visit, given)), 303, HEADERS)
+            asked = Asked(request, visit, given)
+            return RedirectResponse(await do(asked), 303, HEADERS)
         except HoldfastError as error:
-            return failed(error)
+            return failed(error, asked)
 
     return Route(path, endpoint, methods=["POST"], name=do.__name__)
 
 
-def failed(error: HoldfastError) -> Response:
+def failed(error: HoldfastError, asked: Asked | None) -> Response:
     told = failure(error)["error"]["message"]
-    return rendered("error.html", status_of(error), message=told, asked=None, notices=())
+    return rendered("error.html", status_of(error), message=told, asked=asked, notices=())
 
 
 async def form_of(request: Request) -> dict[str, str]:

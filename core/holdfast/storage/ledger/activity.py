@@ -11,7 +11,8 @@ from sqlalchemy import Column, ColumnElement, case, func, literal_column, select
 from ...types import Day, Scope, Usage
 from ..times import from_micros
 from .database import Database, in_scope
-from .schema import changes, jobs, versions
+from .feed import of_scope
+from .schema import changes, jobs
 
 DAY = 24 * 60 * 60 * 1_000_000  # in microseconds; of UTC
 
@@ -22,15 +23,14 @@ def activity(database: Database, scope: Scope, since: int | None, until: int | N
     more = case((changes.c.before.is_(None), 1), else_=0) - case((changes.c.after.is_(None), 1), else_=0)
     changed = select(day, changes.c.operation, func.count().label("many"), func.sum(more).label("balance"))
     changed = changed.where(*_between(changes.c.at, since, until))
-    if scope:
-        own = select(versions.c.memory_id).where(*in_scope(versions, scope))
-        changed = changed.where(changes.c.memory_id.in_(own))
     begun = (jobs.c.created_at // literal_column(str(DAY))).label("day")
     costs = [func.sum(jobs.c[name]).label(name) for name in ("calls", "input_tokens", "output_tokens")]
     spent = select(begun, *costs).where(
         *in_scope(jobs, scope), *_between(jobs.c.created_at, since, until), jobs.c.calls > 0
     )
     with database.reading() as db:
+        if scope:
+            changed = changed.where(of_scope(db, scope))
         counted = db.execute(changed.group_by("day", changes.c.operation).order_by("day")).all()
         paid = db.execute(spent.group_by("day")).all()
     operations = {number: list(rows) for number, rows in groupby(counted, lambda row: int(row.day))}
