@@ -92,7 +92,12 @@ class Script:
 
     def complete(self, messages: Sequence[Any], *, schema: Any = None) -> Completion:
         if schema.name == "facts":
-            fact = {"message": 0, "speaker": "user", "fact": f"Said {messages[-1].content[-100:]}", "when": ""}
+            fact = {
+                "message": 0,
+                "speaker": "user",
+                "fact": f"Said {messages[-1].content[-100:]}",
+                "when": "",
+            }
             return Completion({"facts": [fact]}, Usage(1, 100, 10))
         return Completion({"decisions": []}, Usage(1, 100, 10))
 

@@ -140,6 +140,14 @@ def test_a_query_of_one_word_finds_it_whatever_language_it_is_taken_for(query: s
     assert score(query, f"Ich habe {query} und Katze zu Hause") > 0
 
 
+def test_a_page_is_asked_with_the_words_of_its_beginning_and_its_end() -> None:
+    page = "lighthouse " + "filling " * 2_000 + "harbour " + "filling " * 2_000 + "volcano"
+    asked = query_vector(page)
+    at_the_ends, between = query_vector("lighthouse volcano"), query_vector("harbour")
+    assert set(at_the_ends.indices) <= set(asked.indices)
+    assert not set(between.indices) & set(asked.indices)
+
+
 def test_texts_that_are_compared_are_read_in_one_language() -> None:
     language = shared_language(("Lives", "Anna lives in Oslo with her two sons"))
     assert terms("Lives", language)[0] in terms("Anna lives in Oslo with her two sons", language)

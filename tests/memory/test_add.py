@@ -44,6 +44,27 @@ def test_without_a_model_statements_of_any_language_are_kept_and_questions_are_n
     assert memory.search("网球", user_id="alice")[0].text == "我正在提高我的网球技能。"
 
 
+def test_without_a_model_each_of_several_statements_is_folded_into_its_equal_of_the_same_ids(
+    memory: Face,
+) -> None:
+    memory.add("I live in Lisbon.", user_id="alice")
+    memory.add("I like tea.", user_id="alice", agent_id="helper")
+    memory.add("I like tea.", user_id="bob")
+    said = "I LIVE in Lisbon! I like tea. My dog is called Rex. I like tea."
+    result = memory.add(said, user_id="alice")
+    assert [change.operation for change in result] == ["NOOP", "ADD", "ADD", "NOOP"]
+    assert memory.count(user_id="bob") == 1
+    again = memory.add(said, user_id="alice")
+    assert [change.operation for change in again] == ["NOOP"] * 4
+
+
+def test_without_a_model_what_another_speaker_said_is_not_folded(memory: Face) -> None:
+    said = "I live in Lisbon. I like tea."
+    memory.add(Message(said, name="Ana"), user_id="alice")
+    result = memory.add(Message(said, name="Ben"), user_id="alice")
+    assert [change.operation for change in result] == ["ADD", "ADD"]
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

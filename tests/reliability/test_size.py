@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from bench.cost.growth import text_of
 
 from holdfast import Memory
 from holdfast.decisions.retrieval.context import as_data
@@ -118,6 +120,38 @@ def test_ten_megabytes_without_a_full_stop_are_kept_word_for_word(face: str) -> 
             asyncio.run(asyncio.wait_for(memory.aadd(said, user_id="alice", infer=False), 300))
         [item] = memory.get_all(user_id="alice")
         assert item.text == said
+
+
+def calls(work: Callable[[], object]) -> int:
+    """How many functions are called, those of the interpreter included: which is the same each time."""
+    found = 0
+
+    def called(frame: object, event: str, argument: object) -> None:
+        nonlocal found
+        found += event in ("call", "c_call")
+
+    sys.setprofile(called)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["statements", "numbers", "Chinese"])
+def test_nothing_grows_faster_than_its_input(kind: str, tmp_path: Path) -> None:
+    with Memory(tmp_path, llm=None, embedder=OneVector()) as memory:
+        memory.add(text_of(kind, 1_000), user_id="before")  # modules are imported
+        short, long = text_of(kind, 30_000), text_of(kind, 90_000)  # both are cut into windows
+        for name, work in {
+            "add": lambda text, user: memory.add(text, user_id=user),
+            "keep": lambda text, user: memory.add(text, user_id=user, infer=False),
+            "search": lambda text, user: memory.search(text, user_id="before"),
+        }.items():
+            first, second = calls(partial(work, short, f"{name}-1")), calls(partial(work, long, f"{name}-2"))
+            assert second < 4 * first, (
+                f"{name}: {first:,} calls, and {second:,} for a text three times as long"
+            )
 
 
 class OneVector(HashEmbedder):

@@ -24,6 +24,7 @@ from ..decisions.merging import (
 )
 from ..decisions.retrieval.candidates import Candidate
 from ..decisions.retrieval.ranking import ALONE, RankQuery, indexed_text, rank
+from ..decisions.text.equal import normalised
 from ..decisions.text.lexical import query_vector
 from ..errors import ModelError, ModelReplyError, StorageError
 from ..io import CONCURRENCY, IO
@@ -44,6 +45,9 @@ from .writes import Found, addition, found_in, item_of, verbatim, without_model,
 T = TypeVar("T")
 
 NEIGHBOURS = 30  # of a fact: as many as one question shows
+READ_PER_LOOK_UP = (
+    100  # so many texts of a scope are read and compared in the time that the index looks one up
+)
 VERBATIM_STEP = 512  # texts that are kept as they are, per transaction
 
 
@@ -179,7 +183,7 @@ class Remembering:
     # -- merging ------------------------------------------------------------------------------------------------
 
     async def _merged(
-        self, io: IO, job: JobRecord, merger: MergeStrategy, found: Sequence[Found], step: JobStep
+        self, io: IO, job: JobRecord, merger: MergeStrategy | None, found: Sequence[Found], step: JobStep
     ) -> tuple[Changes, Usage]:
         """Decide and commit. Where somebody else changed the scope meanwhile, decide again."""
         spent = Usage()
@@ -216,18 +220,24 @@ class Remembering:
         io: IO,
         basis: Basis,
         job: JobRecord,
-        merger: MergeStrategy,
+        merger: MergeStrategy | None,
         found: Sequence[Found],
         vectors: Matrix,
         new_ids: Sequence[str],
     ) -> tuple[Decisions, Usage]:
         """What becomes of every fact. Facts of a later question see what an earlier one changed."""
-        neighbours = await self._neighbours(io, basis, job.scope, found, vectors)
+        if merger is None and await self._is_sooner_read(io, job.scope, len(found)):
+            neighbours = await self._equal(io, job.scope, found)
+        else:
+            neighbours = await self._neighbours(io, basis, job.scope, found, vectors)
         new = [
             NewFact(fact.text, near, fact.happened_at, fact.speakers)
             for fact, near in zip(found, neighbours, strict=True)
         ]
         settled, decided = known(new), dict[int, tuple[Decision, ...]]()
+        if merger is None:
+            kept = {at: added(fact, "kept as it was said") for at, fact in enumerate(new)}
+            return with_known(new, settled, kept), Usage()
         spent, working = Usage(), Working()
         for run in batches(new):
             seen = {at: working.seen_by(new[at], partial(_cosines, vectors, at)) for at in run}
@@ -256,6 +266,24 @@ class Remembering:
             await io.run(self._store.ledger.jobs.renew, job.id, job.owner)
             answers += await asking.answers(questions)
         return merger.decide(facts, answers), asking.usage if asking else Usage()
+
+    async def _is_sooner_read(self, io: IO, scope: Scope, facts: int) -> bool:
+        """Whether reading all of a scope is less work than looking up each of so many facts."""
+        most = READ_PER_LOOK_UP * facts
+        return facts > 1 and await io.run(self._store.ledger.memories.count, scope) <= most
+
+    async def _equal(self, io: IO, scope: Scope, found: Sequence[Found]) -> list[tuple[Neighbour, ...]]:
+        """The memories of the same text as each fact, and no others."""
+        wanted = {normalised(fact.text) for fact in found}
+        texts = await io.run(self._store.ledger.memories.texts, scope)
+        same = [name for name, text in texts if normalised(text) in wanted]
+        items = await io.run(self._store.ledger.memories.by_version, same)
+        now = self._store.ledger.clock()
+        by_text: dict[str, list[Neighbour]] = {}
+        for item in items.values():
+            if holds(item, None, now):
+                by_text.setdefault(normalised(item.text), []).append(Neighbour(item, 1.0))
+        return [tuple(by_text.get(normalised(fact.text), ())) for fact in found]
 
     async def _neighbours(
         self, io: IO, basis: Basis, scope: Scope, found: Sequence[Found], vectors: Matrix

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from ..decisions.merging import Decide, Examination, MergeStrategy, WithoutModel
+from ..decisions.merging import Decide, Examination, MergeStrategy
 from ..decisions.merging.examination import PAPERS, examination_of, marked, papers
 from ..errors import InputError, ModelReplyError
 from ..io import IO, holding
@@ -25,9 +25,10 @@ MESSAGES_OF_SMALL = 2  # a turn and its answer: of six messages a 1.5B model tol
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """How a model is asked. messages: of one question of extraction, at most; None for as many as a window holds."""
+    """How a model is asked. merger: None where nobody is asked, and only equal texts are folded.
+    messages: of one question of extraction, at most; None for as many as a window holds."""
 
-    merger: MergeStrategy
+    merger: MergeStrategy | None
     messages: int | None = None
 
 
@@ -59,7 +60,7 @@ class Paths:
     async def path(self, io: IO) -> tuple[Path, Usage]:
         """The path to take, and what it cost to find it out: nothing but the first time."""
         if self._llm is None:
-            return Path(self._merger or WithoutModel()), Usage()
+            return Path(self._merger), Usage()
         if self._size == "large" or (self._size == "auto" and self._merger is not None):
             return Path(self._merger or Decide()), Usage()
         if self._size == "small":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from ..text.equal import normalised
 from .base import Decision, Decisions, NewFact
@@ -12,14 +13,15 @@ from .guards import added, said_by_others
 def known(facts: Sequence[NewFact]) -> dict[int, Decision]:
     """The facts that are settled, by position: NOOP for those whose text is there already."""
     settled: dict[int, Decision] = {}
+    normal = cache(normalised)  # memories are near to several facts
     first: dict[tuple[str, tuple[str, ...]], int] = {}
     for at, fact in enumerate(facts):
-        text = normalised(fact.text)
+        text = normal(fact.text)
         same = next(
             (
                 near.memory
                 for near in fact.neighbours
-                if normalised(near.memory.text) == text and not said_by_others(fact, near.memory)
+                if normal(near.memory.text) == text and not said_by_others(fact, near.memory)
             ),
             None,
         )

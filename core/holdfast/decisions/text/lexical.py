@@ -43,6 +43,10 @@ STOP_WORD_WEIGHT = 0.3
 
 QUERY_LANGUAGES = 2  # the likeliest ones, and English: same bench
 
+# Characters at each end of a query that its keywords are read from. What is longer is a page that somebody pasted:
+# what is asked of it stands where it begins or ends, and the words of all of it are in most memories.
+QUERY_ENDS = 2_000
+
 _UNSPACED = (
     "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # 々〆〇 and kana
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
@@ -126,6 +130,8 @@ def query_weights(
     text: str, *, stop_word_weight: float = STOP_WORD_WEIGHT, languages: int = QUERY_LANGUAGES
 ) -> dict[int, float]:
     """`term_index` -> its weight in a query. stop_word_weight, languages: for benches that look for better ones."""
+    if len(text) > 2 * QUERY_ENDS:
+        text = f"{text[:QUERY_ENDS]} {text[-QUERY_ENDS:]}"
     tokens = list(_tokens(text))
     likely = _languages(text, tokens)
     read_in = dict.fromkeys((*likely[:languages], ENGLISH))

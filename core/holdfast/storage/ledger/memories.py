@@ -179,6 +179,12 @@ class Memories:
             rows = [row for chunk in _chunks(ids) for row in db.execute(_BY_VERSION, {"ids": chunk})]
             return _items(db, rows)
 
+    def texts(self, scope: Scope) -> list[tuple[str, str]]:
+        """Version id and text of all that is current in the exact scope, oldest first."""
+        query = select(versions.c.id, versions.c.text).where(*exactly(versions, scope), _valid(None))
+        with self._database.reading() as db:
+            return [(name, text) for name, text in db.execute(query.order_by(*LISTED))]
+
     def page(
         self,
         scope: Scope,
