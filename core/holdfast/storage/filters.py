@@ -7,7 +7,7 @@
 
 A key is a top-level key of the metadata, or one of the times `created_at`, `updated_at`, `happened_at`.
 
-Every condition is true or false, never unknown. It is false where the field is missing or its value is of
+Every condition is true or false, never unknown. It is false where the field is missing or its value has
 another type; `ne`, `nin` and `NOT` are the exact opposites of `eq`, `in` and what they enclose, and so are
 true there. `eq`, `in` and `contains` look into lists (one level); order comparisons do not. Numbers are
 equal by value (1 and 1.0), booleans are not numbers, text is compared letter by letter, and only numbers and
@@ -251,7 +251,7 @@ def _checked_text(field: str, text: str) -> str:
 
 
 def _span(field: str, value: Any) -> tuple[datetime, datetime]:
-    """From when until when (exclusive) a time operand lasts."""
+    """The start and the (exclusive) end of a time operand."""
     try:
         moment = _parsed_time(value) if isinstance(value, str) else value
         if isinstance(moment, datetime):

@@ -12,7 +12,7 @@ from .index import Index
 
 
 class Basis:
-    """Whoever searches holds it for that long, so that a search never loses its index under its feet."""
+    """A search holds it while it runs, so that its index is not closed meanwhile."""
 
     def __init__(self, embedder: Embedder, index: Index, generation: str) -> None:
         self.embedder = embedder

@@ -60,7 +60,7 @@ class FolderLock:
         return self._file is not None and self._process == os.getpid()
 
     def _drop(self) -> None:
-        """Close the inherited descriptor: the lock shall end with the parent, not with its last child."""
+        """Close the inherited descriptor: the lock must end with the parent, not with its last child."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -108,7 +108,7 @@ def _forget_in_children() -> None:
 
 def _after_fork() -> None:
     global _guard
-    _guard = threading.Lock()  # whoever held it did not come along
+    _guard = threading.Lock()  # its holder may not exist in the child
     for lock in list(_held):
         lock._drop()
     _held.clear()

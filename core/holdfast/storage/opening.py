@@ -1,4 +1,4 @@
-"""Which ledger and which index a `Memory` works on, and where they lie."""
+"""Which ledger and which index a `Memory` works on, and where they are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = logging.getLogger("holdfast")
 LEDGER = "ledger.db"
 _PREFIXES = ("index-", "local-index-")
 LEAST_ROOM = 2**20  # a shard that has loaded once loads again in a few pages
-ROOM = 64 * 2**20  # with less, the engine may have closed files whose last pages found no place
+ROOM = 64 * 2**20  # with less, files that the engine closed may lack their last pages
 
 
 def open_store(
@@ -83,9 +83,9 @@ def _embedded(
 
 
 def _prepare_ledger(folder: Path) -> None:
-    """Make the file, so that nobody else can read it, nor what SQLite lays beside it.
+    """Make the file so that nobody else can read it, or the files that SQLite puts beside it.
 
-    A ledger is made before its index: an index without one is what is left of a store, and is refused.
+    A ledger is made before its index: an index without one is the remains of a store, and is refused.
     """
     ledger = folder / LEDGER
     if ledger.exists() and ledger.stat().st_size:
@@ -148,9 +148,9 @@ class _InFolder:
         return self._path(f"{generation}.open")
 
     def _try(self, shard: Path, dimensions: int) -> None:
-        """Put a shard aside that is not a folder, or that was left open and does not load.
+        """Set a shard aside that is not a folder, or that was left open and does not load.
 
-        With little room it is tried as well: where it loads elsewhere, it has what it needs to load here.
+        It is tried even with little room: if it loads in another process, it has what it needs to load here.
         """
         from .index.edge_probe import loads
 
@@ -203,14 +203,14 @@ class _OnServer:
             ClientIndex.remove(self._location, _collection(generation))
 
     def others(self, generation: str) -> list[str]:
-        return []  # another process may be at it
+        return []  # another process may be building it
 
     def closed(self, generation: str) -> None:
         """Nothing is left behind."""
 
 
 class _Brought:
-    """An index that the caller brought. `Indexes`."""
+    """An index supplied by the caller. `Indexes`."""
 
     blocking = False
 

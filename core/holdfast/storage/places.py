@@ -1,4 +1,4 @@
-"""Where stores lie that are given no other place."""
+"""Where stores are kept, and the room that they need."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..errors import InputError, StorageError
 
-# The embedded engine maps its files, and a page that finds no place on the disk ends the process: so nothing is begun
-# with less than what one step may take: making a shard takes 17 MB, opening it for the first time 38, and a write may
-# have the files of all its fields grow, which are 36 together.
+# The embedded engine maps its files, and a page without room on the disk kills the process, so no step begins with
+# less than it may take: making a shard takes 17 MB, opening it for the first time 38, and a write may grow the files
+# of all its fields, which are 36 together.
 ROOM_TO_MAKE = 20 * 2**20
 ROOM_TO_LOAD = 40 * 2**20
 ROOM_TO_INDEX = 36 * 2**20
@@ -22,7 +22,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def expect_room(folder: Path, room: int, doing: str) -> None:
-    """Raises StorageError where the disk of a folder has less than so many bytes free."""
+    """Raises StorageError if a folder's disk has fewer than `room` bytes free."""
     free = free_at(folder)
     if free < room:
         raise StorageError(
@@ -32,7 +32,7 @@ def expect_room(folder: Path, room: int, doing: str) -> None:
 
 
 def free_at(folder: Path) -> int:
-    """Bytes that the disk of a folder has free. Raises StorageError."""
+    """Free bytes on a folder's disk. Raises StorageError."""
     try:
         return shutil.disk_usage(folder).free
     except OSError as error:
@@ -40,7 +40,7 @@ def free_at(folder: Path) -> int:
 
 
 def private(path: str, flags: int) -> int:
-    """An opener: what it makes only its owner can read."""
+    """An opener for files that only their owner can read."""
     return os.open(path, flags, 0o600)
 
 
@@ -59,7 +59,7 @@ def folder_of(path: str | PathLike[str] | None, name: str = "path") -> Path:
     try:
         given = os.fspath(path)
         found = _URL.match(given)
-        if found is not None:  # shown without what follows: that may be a password
+        if found is not None:  # shown without the rest, which may hold a password
             raise InputError(
                 f"{name}='{found[0]}...' is a URL, and a path is a folder: pass a database as "
                 "ledger='postgresql://...' with index='http://...:6333'"

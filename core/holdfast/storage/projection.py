@@ -1,4 +1,4 @@
-"""The index follows the ledger: what was committed is told to it, and where it lacks something it is filled anew."""
+"""The index follows the ledger: it is told what was committed, and refilled where it lacks something."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .times import FOREVER
 _log = logging.getLogger("holdfast")
 
 SLICE = 512  # points per index write: a call holds the interpreter for some milliseconds, not for seconds
-WHOLE_INDEX = "whole index"  # the lock of who replaces or rewrites it; "index" is that of who writes to it
+WHOLE_INDEX = "whole index"  # the lock for replacing or rewriting it; "index" is the one for writing to it
 POLL = 0.02  # seconds between looks at what another process has claimed
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -46,10 +46,10 @@ class Agreement:
 
 
 class Projection:
-    """What the index of the moment was told of a ledger, and what it still has to be told.
+    """What the current index has been told of a ledger, and what it has yet to be told.
 
     exclusive: no other process writes to the ledger. blocking: the index only ever blocks.
-    at: hears of the steps, as `Store.at`.
+    at: is told of the steps, as `Store.at`.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class Projection:
         return self.basis.index
 
     async def writing(self, io: IO, section: Callable[[IO], Coroutine[Any, Any, T]]) -> T:
-        """A section that nobody else's beside it writes to the index.
+        """Run a section that is alone in writing to the index.
 
-        Where the index only blocks, the lock is held by a thread and never by a task: a caller that blocks an event
-        loop, or all threads of an application, waits for it in vain otherwise.
+        If the index only blocks, a thread holds the lock, never a task: otherwise a caller that blocks an event
+        loop, or all threads of an application, would wait for it in vain.
         """
 
         async def locked(io: IO) -> T:
@@ -106,14 +106,14 @@ class Projection:
         self._behind = False
 
     async def after_commit(self, io: IO) -> None:
-        """As `project`, for a caller whose change is committed already: a failing index cannot unsay it."""
+        """As `project`, for a caller whose change is committed already: a failing index cannot undo it."""
         try:
             await self.project(io)
         except StorageError as error:
             _log.warning("the change is stored, but the index could not take it yet: %s", error)
 
     def follow(self, basis: Basis) -> None:
-        """From now on the outbox goes to another index."""
+        """Send the outbox to another index from now on."""
         self._ledger.outbox.embedder = basis.embedder.name
         self._ledger.outbox.generation = basis.generation
         self._behind = True  # it lacks what its predecessor was told while it was filled
@@ -132,7 +132,7 @@ class Projection:
             await io.sleep(POLL)
 
     async def fill_shared(self, io: IO) -> None:
-        """Give an index that others use as well what it lacks. Several processes may do so at once."""
+        """Add what an index shared with others lacks. Several processes may do so at once."""
         self._ledger.set(filling=self.basis.generation)
         since = self._ledger.clock()
         last, _ = await fill(self._ledger, self.basis, io)
@@ -141,7 +141,7 @@ class Projection:
         self._ledger.set(filling=None)
 
     async def rebuild(self, io: IO, progress: Progress | None = None) -> int:
-        """Fill the index anew from the ledger. Returns the number of points."""
+        """Refill the index from the ledger. Returns the number of points."""
 
         async def refill(io: IO) -> int:
             await self.index.clear(io)
@@ -168,7 +168,7 @@ class Projection:
             return await self.index.optimize(io)
 
     async def repair(self, io: IO) -> Agreement:
-        """Give the index the points that it lacks, and take away those that nothing stands behind."""
+        """Add the points that the index lacks, and remove those without a version."""
 
         async def aligned(io: IO) -> Agreement:
             await self._project(io)
@@ -182,10 +182,10 @@ class Projection:
         return await self.writing(io, aligned)
 
     async def finish_erasing(self, io: IO) -> None:
-        """Rewrite the files after an erasure: the rows are gone already, and now their bytes.
+        """Rewrite the files after an erasure: the rows are gone already, and now their bytes go.
 
-        One at a time, and never beside a `reindex`, whose new index may hold what is to go. An erasure that comes
-        while the files are rewritten leaves a mark of its own, and has them rewritten again.
+        One at a time, and never during a `reindex`, whose new index may hold what is to go. An erasure during the
+        rewrite leaves a mark of its own, and the files are rewritten again.
         """
         async with holding(io, self._locks, WHOLE_INDEX):
             mark = await io.run(self._ledger.setting, ERASING)
@@ -199,7 +199,7 @@ class Projection:
 
 
 async def fill(ledger: Ledger, basis: Basis, io: IO, progress: Progress | None = None) -> tuple[int, int]:
-    """Every version of the ledger as a point. Returns the place of the last version seen, and how many there were."""
+    """Write every version of the ledger as a point. Returns the place of the last version seen, and their number."""
     total = await io.run(ledger.outbox.version_count)
     last = done = 0
     while True:
@@ -223,7 +223,7 @@ async def drop_retired(ledger: Ledger, io: IO, *, keep: str | None = None) -> No
 
 
 def point_of(row: Any, vector: npt.NDArray[np.float32]) -> Point:
-    """The point of a version: `row` is of the ledger's versions."""
+    """The point of a version: `row` is one of the ledger's versions."""
     text = indexed_text(row.text, row.speakers)
     found = terms(text)
     payload: dict[str, Any] = {

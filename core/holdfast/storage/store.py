@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Indexes(Protocol):
-    """Where a store's index lies. Each generation is one index; a new one is built beside the one in use."""
+    """Where a store's index is. Each generation is one index; a new one is built beside the one in use."""
 
     @property
     def blocking(self) -> bool:
@@ -45,7 +45,7 @@ class Indexes(Protocol):
         ...
 
     def closed(self, generation: str) -> None:
-        """This generation's index was closed as it should be."""
+        """This generation's index was closed properly."""
         ...
 
     def remove(self, generation: str) -> None:
@@ -53,13 +53,13 @@ class Indexes(Protocol):
         ...
 
     def others(self, generation: str) -> list[str]:
-        """Generations beside this one that lie around, where that can be told and nobody else builds them."""
+        """Leftover generations other than this one, where they can be listed and nobody else may be building them."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """An add that somebody in this process is at. loop: the event loop that has to run for it to get on."""
+    """An add that this process is working on. loop: the event loop that must run for it to progress."""
 
     scope: Scope
     session: str | None
@@ -89,8 +89,8 @@ class Store:
         self.ending: set[str] = set()  # generations that were replaced, and that a search still holds
         self._closed = False
         self.users = 1
-        self.at_work: dict[str, AtWork] = {}  # by job, until the index knows what came of it
-        self.news = object()  # another one as soon as there are jobs that were not there
+        self.at_work: dict[str, AtWork] = {}  # by job, until the index has the results
+        self.news = object()  # replaced as soon as there are new jobs
         self.quiet_since: object = None  # the news after which no job was left
         self.ledger = Ledger(ledger, embedder=embedder.name, point_of=point_of, now=now)
         try:
@@ -122,7 +122,7 @@ class Store:
 
     @property
     def basis(self) -> Basis:
-        """The embedder and the index of the moment."""
+        """The current embedder and index."""
         return self.projection.basis
 
     @property
@@ -135,20 +135,20 @@ class Store:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is under way, as far as that can be told without looking: a look costs a good part of a
-        search."""
+        """Whether nothing is under way, as far as is known without looking: a look takes a good part of a search's
+        time."""
         return self.exclusive and self.quiet_since is self.news and not self.at_work
 
     @asynccontextmanager
     async def using(self, io: IO) -> AsyncIterator[Basis]:
-        """The embedder and the index of the moment, which both stay as they are for the length of the block."""
+        """The current embedder and index, which both stay open within the block."""
         basis = self.basis
         async with basis.held(io):
             yield basis
 
     def at(self, step: str) -> None:
         """A step of the work begins or is done: "journal", "leased", "committed", "look", "compact". Nothing happens
-        here; tests put something in its place that waits, or fails."""
+        here; tests replace it with something that waits or fails."""
 
     def check(self) -> None:
         """Raises ClosedError after `close`, StoreLockedError in a forked child."""
@@ -165,7 +165,7 @@ class Store:
             self._check_process()
         except StoreLockedError:
             return
-        with ExitStack() as last_first:  # whatever fails, the lock is given back
+        with ExitStack() as last_first:  # whatever fails, the lock is released
             last_first.callback(self._release)
             if not self.projection.suspect:
                 last_first.callback(self.indexes.closed, self.basis.generation)
@@ -173,7 +173,7 @@ class Store:
             last_first.callback(self.ledger.close)
 
     def _claim_embedder(self, embedder: Embedder) -> None:
-        """The first embedder is recorded; another one is refused."""
+        """Record the first embedder; refuse another one."""
         recorded, dimensions = self.ledger.setting("embedder"), self.ledger.setting("dimensions")
         if recorded is None:
             self.ledger.set(embedder=embedder.name, dimensions=str(embedder.dimensions), form=str(FORM))
@@ -185,8 +185,8 @@ class Store:
             )
 
     def expiring(self) -> int | None:
-        """The present instant, the `now` of a look-up, where anything may expire after it; else None."""
-        # Of a shared store another process may have something that expires at any moment.
+        """The `now` of a look-up: the present instant if anything may expire after it, else None."""
+        # In a shared store another process may add something that expires at any moment.
         return self.ledger.clock() if not self.exclusive or self.ledger.memories.expiring() else None
 
     async def caught_up(self, io: IO, scope: Scope | None = None) -> None:
@@ -197,10 +197,10 @@ class Store:
     async def committed(
         self, io: IO, attempt: Callable[[Basis], Awaitable[T]], *, searched: Scope | None = None
     ) -> T:
-        """What an attempt to commit returns, once the index is told. Where what it looked at changed meanwhile, here
-        or in another process, it is made again.
+        """What an attempt to commit returns, once the index is told. If what it read has changed meanwhile, here or
+        in another process, it is repeated.
 
-        attempt: looks, and commits; raises `Conflict` where it looked too early.
+        attempt: reads and commits; raises `Conflict` if it read too early.
         searched: the exact scope whose memories it looks up in the index.
         """
         while True:
@@ -235,7 +235,7 @@ class Store:
         await self.projection.project(io)
         former = self.ledger.setting("form") != str(FORM)
         if not self.exclusive and (fresh or former or self.ledger.setting("filling")):
-            await self.projection.fill_shared(io)  # it is new, or whoever began to fill it may be dead
+            await self.projection.fill_shared(io)  # it is new, or the process that was filling it may be dead
         if self.exclusive:
             for other in self.indexes.others(self.basis.generation):
                 self.indexes.remove(other)  # the old index, or half of a new one: a reindexing was cut short
@@ -271,7 +271,7 @@ class OpenStores:
         self._registered = False
 
     def _after_fork(self) -> None:
-        self._guard = threading.RLock()  # whoever held it did not come along
+        self._guard = threading.RLock()  # its holder may not exist in the child
 
     def share(self, folder: Path, embedder: Embedder, make: Callable[[], Store]) -> Store:
         with self._guard:

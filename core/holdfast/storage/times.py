@@ -26,16 +26,16 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-# By how much clocks may differ: of machines that share a ledger, or one machine's before and after it was set right.
-# What lies further ahead than this comes from a clock that was wrong.
+# How far clocks may differ: those of machines that share a ledger, or one machine's before and after a correction.
+# A time further ahead than this comes from a wrong clock.
 SKEW = 600 * 1_000_000
 
 
 class Clock:
     """A clock that never gives the same instant twice, so that versions follow one another strictly.
 
-    Where its source is set back by more than `SKEW`, it was wrong before, and is followed: nobody's memories are
-    dated by it any longer.
+    If its source is set back by more than `SKEW`, it was wrong before and is followed, so that no more memories
+    get wrong dates.
     """
 
     def __init__(self, source: Callable[[], datetime] = now_utc) -> None:
@@ -44,7 +44,7 @@ class Clock:
         self._guard = threading.Lock()
 
     def start_after(self, micros: int) -> None:
-        """Give no instant up to this one, unless it lies too far ahead to be true."""
+        """Give only instants after this one, unless it is too far ahead to be true."""
         with self._guard:
             self._last = max(self._last, micros)
 

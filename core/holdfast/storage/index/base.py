@@ -3,7 +3,7 @@
 A point is one version of one memory. Its payload holds what filters and ranking need and no text:
 
     u a r  scope ids ("" where absent)
-    t0 t1  valid from / until, microseconds since the epoch (`FOREVER` while current; where it expires, no later)
+    t0 t1  valid from / until, microseconds since the epoch (`FOREVER` while current; never after its expiry)
     c h    created, happened (microseconds; `h` absent where unknown); `t0` says when it was updated
     e p  episode and position of its first message within the scope (absent where there is no message)
     s  speakers, lower-cased
@@ -31,8 +31,8 @@ from ..points import Point
 @dataclass(frozen=True, slots=True)
 class IndexQuery:
     """scope: ids that must match; an id that is None matches any, unless `exact`, which then wants it absent.
-    as_of: microseconds; None for what is current. now: with that, the present instant where anything that is current
-    expires some day; None where nothing does, which is searched faster.
+    as_of: microseconds; None for what is current. now: with that, the present instant if anything current may
+    expire; None if nothing can, which is faster.
     vector / sparse: the query; candidates are the union of the best `limit` of each.
     """
 
@@ -70,7 +70,7 @@ class Index(Protocol):
         ...
 
     async def optimize(self, io: IO) -> bool:
-        """Lay out what was written for reading, where the index has files. Whether there was anything to do."""
+        """Lay out new data for reading, where the index has files. Returns whether there was anything to do."""
         ...
 
     async def flush(self, io: IO) -> None: ...

@@ -1,9 +1,9 @@
 """Qdrant behind qdrant-client: a server, a cluster or the cloud; and qdrant-client's own local mode.
 
 Local mode serves `:memory:`, and a folder where qdrant-edge has no wheel. It is blocking, so it runs under a
-lock, in a thread in the async face. A server is asked by the sync client in the sync face, and by an async
-client, one per event loop, in the async face. Searches take one round trip, or two where candidates of one
-ranking lack the score of the other. Everything sent is idempotent, so what fails in passing is sent again.
+lock, in a thread in the async face. A server is reached by the sync client in the sync face, and by an async
+client per event loop in the async face. Searches take one round trip, or two where candidates of one
+ranking lack the score of the other. Every request is idempotent, so transient failures are retried.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ClientIndex:
         """The index in a collection, and whether it is new and has to be filled.
 
         location: ":memory:", the URL of a server, or a folder for local mode.
-        Raises StorageError where the server does not answer or the collection is of other dimensions.
+        Raises StorageError where the server does not answer or the collection has other dimensions.
         """
         options = options or ServerOptions()
         with _Translated(f"opening the index at {location}"):
@@ -152,7 +152,7 @@ class ClientIndex:
             with _Translated("closing the index"):
                 sync.close()
 
-    # -- how it is asked
+    # -- sending requests
 
     def _writing(self) -> dict[str, Any]:
         given = {} if self._options.shard_key is None else {"shard_key_selector": self._options.shard_key}
@@ -164,7 +164,7 @@ class ClientIndex:
         return [answer.points for answer in await self._call(io, "query_batch_points", requests=requests)]
 
     async def _prepare(self, io: IO) -> bool:
-        """Make the collection and its payload indexes where they do not exist. Whether it was made."""
+        """Create the collection and its payload indexes if they are missing. Returns whether it is new."""
         made = self._requests
         fresh = not await self._call(io, "collection_exists")
         if fresh:
@@ -251,7 +251,7 @@ def _clients(location: str, api_key: str | None, options: ServerOptions) -> tupl
     from qdrant_client.local.qdrant_local import QdrantLocal
 
     if location == ":memory:":
-        # What `QdrantClient` would stand before, without the schemas of its inference, which take 20 ms to copy.
+        # What `QdrantClient` would wrap, without the schemas of its inference, which take 20 ms to copy.
         return QdrantLocal(":memory:"), None
     if "://" not in location:
         warnings.warn(

@@ -1,4 +1,4 @@
-"""What is asked of Qdrant, in qdrant-client's classes."""
+"""Requests to Qdrant in qdrant-client's classes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BUSY_CODES = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTE
 
 
 def collection(dimensions: int, options: ServerOptions) -> dict[str, Any]:
-    """Arguments of `create_collection`. A graph per tenant and none over all: nobody searches across."""
+    """Arguments of `create_collection`. A graph per tenant and no global one: no search crosses tenants."""
     given = {
         "shard_number": options.shard_number,
         "replication_factor": options.replication_factor,
@@ -45,7 +45,7 @@ def payload_indexes() -> Iterator[tuple[str, Any]]:
 
 
 def dimensions(info: Any) -> int:
-    """Of a collection's dense vectors; 0 where it has none of ours."""
+    """The dimensions of a collection's dense vectors; 0 if it has none of ours."""
     vectors = info.config.params.vectors
     dense = vectors.get("dense") if isinstance(vectors, dict) else None
     return int(dense.size) if dense is not None else 0

@@ -1,6 +1,6 @@
 """The embedded index: Qdrant's engine in this process (qdrant-edge), one shard for all users.
 
-Every call into the engine holds the interpreter for its length, so calls are kept small, run in a thread in
+Every call into the engine holds the interpreter throughout, so calls are kept small, run in a thread in
 the async face, and take turns under a lock, which also keeps `close` and `compact` from pulling the shard
 away under a search. The folder must be locked by the caller (`FolderLock`) before it is opened: a second
 opener fails, and damages what the first one wrote.
@@ -38,8 +38,8 @@ KNOWN = 50_000  # names and facets kept in memory, some 400 bytes each
 
 
 class _Known:
-    """The names and facets that were read last: two halves, of which the older one is dropped when the newer is
-    full. (A dictionary that is emptied from its front gets slow.)"""
+    """The names and facets read last, in two halves: the older one is dropped when the newer one is full.
+    (Deleting from the front of a dictionary gets slow.)"""
 
     def __init__(self) -> None:
         self._newer: dict[int, tuple[str, Facets]] = {}
@@ -82,7 +82,7 @@ class EdgeIndex:
     def open(cls, path: str | os.PathLike[str], dimensions: int) -> tuple[Self, bool]:
         """The index in a folder, and whether it is new and has to be filled.
 
-        A shard that does not load, or is of other dimensions, is moved to `<name>.damaged-<n>` beside it; one that
+        A shard that does not load, or has other dimensions, is moved to `<name>.damaged-<n>` beside it; one that
         an earlier version laid out is removed. Raises StorageError where the folder cannot be written.
         """
         folder = Path(path)
@@ -131,9 +131,8 @@ class EdgeIndex:
         await io.run(self._clear)
 
     async def compact(self, io: IO) -> None:
-        """Copy what is left into a new shard: only then are deleted points' bytes gone, from segments and
-        write-ahead log alike. Damaged shards that were set aside go too. Searches and changes go on meanwhile; one
-        caller at a time."""
+        """Copy what is left into a new shard, so that deleted points' bytes are gone from segments and write-ahead
+        log alike. Damaged shards that were set aside go too. Searches and changes continue; one caller at a time."""
         copy = await io.run(self._begin_copy)
         try:
             offset = await io.run(self._copy_page, copy, None)
@@ -164,7 +163,7 @@ class EdgeIndex:
 
     @contextmanager
     def _using(self, doing: str, room: int = 0) -> Iterator[q.EdgeShard]:
-        """room: how many bytes the disk has to have free for it."""
+        """room: bytes that must be free on the disk."""
         if os.getpid() != self._process:
             raise StoreLockedError(
                 f"the index in {self._path} belongs to process {self._process}; this one is a fork of it: "
@@ -198,7 +197,7 @@ class EdgeIndex:
             shard.update(q.UpdateOperation.delete_points(list(numbers)))
 
     def _changing(self, numbers: Iterable[int]) -> None:
-        """What is known of these points goes, and a copy that is being made wants them again."""
+        """Forget what is cached of these points, and have a copy under way take them again."""
         for number in numbers:
             self._known.forget(number)
             if self._written is not None:
@@ -245,7 +244,7 @@ class EdgeIndex:
     def _clear(self) -> None:
         with self._using("clearing the index") as shard:
             self._known.clear()
-            self._written = None  # a copy that is being made is of what is gone
+            self._written = None  # a copy under way holds what is gone
             shard.close()
             self._shard = None
             shutil.rmtree(self._path)
@@ -268,14 +267,14 @@ class EdgeIndex:
             _put(copy, page)
         if following is None:
             with translated("compacting the index"):
-                copy.flush()  # now, and not while searches wait
+                copy.flush()  # now rather than while searches wait
         return following
 
     def _put_in_place(self, copy: q.EdgeShard) -> None:
-        """Copy what changed since it was copied, and go on with the copy."""
+        """Bring the copy up to date, and switch to it."""
         with self._using("compacting the index") as shard:
             if self._written is None:
-                return  # cleared meanwhile, and with it every byte that was to go
+                return  # cleared meanwhile, and with it every byte to be removed
             changed = sorted(self._written)
             for start in range(0, len(changed), SLICE):
                 numbers = changed[start : start + SLICE]
@@ -294,7 +293,7 @@ class EdgeIndex:
             shutil.rmtree(superseded)
 
     def _end_copy(self, copy: q.EdgeShard) -> None:
-        """Whether it came to its place or not."""
+        """Close the copy, whether it was put in place or not."""
         with self._lock:
             self._written = None
             with translated("compacting the index"):
@@ -307,7 +306,7 @@ class EdgeIndex:
             return shard.optimize()
 
     def _size(self) -> int:
-        """Bytes that the shard takes on the disk: what a copy of it may take."""
+        """The shard's bytes on the disk: the most that a copy of it may take."""
         return sum(file.stat().st_size for file in self._path.rglob("*") if file.is_file())
 
     def _flush(self) -> None:

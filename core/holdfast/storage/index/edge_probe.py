@@ -1,7 +1,7 @@
 """Whether a shard loads, tried in a process of its own.
 
-A shard that was cut off on a full disk can end the process that loads it: the engine maps its files into memory, and
-a file without its pages is a bus error. So a shard that was not closed properly is loaded by somebody else first.
+A shard cut short by a full disk can kill the process that loads it: the engine maps its files into memory, and a
+missing page is a bus error. So a shard that was not closed properly is first loaded elsewhere.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def loads(folder: Path, dimensions: int) -> bool:
     """False where loading fails or kills. True where there is no interpreter to try it with."""
     if not sys.executable or getattr(sys, "frozen", False):
         return True
-    # By its path and isolated: neither the working directory nor a variable of the environment chooses what is run.
-    # Where packages lie is told, for they may lie where only this process looks.
+    # By its path and isolated: neither the working directory nor an environment variable chooses what runs.
+    # The folders of packages are passed on, as they may be known to this process alone.
     command = [sys.executable, "-P", "-I", "-S", __file__, str(folder), str(dimensions), *_roots()]
     try:
         done = subprocess.run(  # noqa: S603 - this interpreter, and a folder of ours
@@ -35,7 +35,7 @@ def loads(folder: Path, dimensions: int) -> bool:
 
 
 def _roots() -> list[str]:
-    """Where this process finds packages: that of this one first, and no entry that is relative."""
+    """Where this process finds packages: this one's folder first, and no relative entries."""
     here = Path(__file__).resolve().parents[2]
     return list(dict.fromkeys([str(here), *filter(os.path.isabs, sys.path)]))
 

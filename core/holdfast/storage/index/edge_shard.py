@@ -17,15 +17,15 @@ from .qdrant_filters import CURRENT, END
 
 _log = logging.getLogger("holdfast")
 
-# The indexed fields. Each costs memory, and time on opening, with every point (a time some 8 MB per 100,000), so what
-# else is asked for is looked up in the payloads of the scope's points. Without these two times, `as_of` over a
+# The indexed fields. Each costs memory, and time on opening, with every point (a time some 8 MB per 100,000), so
+# all others are looked up in the payloads of the scope's points. Without these two times, `as_of` over a
 # million memories of one agent took 14 s.
 TENANT, KEYWORDS, TIMES = "u", ("a", "r", *CURRENT.values()), ("t0", END)
 
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """What the engine raises, as StorageError."""
+    """Turn what the engine raises into StorageError."""
     try:
         yield
     except StorageError:
@@ -35,7 +35,7 @@ def translated(doing: str) -> Iterator[None]:
 
 
 def load(folder: Path, dimensions: int) -> q.EdgeShard | None:
-    """None, with a warning, where it does not load."""
+    """The shard; None, with a warning, if it does not load."""
     try:
         return q.EdgeShard.load(str(folder), _config(dimensions))
     except Exception as error:  # noqa: BLE001 - the engine raises nothing more precise
@@ -48,7 +48,7 @@ def create(folder: Path, dimensions: int) -> q.EdgeShard:
     """A new, empty one. Raises StorageError."""
     expect_room(folder.parent, ROOM_TO_MAKE, f"creating the index in {folder}")
     with translated(f"creating the index in {folder}"):
-        folder.mkdir(0o700, exist_ok=True)  # nobody else can reach the files in it, which the engine makes
+        folder.mkdir(0o700, exist_ok=True)  # keeps the files that the engine makes in it private
         shard = q.EdgeShard.create(str(folder), _config(dimensions))
         for name, kind in fields():
             shard.update(q.UpdateOperation.create_field_index(name, kind))
@@ -65,11 +65,11 @@ def fields() -> list[tuple[str, Any]]:
 
 def _config(dimensions: int) -> q.EdgeConfig:
     return q.EdgeConfig(
-        # Cold: mapped and read when they are searched; else opening reads all of them first.
+        # Cold: mapped, and read when searched; otherwise opening reads them all.
         vectors={"dense": q.EdgeVectorParams(dimensions, q.Distance.Cosine, memory=q.Memory.Cold)},
         sparse_vectors={"terms": q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)},
         # No graph: a scope is searched exactly. With one per scope (`payload_m`), `optimize` takes minutes where
-        # a scope is large; with fields that are told to have none beside it, it is quick, and a search finds nothing.
+        # a scope is large; if other fields are told to have none, it is quick, but a search finds nothing.
         hnsw_config=q.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
         wal_enabled=True,
     )

@@ -1,4 +1,4 @@
-"""What a user may say of a Qdrant server."""
+"""A user's options for a Qdrant server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class ServerOptions:
     """How a collection is made and used. Only `shard_key` matters once it exists.
 
-    shard_key: for a collection with custom sharding: where all of this store's points lie.
+    shard_key: in a collection with custom sharding, where all of this store's points are.
     """
 
     shard_number: int | None = None

@@ -1,4 +1,4 @@
-"""Filters and scopes in Qdrant's terms, for its two Python libraries, which name the same things apart."""
+"""Filters and scopes in Qdrant's terms, for its two Python libraries, which name the same things differently."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
 _TIME_KEYS = {"created_at": "c", "updated_at": "t0", "happened_at": "h"}
 _SCOPE_KEYS = {"user_id": "u", "agent_id": "a", "run_id": "r"}
 
-# A current version has no end, unless it expires, and the ids of its scope twice: one condition on the second
-# replaces two, on id and time. Among the memories of a large scope two conditions take three times as long as one.
+# A current version has no end, unless it expires, and has its scope's ids twice: one condition on the second
+# replaces two, on id and time. In a large scope two conditions take three times as long as one.
 END = "t1"
 CURRENT = {"u": "cu", "a": "ca", "r": "cr"}
-FACETS = ["u", "a", "r", "h", "e", "p", "s", "w"]  # what candidates' facets are made of
+FACETS = ["u", "a", "r", "h", "e", "p", "s", "w"]  # what candidates' facets are read from
 
 
 def stored_payload(point: Point) -> dict[str, Any]:
-    """The payload as it lies in the index: keys cost time whenever a point is written or read, so what is empty
-    or follows from the rest is left out."""
+    """The payload as stored in the index: every key costs time to write and read, so what is empty or follows
+    from the rest is left out."""
     payload = {key: value for key, value in point.payload.items() if key not in ("s", "m") or value}
     assert not payload.keys() & set(CURRENT.values()), "a key of the payload is taken"
     if payload[END] == FOREVER:

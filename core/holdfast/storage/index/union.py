@@ -19,7 +19,7 @@ def missing(
     query: IndexQuery, cosine: Mapping[Id, float], shared: Mapping[Id, float]
 ) -> tuple[list[Id], list[Id]]:
     """Ids that still lack their cosine, and ids that still lack their term score."""
-    # Fewer hits than asked for: whoever is not among them shares no term with the query.
+    # Fewer hits than asked for: no other point shares a term with the query.
     complete = len(shared) < query.limit
     return list(shared.keys() - cosine.keys()), [] if complete else list(cosine.keys() - shared.keys())
 

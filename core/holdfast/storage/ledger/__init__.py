@@ -40,13 +40,13 @@ class Ledger:
         self.outbox = Outbox(self.database, self.clock, point_of, embedder)
 
     def _last_change(self) -> int | None:
-        """A machine's clock may have been set back since, by a little: what comes later is dated later."""
+        """The latest date: the clock may have been set back a little since, and later changes get later dates."""
         with self.database.reading() as db:
             newest = select(changes.c.at).order_by(changes.c.seq.desc()).limit(1)
             return db.execute(newest).scalar()
 
     def forget_erasing(self, mark: str) -> None:
-        """Compact the file, then say that the erasure of that mark is complete; a later one is not."""
+        """Compact the file, then record that this erasure is complete, unless a later one has begun."""
         self.database.compact()
         with self.database.writing() as db:
             db.execute(meta.delete().where(meta.c.key == ERASING, meta.c.value == mark))
@@ -67,7 +67,7 @@ class Ledger:
         try:
             self.outbox.tidy()
         except StorageError as error:
-            # Nothing is lost: the index has these rows, and is told them again by whoever opens the store next.
+            # Nothing is lost: the index has these rows, and is told them again when the store is next opened.
             _log.warning("the ledger was closed with rows that its index has already: %s", error)
         finally:
             self.database.close()

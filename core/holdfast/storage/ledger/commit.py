@@ -18,9 +18,8 @@ from .database import scope_key
 from .ids import new_id
 from .schema import changes, evidence, outbox, vectors, versions
 
-# Ordinals are microseconds with room for the memories of one commit: 4,096 for each from 1970 to 2027, and 4 outside
-# of that, which fits 63 bits for as long as there are dates. A commit of more takes those of the
-# microseconds after its own.
+# Ordinals are microseconds with room for the memories of one commit: 4,096 each from 1970 to 2027 and 4 otherwise,
+# which fits 63 bits for every date. A larger commit uses those of the following microseconds.
 ROOM_SINCE = to_micros(datetime(2027, 1, 1, tzinfo=UTC))
 ROOM_BITS_BEFORE, ROOM_BITS = 12, 2
 
@@ -31,11 +30,11 @@ class Conflict(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One change that was decided, ready to be committed.
+    """One decided change, ready to be committed.
 
     target: the memory it changes; None for an ADD.
     expected: the version of the target that the decision was based on.
-    text, metadata, vector, ...: the version that it leaves; unused for DELETE and NOOP.
+    text, metadata, vector, ...: the version it leaves; unused for DELETE and NOOP.
     """
 
     operation: Operation
@@ -59,7 +58,7 @@ class Write:
 class Commit:
     """One transaction's worth of changes, gathered into a few bulk statements.
 
-    balance: how many memories more are known after it.
+    balance: how many more memories are known after it.
     """
 
     def __init__(self, db: Connection, scope: Scope, now: int, embedder: str, add_id: str | None) -> None:
@@ -144,8 +143,8 @@ class Commit:
         return row
 
     def _instant(self, write: Write, before: Row[Any] | None) -> int:
-        """Now; or, where an earlier change of the same memory is dated later, right after it. No instant has two
-        versions, also where an undo reopens what was deleted, and one wrong clock dates nobody else's changes."""
+        """Now, or right after an earlier change of the same memory that is dated later. No instant has two versions,
+        even if an undo reopens what was deleted, and a wrong clock affects no other memory's dates."""
         if before is None or write.operation == "NOOP":
             return self._now
         last = before.valid_from if before.valid_to == FOREVER else before.valid_to
@@ -247,13 +246,13 @@ class Commit:
 
 
 def first_ordinal(now: int) -> int:
-    """Where the ordinals of an instant begin."""
+    """The first ordinal of an instant."""
     roomy = min(max(now, 0), ROOM_SINCE)
     return (roomy << ROOM_BITS_BEFORE) + ((now - roomy) << ROOM_BITS)
 
 
 def _content(row: Row[Any]) -> str:
-    """Names what a version says: a version that an undo restored says what the restored one said."""
+    """Identifies what a version says: a version restored by an undo says what the original said."""
     return str(row.restores or row.id)
 
 

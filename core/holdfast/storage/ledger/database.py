@@ -31,7 +31,7 @@ BUSY_SECONDS = 30  # how long SQLite waits for a reader of another program (a ba
 class Database:
     """SQLite in the file of a path, SQLite in memory (`sqlite://`), or PostgreSQL by URL.
 
-    A path is never read as a URL, in which `?`, `%` and `#` mean something. Raises InputError for what is no URL.
+    A path is never read as a URL, in which `?`, `%` and `#` mean something. Raises InputError for an invalid URL.
 
     `reading()` gives a consistent snapshot; `writing()` one transaction, which commits as a whole or not at all.
     """
@@ -55,14 +55,14 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         with self._translated(), self._reader, self._engine.connect() as connection:
-            if not self.sqlite:  # its default shows every statement another state
+            if not self.sqlite:  # by default every statement sees its own state
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
 
     @contextmanager
     def writing(self, *, growing: bool = False) -> Iterator[Connection]:
-        """growing: it stores something new, for which the disk has to have room."""
+        """growing: it stores something new, for which the disk must have room."""
         if growing and self._folder is not None:
             expect_room(self._folder, ROOM_TO_STORE, "storing")
         with self._translated(), self._writer, self._engine.connect() as connection:
@@ -169,7 +169,7 @@ def _server(url: URL) -> Engine:
 
 def _threshold(value: str | tuple[str, ...]) -> int | None:
     """After how many uses psycopg prepares a statement; by default never. A prepared statement belongs to a
-    connection, and PgBouncer in transaction mode gives every transaction any of them."""
+    connection, and PgBouncer in transaction mode gives each transaction any of them."""
     if value == "none":
         return None
     if not isinstance(value, str) or not re.fullmatch("[0-9]{1,9}", value):
@@ -178,7 +178,7 @@ def _threshold(value: str | tuple[str, ...]) -> int | None:
 
 
 def lock_scope(db: Connection, scope: Scope) -> Any:
-    """The row of an exact scope, made where it is missing, locked until the transaction ends."""
+    """The row of an exact scope, made if it is missing, locked until the transaction ends."""
     query = select(scopes).where(*exactly(scopes, scope)).with_for_update()
     row = db.execute(query).one_or_none()
     if row is None:

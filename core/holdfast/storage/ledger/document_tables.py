@@ -1,4 +1,4 @@
-"""The tables of the document store. They share the ledger's file, and nothing else with memories."""
+"""The tables of the document store. They share the ledger's file, but nothing else, with memories."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _ESCAPED = re.compile(r"%([0-9a-f]+);")
 
 
 def encode(label: str) -> str:
-    """A label without the separator, and without what databases refuse. `decode` is its inverse."""
+    """A label without the separator and the characters that databases refuse. `decode` is its inverse."""
     return _UNSAFE.sub(lambda found: f"%{ord(found[0]):x};", label)
 
 
@@ -61,7 +61,7 @@ def plain_value(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dump_value(value: Mapping[str, Any]) -> str:
-    """JSON. Dates, UUIDs, enums, dataclasses and pydantic models are written as they are usually written.
+    """JSON. Dates, UUIDs, enums, dataclasses and pydantic models are written in their usual form.
 
     Raises InputError.
     """

@@ -33,7 +33,7 @@ SLICE = 500  # bound values per statement: SQLite takes 32,766, a PostgreSQL dri
 
 
 class TakenError(InputError):
-    """A document was to be new, and there is one."""
+    """A document that should be new exists already."""
 
 
 class DocumentTables:
@@ -66,14 +66,14 @@ class DocumentTables:
             return db.execute(delete(documents).where(expired)).rowcount
 
     def foreign(self, embedder: str, limit: int) -> list[tuple[int, str, str]]:
-        """(document, path, text) of texts whose vectors are of another embedder."""
+        """(document, path, text) of texts whose vectors come from another embedder."""
         query = select(texts.c.document_seq, texts.c.path, texts.c.text)
         with self._database.reading() as db:
             rows = db.execute(query.where(texts.c.embedder != embedder).limit(limit))
             return [(row.document_seq, row.path, row.text) for row in rows]
 
     def set_vectors(self, embedder: str, rows: Sequence[tuple[int, str, str]], vectors: Matrix) -> None:
-        """For texts that are still what they were."""
+        """Store vectors of texts that have not changed since."""
         with self._database.writing() as db:
             for (seq, path, text), vector in zip(rows, vectors, strict=True):
                 db.execute(
@@ -89,7 +89,7 @@ class DocumentTables:
 def _read(
     db: Connection, operations: Sequence[Operation], vectors: Vectors, now: int
 ) -> tuple[list[Result], list[int]]:
-    """The results, and the documents whose time to live begins anew."""
+    """The results, and the documents whose time to live restarts."""
     results: list[Result] = []
     touched: list[int] = []
     for op in operations:
@@ -181,7 +181,7 @@ def _at(op: Get | Put) -> tuple[Any, Any]:
 def _below(prefix: Namespace) -> list[Any]:
     """In the namespace or below it: a range of the encoded texts, which the unique index serves.
 
-    What the memory tool keeps is below its own root alone, not below everything.
+    What the memory tool keeps is found below its own root only.
     """
     if not prefix:
         return [not_(and_(*_below((FILES,))))]
@@ -240,7 +240,7 @@ def _write(db: Connection, op: Put, value: str | None, vectors: Vectors, now: in
 
 
 def _upsert(db: Connection, op: Put, value: str, now: int) -> int:
-    """A document that is written again keeps the time of its creation."""
+    """A document that is written again keeps its creation time."""
     ttl = None if op.ttl is None else op.ttl // MICROSECOND
     new: dict[str, Any] = {
         "value": value,

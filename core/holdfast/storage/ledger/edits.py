@@ -1,8 +1,8 @@
-"""Messages that are told again under a known id: the same text is a repeat, another one an edit.
+"""Messages sent again under a known id: the same text is a repeat, a different one is an edit.
 
-An edited message keeps its id and its place in the log and says the new text from then on. What it said before
-becomes a message of its own, out of the log, which stays as the evidence of what came from it. Once the new text is
-remembered, what only the old one supported is closed.
+An edited message keeps its id and its place in the log, with the new text from then on. The old text becomes a
+message of its own outside the log, kept as the evidence of what came from it. Once the new text is remembered,
+memories that only the old one supports are closed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REASON = "the message that it came from was edited"
 
 
 def edited(known: dict[str, JournaledMessage], said: Sequence[Message]) -> dict[str, Message]:
-    """The messages that say something else than before, by the journal's ids."""
+    """The messages whose text is new, by the journal's ids."""
     found: dict[str, Message] = {}
     for message in said:
         before = known.get(message.id) if message.id is not None else None
@@ -32,7 +32,7 @@ def edited(known: dict[str, JournaledMessage], said: Sequence[Message]) -> dict[
 
 
 def revise(db: Connection, told: dict[str, Message], add_id: str, now: int) -> list[Row[Any]]:
-    """Carry the edits out, and return the messages as they are now. add_id: of the add that remembers them; or ""."""
+    """Carry out the edits and return the messages as they are now. add_id: the add that remembers them, or ""."""
     for message_id, message in told.items():
         assert message.happened_at is not None
         before = db.execute(select(messages).where(messages.c.id == message_id)).one()._asdict()
@@ -53,13 +53,13 @@ def revise(db: Connection, told: dict[str, Message], add_id: str, now: int) -> l
 
 
 def give_up_ids(db: Connection, ids: Iterable[str]) -> None:
-    """Messages that no longer claim their callers' ids."""
+    """Release the callers' ids of these messages."""
     for some in _chunks(ids):
         db.execute(update(messages).where(messages.c.id.in_(some)).values(external_id=None))
 
 
 def superseded(db: Connection, add_id: str) -> Sequence[str]:
-    """The memories that nothing supports but former texts of the messages that an add has remembered."""
+    """The memories that only former texts of the messages remembered by an add support."""
     former = (
         select(edits.c.replaces)
         .join(messages, messages.c.id == edits.c.message_id)

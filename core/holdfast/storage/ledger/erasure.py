@@ -13,7 +13,7 @@ from .document_values import FILES, decode_namespace, encode_namespace
 from .ids import new_id
 from .schema import changes, jobs, messages, meta, outbox, scopes, vectors, versions
 
-ERASING = "erasing"  # a setting, the last erasure's mark: it is committed, and its bytes are not yet gone
+ERASING = "erasing"  # a setting, the last erasure's mark: it is committed, but its bytes are not yet gone
 
 
 def erase(database: Database, scope: Scope, *, dry_run: bool) -> Erasure:
@@ -38,7 +38,7 @@ def erase(database: Database, scope: Scope, *, dry_run: bool) -> Erasure:
 
 
 def _remove(db: Connection, scope: Scope) -> int:
-    """The number of rows that are gone."""
+    """The number of rows removed."""
     of_scope = select(versions.c.id).where(*in_scope(versions, scope))
     memories = select(versions.c.memory_id).where(*in_scope(versions, scope))
     removals = [

@@ -1,6 +1,6 @@
 """Rows of the ledger going out to other stores and coming in from them, as plain JSON objects.
 
-A row's object has the columns of its table, but for `seq`: the order of the rows says that. Absent scope and session
+A row's object has the columns of its table except `seq`, which follows from their order. Absent scope and session
 ids are null, times are ISO 8601, a current version's `valid_to` is null. A change carries its evidence.
 """
 
@@ -36,11 +36,11 @@ TIMES = frozenset(
     }
 )  # fmt: skip
 BLANK = frozenset({*SCOPE, "session_id"})  # the empty string in the table, null outside
-LEASE = frozenset({"lease_owner", "lease_until"})  # a lease is this process's affair
+LEASE = frozenset({"lease_owner", "lease_until"})  # a lease concerns this process only
 CHUNK = 500
 
-# What has to be the same for a row to be the same row. Places in a conversation differ where the scope had others
-# already; a job and a session's log go on after they were copied.
+# What makes two rows the same. Places in a conversation differ if the scope already had messages; jobs and
+# sessions' logs go on after they are copied.
 COMPARED: Mapping[str, tuple[str, ...]] = {
     "job": (*SCOPE, "session_id", "infer", "extract", "instructions", "metadata", "created_at", "expires_at"),
     "message": (
@@ -110,9 +110,9 @@ def stored_versions(database: Database, ids: Sequence[str]) -> set[str]:
 
 
 class Intake:
-    """Rows from another store, in one transaction: all of them are stored, or are here already, or none is.
+    """Rows from another store, in one transaction: each is stored or is here already, or nothing changes.
 
-    vector_of: of a version's id, for those that were not here when the texts were embedded.
+    vector_of: the vector for a version's id, for those that were not here when the texts were embedded.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Intake:
         db.execute(insert(messages), [_columns("message", self._places.place(row)) for _, row in lines])
 
     def _refuse_known_external_ids(self, db: Connection, lines: Sequence[Line]) -> None:
-        """The same caller's id in the same session, and yet another message."""
+        """Refuse a caller's id that names another message of the same session here."""
         named = {row["external_id"]: number for number, row in lines if row["external_id"] is not None}
         keys = ("external_id", "session_id", *SCOPE)
         here = {
@@ -194,7 +194,7 @@ class Intake:
         db.execute(insert(outbox), [{"version_id": name} for name in ids])
 
     def _refuse_known_memories(self, db: Connection, lines: Sequence[Line]) -> None:
-        """A memory that is here is here with all its versions; one more comes from a store that went another way."""
+        """A memory that is here has all its versions; one more comes from a store that has diverged."""
         ids = {row["memory_id"]: number for number, row in reversed(lines) if row["version"] > 1}
         starts = {row["memory_id"]: number for number, row in lines if row["version"] == 1}
         query = select(versions.c.memory_id, func.max(versions.c.version)).group_by(versions.c.memory_id)
@@ -225,7 +225,7 @@ class Intake:
 
 
 class _Places:
-    """Positions and episodes of what comes in: as they were, or behind what the scope has here already."""
+    """Positions and episodes of what comes in: unchanged, or after what the scope has here already."""
 
     def __init__(self, db: Connection) -> None:
         self._db = db
@@ -239,7 +239,7 @@ class _Places:
         self._shift[scope] = (counters.position, counters.episode)
 
     def learn(self, kind: str, row: Plain, known: Plain) -> None:
-        """A message that is here already shows by how much the others of its scope were shifted."""
+        """A message that is here already shows how far the others of its scope were shifted."""
         if kind == "message":
             self._shift[scope_of(row)] = (
                 known["position"] - row["position"],

@@ -16,7 +16,7 @@ from .schema import changes, evidence, scopes, versions
 from .tally import SCOPE
 
 CHUNK = 500  # ids per statement: databases limit their parameters
-PAGE = 50  # changes that are usually asked for at a time
+PAGE = 50  # changes usually asked for at a time
 ORDER = (changes.c.at, changes.c.seq)
 
 _CURSOR = re.compile("(-?[0-9]{1,19}):([0-9]{1,19})")
@@ -33,7 +33,7 @@ def feed(
 ) -> Feed:
     """Changes, newest first. operations: only these, where any are named. since, until: `since <= at < until`.
 
-    Raises InputError where the cursor is none of such a page.
+    Raises InputError if the cursor is not from such a page.
     """
     conditions: list[ColumnElement[bool]] = []
     if operations:
@@ -58,8 +58,8 @@ def feed(
 
 
 def of_scope(db: Connection, scope: Scope) -> ColumnElement[bool]:
-    """Changes of the scope's memories, found from those; or, where so many changes are its own that the newest of all
-    soon give a page, by looking whose each is. With 100,000 of 200,000 that takes a fortieth of the time."""
+    """Changes of the scope's memories, found from the memories; or, if so many changes are its own that the newest of
+    all soon fill a page, by checking each. With 100,000 of 200,000 that takes a fortieth of the time."""
     held = db.execute(select(func.sum(scopes.c.memories)).where(*in_scope(scopes, scope))).scalar() or 0
     newest = db.execute(select(func.max(changes.c.seq))).scalar() or 0
     own = in_scope(versions, scope)
@@ -72,7 +72,7 @@ def _of(db: Connection, places: list[int]) -> list[Change]:
     found: dict[int, Change] = {}
     for start in range(0, len(places), CHUNK):
         some = places[start : start + CHUNK]
-        # Read in the order of writing; a place is found again by its rank among them.
+        # Changes are read in the order of writing, that of the sorted places.
         found |= zip(sorted(some), read_changes(db, changes.c.seq.in_(some)), strict=True)
     return [found[place] for place in places]
 
@@ -85,7 +85,7 @@ def _before(cursor: str) -> tuple[int, int]:
 
 
 def read_changes(db: Connection, condition: ColumnElement[bool]) -> Changes:
-    """In the order of writing."""
+    """The changes in the order of writing."""
     before, after = versions.alias("before"), versions.alias("after")
     whose: Any = [func.coalesce(after.c[name], before.c[name]).label(name) for name in SCOPE]
     query = (

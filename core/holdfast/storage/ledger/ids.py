@@ -20,7 +20,7 @@ def new_id() -> str:
     made = time.time_ns() // 1_000_000 << 80 | int.from_bytes(os.urandom(10))
     made = made & ~(0xF << 76 | 0b11 << 62) | 0x7 << 76 | 0b10 << 62
     with _guard:
-        # Memories of one millisecond are sorted by their ids, in the order in which they were told.
+        # Memories of one millisecond are sorted by their ids, in the order in which they came.
         _last = made = max(made, _last + 1)
     digits = f"{made:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

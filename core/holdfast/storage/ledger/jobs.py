@@ -34,7 +34,7 @@ from .database import Database, exactly, in_scope, scope_key
 from .schema import jobs
 
 LEASE = 300 * 1_000_000  # renewed before every request to a model, which itself times out far sooner
-LONGEST_WAIT = 3600 * 1_000_000  # of a job that is tried again
+LONGEST_WAIT = 3600 * 1_000_000  # before a job is tried again
 UNFINISHED = ("pending", "running")
 SCOPE = ("user_id", "agent_id", "run_id")
 
@@ -45,11 +45,11 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AddOptions:
-    """What is to be made of messages.
+    """How messages become memories.
 
-    infer: merge what is new into what is known. extract: facts are drawn from the messages first; else every
-    message is a fact already. model: the one that they were journaled for, "" for none. expires_at: of the
-    memories that come of it, in microseconds since the epoch.
+    infer: merge what is new into what is known. extract: extract facts from the messages first; otherwise every
+    message is a fact. model: the one they were journaled for, "" for none. expires_at: when the resulting
+    memories expire, in microseconds since the epoch.
     """
 
     infer: bool
@@ -128,14 +128,14 @@ class Jobs:
         return self._take(query, owner, now)
 
     def peek(self, *, beside: Sequence[Scope] = ()) -> JobRecord | None:
-        """What `lease` would take, of no exact scope in `beside`. Its scope's lock comes first, so that nobody
-        overtakes a leased job."""
+        """What `lease` would take, outside the exact scopes in `beside`. Lock its scope before leasing it, so that
+        nobody overtakes a leased job."""
         with self._database.reading() as db:
             row = db.execute(_next(self._clock()).where(*_beside(beside))).one_or_none()
         return None if row is None else _record(row)
 
     def lease_one(self, owner: str, job_id: str) -> JobRecord | None:
-        """Take this job, in whatever order and whether or not it is due, unless somebody works on it."""
+        """Take this job, regardless of order and due time, unless somebody is working on it."""
         now = self._clock()
         return self._take(select(jobs).where(jobs.c.id == job_id, _free(now)), owner, now)
 
@@ -149,13 +149,13 @@ class Jobs:
             return replace(_record(row), owner=owner)
 
     def renew(self, job_id: str, owner: str) -> None:
-        """Push the lease's end away. Raises `LeaseLost`."""
+        """Extend the lease. Raises `LeaseLost`."""
         with self._database.writing() as db:
             hold(db, job_id, owner, self._clock())
 
     def next_due(self, *, beside: Sequence[Scope] = ()) -> datetime | None:
-        """When the next pending job may be tried, of no exact scope in `beside`; None where nothing is pending that
-        waits for no other job."""
+        """When the next pending job may be tried, outside the exact scopes in `beside`; None if every pending job
+        waits for another one."""
         with self._database.reading() as db:
             query = select(func.min(func.coalesce(jobs.c.retry_at, jobs.c.created_at)))
             pending = query.where(
@@ -165,8 +165,8 @@ class Jobs:
         return None if micros is None else from_micros(micros)
 
     def under_way(self, scope: Scope, until: int, *, apart_from: str | None = None) -> list[str]:
-        """The unfinished jobs that carry the given ids and that can be done by a moment: somebody is at them, or they
-        may be tried by then, and so may those before them. apart_from: a session whose jobs do not count."""
+        """The unfinished jobs with the given ids that can be done by `until`: they are worked on or may be tried by
+        then, and so may those before them. apart_from: a session whose jobs do not count."""
         late = jobs.alias("late")
         held_up = exists().where(
             *(late.c[name] == jobs.c[name] for name in SCOPE),
@@ -212,13 +212,13 @@ class Jobs:
             return db.execute(query.values(state="pending", attempts=0, retry_at=None)).rowcount
 
     def begin(self) -> None:
-        """Whatever was put off is due now."""
+        """Make everything that was put off due now."""
         now = self._clock()
         with self._database.writing() as db:
             db.execute(update(jobs).where(put_off(jobs, now)).values(retry_at=now))
 
     def free_all(self) -> None:
-        """On opening a store that only one process can hold: nobody works on its running jobs any more."""
+        """Free the running jobs, on opening a store that only one process can hold."""
         with self._database.writing() as db:
             db.execute(
                 update(jobs)
@@ -249,16 +249,16 @@ def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob
 
 
 def take_over(db: Connection, scope: Scope, session_id: str | None, job: NewJob, now: int) -> list[str]:
-    """Within a transaction that locked the scope and writes `job`: conversations of the scope are no longer put off.
+    """Within a transaction that locked the scope and writes `job`: stop putting off conversations of the scope.
 
-    Jobs of the same session that ask for the same are deleted, for `job` remembers their messages with its own;
-    their ids are returned. All others are due now, before `job`. Only a job that extracts does so: a fact that is
-    kept beside a turn does not end the turn.
+    Jobs of the same session with the same options are deleted, since `job` remembers their messages too; their
+    ids are returned. All others become due now, before `job`. Only a job that extracts does this: a fact that is
+    stored during a turn does not end the turn.
     """
     if not (job.options.infer and job.options.extract):
         return []
     exact = exactly(jobs, scope)
-    # Whoever is leasing one of them at this moment keeps it.
+    # A process that is leasing one of them right now keeps it.
     waiting = db.execute(
         select(jobs).where(*exact, put_off(jobs, now)).with_for_update(skip_locked=True)
     ).all()
@@ -280,7 +280,7 @@ def options_of(row: Row[Any]) -> AddOptions:
 
 
 def hold(db: Connection, job_id: str, owner: str, now: int) -> None:
-    """Within a transaction: the lease is ours, and goes on. Raises `LeaseLost`."""
+    """Within a transaction: check that the lease is ours, and extend it. Raises `LeaseLost`."""
     held = db.execute(
         update(jobs)
         .where(jobs.c.id == job_id, jobs.c.lease_owner == owner, jobs.c.state == "running")
@@ -291,7 +291,7 @@ def hold(db: Connection, job_id: str, owner: str, now: int) -> None:
 
 
 def advance(db: Connection, job_id: str, *, usage: Usage, finished: bool, now: int) -> None:
-    """Within a transaction: one more window of the job is committed; with the last one it is done."""
+    """Within a transaction: record that one more window of the job is committed; the last one finishes it."""
     values: dict[str, Any] = {
         "windows_done": jobs.c.windows_done + 1,
         "calls": jobs.c.calls + usage.calls,
@@ -315,7 +315,7 @@ def _next(now: int) -> Select[Any]:
 
 
 def _open(table: FromClause) -> ColumnElement[bool]:
-    """Said in so many words, or SQLite does not see that the index of unfinished jobs is enough."""
+    """Spelled out, or SQLite does not see that the index of unfinished jobs is enough."""
     return table.c.state != "done"
 
 
@@ -324,7 +324,7 @@ def _beside(scopes: Sequence[Scope]) -> list[ColumnElement[bool]]:
 
 
 def _blocked(now: int) -> ColumnElement[bool]:
-    """An older job of the same exact scope is not finished, nor put off."""
+    """An older job of the same exact scope is neither finished nor put off."""
     older = jobs.alias("older")
     same_scope = and_(*(older.c[name] == jobs.c[name] for name in SCOPE))
     unfinished = and_(_open(older), older.c.state.in_(UNFINISHED), not_(put_off(older, now)))
@@ -338,7 +338,7 @@ def _free(now: int) -> ColumnElement[bool]:
 
 
 def put_off(table: FromClause, now: int) -> ColumnElement[bool]:
-    """Not begun, and not due: nothing of it was tried yet."""
+    """Not due, and never tried."""
     due = func.coalesce(table.c.retry_at, 0)
     waits = ~_over(due, now, LONGEST_WAIT)
     return and_(table.c.state == "pending", table.c.attempts == 0, table.c.windows_done == 0, waits)
@@ -349,7 +349,7 @@ def _due(now: int) -> ColumnElement[bool]:
 
 
 def _over(end: ColumnElement[int], now: int, longest: int) -> ColumnElement[bool]:
-    """A wait is over; or ends later than any can, for the clock was wrong when it began."""
+    """A wait is over, or ends later than any can because the clock was wrong when it began."""
     return or_(end <= now, end > now + longest + SKEW)
 
 

@@ -17,16 +17,16 @@ from .jobs import AddOptions, NewJob, insert_job, options_of, put_off, take_over
 from .schema import edits, jobs, messages, scopes
 
 # A pause longer than this ends an episode. Chats resume within minutes or come back hours later; LoCoMo's
-# sessions, all of one time each, lie days apart.
+# sessions, each with a single time, are days apart.
 EPISODE_GAP = 60 * 60 * 1_000_000
 
-TOLD_AGAIN = 24 * 60 * 60 * 1_000_000  # a later repetition is said anew
+TOLD_AGAIN = 24 * 60 * 60 * 1_000_000  # a later repetition is a new message
 CHUNK = 500  # ids per statement: databases limit their parameters
 
 
 @dataclass(frozen=True, slots=True)
 class Journaled:
-    """fresh: the messages written now, and with a job those that were only recorded, or put off, before.
+    """fresh: the messages written now and, with a job, earlier ones that were only recorded or put off.
     known: those that were there before, by the caller's own ids."""
 
     fresh: tuple[JournaledMessage, ...]
@@ -49,10 +49,10 @@ class Journal:
     ) -> Journaled:
         """Write the messages that are new, and the job that will remember them, in one transaction.
 
-        Every message carries its `happened_at`. A message that was recorded and never remembered becomes part of the
-        job, and so do those of a like job of the session that was put off. Without fresh messages no job is written.
-        A known id with another text edits the message. What a caller who waits tells again, after an error, is known:
-        the job that he saw fail is still there. With `keep`, the log is cleared of all but those ids before.
+        Every message carries its `happened_at`. A message that was recorded but never remembered joins the job,
+        and so do those of a similar job of the session that was put off. Without fresh messages no job is written.
+        A known id with another text edits the message. What a waiting caller sends again after an error is known,
+        since the failed job is still there. With `keep`, the log is first cleared of all but those ids.
         """
         with self._database.writing(growing=True) as db:
             counters, now = lock_scope(db, scope), self._clock()
@@ -117,7 +117,7 @@ class Journal:
     def listed(
         self, scope: Scope, session_id: str | None, *, limit: int | None = None
     ) -> tuple[JournaledMessage, ...]:
-        """Messages that match the given ids, oldest first; with a limit, the newest so many of them."""
+        """Messages that match the given ids, oldest first; with a limit, only the newest."""
         query = select(messages).where(*in_scope(messages, scope), messages.c.cleared_at.is_(None))
         if session_id is not None:
             query = query.where(messages.c.session_id == session_id)
@@ -141,7 +141,7 @@ def _clear(db: Connection, scope: Scope, session_id: str | None, keep: Sequence[
     gone = [name for name in db.execute(query).scalars() if name not in kept]
     for start in range(0, len(gone), CHUNK):
         some = update(messages).where(messages.c.id.in_(gone[start : start + CHUNK]))
-        # A cleared message no longer claims its caller's id: the same id may be said anew.
+        # A cleared message gives up its caller's id, which may be used again.
         db.execute(some.values(cleared_at=now, external_id=None))
     return len(gone)
 
@@ -149,9 +149,9 @@ def _clear(db: Connection, scope: Scope, session_id: str | None, keep: Sequence[
 def _told_again(
     db: Connection, scope: Scope, session_id: str | None, said: Sequence[Message], job: NewJob, now: int
 ) -> tuple[JournaledMessage, ...]:
-    """The messages of an add that was tried and is unfinished, of the last day, where it was told the very same."""
+    """The messages of a tried but unfinished add of the last day that has exactly the same messages."""
     place = {**scope_key(scope), "session_id": session_id or ""}
-    # Of the whole store: the unfinished have an index, and are few.
+    # Over the whole store: unfinished jobs are few and have an index.
     unfinished = select(jobs.c.seq, *(jobs.c[name] for name in place)).where(
         text("state <> 'done'"),
         jobs.c.retry_at.is_not(None),
@@ -173,13 +173,13 @@ def _told_again(
 
 
 def _asks_for_the_same(before: AddOptions, told: AddOptions) -> bool:
-    """Whatever the model. A duration that is told again ends a little later; the end that was told first holds."""
+    """Whatever the model. A repeated duration ends a little later; the first end counts."""
     alike = replace(before, model=told.model, window_tokens=told.window_tokens, expires_at=told.expires_at)
     return alike == told and (before.expires_at is None) == (told.expires_at is None)
 
 
 def _same(before: JournaledMessage, message: Message, now: int) -> bool:
-    """Whether all that the caller told is equal; a time that is the journal's own was not told."""
+    """Whether all that the caller gave is equal; a time set by the journal was not given."""
     assert message.happened_at is not None
     told = replace(before.message, happened_at=None) == replace(message, happened_at=None)
     undated = abs(to_micros(message.happened_at) - now) <= SKEW
@@ -195,7 +195,7 @@ def _adopted(
     known: Mapping[str, JournaledMessage],
     now: int,
 ) -> dict[str, JournaledMessage]:
-    """Messages that become part of `job`, by id: those of jobs that were put off, and known ones of no job."""
+    """Messages that become part of `job`, by id: those of jobs that were put off, and known ones without a job."""
     before = take_over(db, scope, session_id, job, now)
     query = select(messages).where(messages.c.add_id.in_(before)).order_by(messages.c.seq)
     waited = [_journaled(row) for row in db.execute(query)] if before else []
@@ -224,8 +224,8 @@ def _known(
 def _recorded(
     db: Connection, known: dict[str, JournaledMessage], said: Sequence[Message]
 ) -> dict[str, JournaledMessage]:
-    """Without a session an id names a message within one call, and until the message is remembered. Older messages of
-    the same ids give them up."""
+    """Without a session, an id names a message only within one call and until the message is remembered. Older
+    messages with the same ids give them up."""
     texts = {message.id: message.content for message in said}
     adds = {message.add_id for message in known.values() if message.add_id is not None}
     done = set(db.execute(select(jobs.c.id).where(jobs.c.id.in_(adds), jobs.c.state == "done")).scalars())
@@ -257,7 +257,7 @@ def _rows(
     counters: Row[Any],
     now: int,
 ) -> list[dict[str, Any]]:
-    """Message rows, numbered on from the scope's counters; a long pause or another session opens an episode."""
+    """Message rows, numbered from the scope's counters; a long pause or another session starts an episode."""
     rows = []
     position, episode, last = counters.position, counters.episode, counters.last_said
     session = counters.last_session

@@ -41,7 +41,7 @@ from .tally import changed
 CHUNK = 500  # bound parameters per statement stay far below SQLite's limit
 
 
-# What every search asks, built once: to build a statement takes longer than SQLite takes to answer it.
+# What every search asks, built once: building a statement takes longer than SQLite takes to answer it.
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _BY_VERSION = select(versions).where(versions.c.id.in_(_IDS))
 _EXPIRING = select(versions.c.seq).where(versions.c.expires_at > bindparam("now")).limit(1)
@@ -152,8 +152,8 @@ class Memories:
             return db.execute(_EXPIRING, {"now": self._clock()}).first() is not None
 
     def forgotten(self, message_ids: Iterable[str], at: int) -> set[str]:
-        """Those of the messages behind a memory that was deleted, or has expired by an instant: they would tell again
-        what is forgotten."""
+        """Those of the messages behind a memory that was deleted, or has expired by `at`: they would bring back what
+        is forgotten."""
         alive = exists().where(
             versions.c.memory_id == evidence.c.memory_id,
             versions.c.valid_to == FOREVER,
@@ -231,7 +231,7 @@ class Memories:
             )
 
     def undone(self, change_ids: Iterable[str]) -> set[str]:
-        """Those of the changes that an undo took back already."""
+        """Those of the changes that an undo has already taken back."""
         found: set[str] = set()
         with self._database.reading() as db:
             for chunk in _chunks(list(change_ids)):
@@ -255,7 +255,7 @@ FILTER_COLUMNS: Mapping[str, Any] = {
 
 
 def expect_embedder(db: Connection, name: str) -> None:
-    """Hold the store's embedder until the transaction ends. Raises `Conflict` where it is another one."""
+    """Lock the store's embedder until the transaction ends. Raises `Conflict` if it is another one."""
     query = select(meta.c.value).where(meta.c.key == "embedder").with_for_update(read=True)
     if db.execute(query).scalar() != name:
         raise Conflict

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, Engine, inspect, select
 from sqlalchemy.schema import CreateColumn
 
 from ...errors import StoreVersionError
-from . import document_tables  # noqa: F401 - its tables are of the first step, too
+from . import document_tables  # noqa: F401 - the first step makes its tables too
 from .schema import changes, edits, jobs, meta, metadata, scopes, versions
 from .tally import recount
 

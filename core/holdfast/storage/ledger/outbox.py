@@ -1,4 +1,4 @@
-"""What the index still has to be told. A row names a version; what to do follows from the ledger's present state."""
+"""What the index has yet to be told. A row names a version; what to do follows from the ledger's present state."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from .schema import meta, outbox, vectors, versions
 
 PointOf = Callable[[Row[Any], npt.NDArray[np.float32]], Point]
 
-CLAIM = 60 * 1_000_000  # an index write takes milliseconds; after this its process is taken for dead
+CLAIM = 60 * 1_000_000  # an index write takes milliseconds; after this its process is presumed dead
 DROPPED = 2_000  # vectors per transaction
-# Settled rows that an embedded store may keep until a later transaction removes them: a process that is killed leaves
-# them to the next one, which tells the index so many points again.
+# Settled rows that an embedded store may keep until a later transaction removes them. If the process is killed,
+# the next one tells the index that many points again.
 LAZY_ROWS = 512
 
 
@@ -51,9 +51,9 @@ class Pending:
 
 
 class Outbox:
-    """One caller at a time per process (the engine sees to it); processes of a shared ledger claim their rows.
+    """One caller at a time per process (the engine ensures it); processes of a shared ledger claim their rows.
 
-    An embedded store removes settled rows lazily: to settle a row twice is harmless, a transaction for each is not.
+    An embedded store removes settled rows lazily: settling a row twice is harmless, a transaction for each is not.
     """
 
     def __init__(self, database: Database, clock: Clock, point_of: PointOf, embedder: str) -> None:
@@ -70,7 +70,7 @@ class Outbox:
             with self._database.reading() as db:
                 return self._pending(db, limit)
         with self._database.writing() as db:
-            # One taker at a time: who comes second sees what the first one claimed.
+            # One taker at a time: the second sees what the first has claimed.
             db.exec_driver_sql("SELECT pg_advisory_xact_lock(7268453913)")
             self._expect_generation(db)
             pending = self._pending(db, limit, unclaimed_only=True)
@@ -78,13 +78,13 @@ class Outbox:
             return pending
 
     def settle(self, seqs: Sequence[int]) -> None:
-        """The index has them."""
+        """Record that the index has these rows."""
         self._settled.update(seqs)
         if not self._database.sqlite or len(self._settled) >= LAZY_ROWS:
             self.tidy()
 
     def release(self, seqs: Sequence[int]) -> None:
-        """The index failed; anybody may try again."""
+        """Give up the claims, as the index failed; anybody may try again."""
         if not self._database.sqlite:
             with self._database.writing() as db:
                 self._claim(db, seqs, 0)
@@ -104,7 +104,7 @@ class Outbox:
             return len(set(db.execute(select(outbox.c.seq)).scalars()) - self._settled)
 
     def waiting(self, scope: Scope) -> bool:
-        """Whether the index still lacks something of the exact scope (another process may be at it)."""
+        """Whether the index still lacks something of the exact scope (another process may be working on it)."""
         query = (
             select(outbox.c.seq)
             .join(versions, versions.c.id == outbox.c.version_id)
@@ -120,8 +120,8 @@ class Outbox:
                 db.execute(insert(outbox), rows)
 
     def mark_changed(self, last: int, since: int) -> None:
-        """Every version written after the place `last`, or closed since a moment, some minutes of other machines'
-        clocks included: what an index that was filled meanwhile may have seen too early."""
+        """Mark every version written after the place `last`, or closed since `since` with some minutes' allowance for
+        other machines' clocks: an index that was filled meanwhile may have seen them too early."""
         changed = (versions.c.seq > last) | and_(
             versions.c.valid_to != FOREVER, versions.c.valid_to >= since - SKEW
         )
@@ -147,7 +147,7 @@ class Outbox:
             ).scalar_one()
 
     def store_vectors(self, embedder: str, found: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Vectors of versions, as far as those still exist and have none."""
+        """Store vectors of versions that still exist and have none."""
         with self._database.writing() as db:
             open_ids = _without_vectors(embedder).where(versions.c.id.in_(list(found)))
             rows = [
@@ -167,9 +167,9 @@ class Outbox:
                     return
 
     def switch(self, embedder: str, dimensions: int, generation: str, *, last: int, since: int) -> bool:
-        """From now on the store's vectors are `embedder`'s, and its index that of `generation`.
+        """Switch the store to the vectors of `embedder` and the index of `generation`.
 
-        False, and nothing is changed, where a version lacks its vector. Commits wait for this, and this for them.
+        Returns False and changes nothing if a version lacks its vector. Commits wait for this, and it for them.
         """
         with self._database.writing() as db:
             old = db.execute(select(meta.c.value).where(meta.c.key == "embedder").with_for_update()).scalar()
@@ -217,7 +217,7 @@ class Outbox:
         return Pending(upserts, [name for name in ids if name not in known], [row.seq for row in rows])
 
     def _expect_generation(self, db: Connection) -> None:
-        """Rows settled with an index that is no longer the store's would be lost to the one that is."""
+        """Rows settled with a replaced index would be lost to the current one."""
         now = db.execute(select(meta.c.value).where(meta.c.key == "generation")).scalar() or "0"
         if now != self.generation:
             raise StorageError("another process has reindexed this store: open it anew")
@@ -235,7 +235,7 @@ class Outbox:
 
 
 def mark_changed(db: Connection, condition: ColumnElement[bool]) -> None:
-    """Within a transaction: the index has to be told of these versions."""
+    """Within a transaction: queue these versions for the index."""
     db.execute(insert(outbox).from_select(["version_id"], select(versions.c.id).where(condition)))
 
 

@@ -19,7 +19,7 @@ BY: tuple[By, ...] = get_args(By)
 
 
 def owners(database: Database, scope: Scope, by: By, limit: int | None, cursor: str | None) -> Owners:
-    """Raises InputError where the cursor is none of such a page."""
+    """One page of owners. Raises InputError if the cursor is not from such a page."""
     key = [scopes.c[name] for name in (SCOPE if by == "scope" else SCOPE[:1])]
     held = and_(*in_scope(scopes, scope), scopes.c.since.is_not(None))
     query = (

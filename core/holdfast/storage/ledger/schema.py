@@ -47,7 +47,7 @@ meta = Table(
 
 # One row per exact scope: the counters of its journal, and `revision`, which every change to its memories
 # raises. Writers lock this row first, so writes to one scope follow one another. `memories`, `since` and `changed_at`
-# say what `owners.recount` counts: how many are known, since when there are any, and when they changed last.
+# hold what `tally.recount` counts: how many are known, since when there are any, and when they changed last.
 scopes = Table(
     "scopes",
     metadata,
@@ -135,8 +135,8 @@ jobs = Table(
 )
 
 # Every version of every memory. `ordinal` orders the memories by their creation and stays.
-# `restores` names the version whose content an undo brought back. What has expired stays as it is and is found by no
-# search from then on; without `expires_at` it never does.
+# `restores` names the version whose content an undo brought back. What has expired stays as it is, but no search
+# finds it; without `expires_at` a version never expires.
 versions = Table(
     "versions",
     metadata,

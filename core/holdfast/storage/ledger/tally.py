@@ -1,7 +1,7 @@
 """How many memories each scope holds, since when there are any, and when they changed last.
 
-The counts lie in the scopes' rows: every change to memories locks its scope's row and writes it anyway, and who asks
-for all users reads one row of each instead of all memories.
+The counts are in the scopes' rows: every change to memories locks and writes its scope's row anyway, and listing all
+users reads one row each instead of all memories.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ SCOPE = ("user_id", "agent_id", "run_id")
 
 
 def changed(balance: int, now: int) -> dict[str, Any]:
-    """Within a transaction that changes memories: the counts of their scope, after so many more."""
+    """Within a transaction that changes memories: their scope's counts after `balance` more."""
     since = func.coalesce(scopes.c.since, now)
     return {"memories": scopes.c.memories + balance, "since": since, "changed_at": now}
 
 
 def recount(db: Connection, ids: Mapping[str, str] | None = None) -> None:
-    """Count the memories of one exact scope, given by its columns' values, or of every scope, anew."""
+    """Recount the memories of one exact scope, given by its columns' values, or of every scope."""
     key = [versions.c[name] for name in SCOPE]
     current = versions.c.valid_to == FOREVER
     ended = func.max(case((current, None), else_=versions.c.valid_to))
