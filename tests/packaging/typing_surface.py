@@ -110,6 +110,9 @@ async def what_is_refused_on_a_loop(memory: Memory) -> None:
     memory.asearch("x", user_id="a")  # type: ignore[unused-coroutine]
     memory.asearch("x", user_id="a")[0]  # type: ignore[index]
     memory.documents.asweep()  # type: ignore[unused-coroutine]
+    told: str = memory.memory_tool(user_id="alice").run({"command": "view", "path": "/memories"}).text
+    memory.memory_tool(user_id="alice").arun({})  # type: ignore[unused-coroutine]
+    memory.memory_tool(user_id="alice").undo(told, path="/memories")  # type: ignore[call-arg]
     memory.jobs.apending()  # type: ignore[unused-coroutine]
     memory.index.arepair()  # type: ignore[unused-coroutine]
 
