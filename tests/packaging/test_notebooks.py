@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import matplotlib.font_manager  # noqa: F401 - finds the machine's fonts once, which a kernel would complain of
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -36,6 +38,7 @@ def run(path: Path, folder: Path) -> nbformat.NotebookNode:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_to_its_end(path: Path, tmp_path: Path) -> None:
+    shutil.copytree(path.parent / "data", tmp_path / "data")
     executed = run(path, tmp_path)
     outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
     assert not [output for output in outputs if output.get("name") == "stderr"]
