@@ -1,7 +1,8 @@
 """Rows of the ledger going out to other stores and coming in from them, as plain JSON objects.
 
 A row's object has the columns of its table except `seq`, which follows from their order. Absent scope and session
-ids are null, times are ISO 8601, a current version's `valid_to` is null. A change carries its evidence.
+ids are null, times are ISO 8601, a current version's `valid_to` is null. A change carries its evidence. An
+imported version's `ordinal` may be null; the time of the memory's creation then decides it.
 """
 
 from __future__ import annotations
