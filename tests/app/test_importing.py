@@ -212,6 +212,15 @@ def test_plain_lines_are_memories_and_conversations(holdfast: Command) -> None:
     assert bob["I repair clocks"]["happened_at"].startswith("2023-05-01T10:00:00")
 
 
+def test_a_conversation_without_a_session_is_told_by_how_it_begins(holdfast: Command, tmp_path: Path) -> None:
+    path = tmp_path / "talks.jsonl"
+    talks = [{"messages": [{"content": text}]} for text in ("I row", "I sail", "I row")]
+    path.write_text("\n".join(json.dumps(talk) for talk in talks))
+    result = holdfast.done("import", "--from", "jsonl", str(path), "-u", "alice")
+    assert (result["conversations"], result["messages"], result["skipped"]) == (2, 2, 1)
+    assert list(listed(holdfast)) == ["I row", "I sail"]
+
+
 # -- with a model, and through a server ---------------------------------------------------------------------------
 
 

@@ -5,13 +5,14 @@
 - a conversation: `messages`, a list of `{"role", "content"}` with `id`, `name` and `happened_at` where they are
   known; and `session_id`, `user_id`, `agent_id`, `run_id`, `metadata`.
 
-Times are in ISO 8601, or seconds since 1970. A memory without an id is told from others by its text.
+Times are in ISO 8601, or seconds since 1970. A memory without an id is told from others by its text, a
+conversation without a session by how it begins.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def _conversation(found: Mapping[str, Any]) -> Iterable[Item | Unreadable]:
     said, wrong = spoken(sequence(found["messages"], "messages"), _message)
     yield from wrong
     if said:
-        session = found.get("session_id") or json.dumps([one.content for one in said[:1]])
+        session = found.get("session_id") or sha256(said[0].content.encode()).hexdigest()[:32]
         yield Conversation(
             tuple(said), ids(found), text(session, "session_id"), metadata(found.get("metadata"))
         )
