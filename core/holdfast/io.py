@@ -49,7 +49,7 @@ def run_inline(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class Ticket(Future[None]):
-    """A place in a queue. loop: where its holder is a task, the event loop that has to run for it to get on."""
+    """A place in a queue. loop: if its holder is a task, the event loop that must run for it to progress."""
 
     def __init__(self, loop: object | None) -> None:
         super().__init__()
@@ -66,8 +66,8 @@ class KeyedLocks:
     def enqueue(self, key: Hashable, loop: object | None = None, *, stopped: object | None = None) -> Ticket:
         """A ticket that completes when its turn has come. Give it back with `release`.
 
-        stopped: the event loop that will not run while the caller waits. Raises StorageError where somebody ahead
-        needs it: that would be for ever.
+        stopped: the event loop that will not run while the caller waits. Raises StorageError if somebody ahead
+        needs it: the wait would never end.
         """
         ticket = Ticket(loop)
         with self._guard:
@@ -110,9 +110,9 @@ class IO(Protocol):
         ...
 
     async def alone(self, threads: Executor, pipeline: Callable[[IO], Coroutine[Any, Any, T]], /) -> T:
-        """A pipeline that only blocks, from end to end in one thread: of `threads`, where the caller must not block.
+        """A pipeline that only blocks, from end to end in one thread: one of `threads` if the caller must not block.
 
-        For what holds a lock that threads wait for: it gets on whatever becomes of the event loop."""
+        For holders of a lock that threads wait for: it progresses whatever happens to the event loop."""
         ...
 
     async def call(
@@ -247,7 +247,7 @@ def operation(
 
     `box.get("a")` returns the value, `await box.aget("a")` too. Both are plain functions, so that subclasses,
     `super()`, `help` and whatever makes a tool of a function find what they expect: signature and annotations are
-    those of the method without `io`, and name what is known where the class is made.
+    those of the method without `io`, and may name what is known where the class is defined.
     """
 
     def face(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -263,7 +263,7 @@ def operation(
 
 
 def _dressed(function: Callable[..., Any], method: Callable[..., Any], name: str, doc: str | None) -> Any:
-    """The function under this name, with the method's signature but for the `IO`."""
+    """The function under this name, with the method's signature except the `IO`."""
     update_wrapper(function, method)
     # Types, not their names: LlamaIndex reads names as those of its own module.
     signature = inspect.signature(method, eval_str=True)
@@ -300,13 +300,13 @@ _threads = _Threads()
 
 
 async def _ended(working: asyncio.Future[Any]) -> None:
-    """A thread cannot be cancelled. Whoever is cancelled waits for it: nothing goes on once its lock is free."""
+    """Wait for a thread even when cancelled, as it cannot be: nothing may still run once its lock is free."""
     while not working.done():
         try:
             await asyncio.wait([working])
         except asyncio.CancelledError:
             continue  # the first cancellation is raised when the thread is done
-    working.exception()  # looked at: the cancellation is what the caller hears of
+    working.exception()  # retrieved, as the caller gets the cancellation instead
 
 
 def running_loop() -> object | None:
@@ -319,7 +319,7 @@ def running_loop() -> object | None:
 
 @asynccontextmanager
 async def holding(io: IO, locks: KeyedLocks, key: Hashable) -> AsyncIterator[None]:
-    """The lock of `key`, fairly, for the length of the block."""
+    """Hold the lock of `key`, fairly, within the block."""
     running = running_loop()
     inline = isinstance(io, Inline)
     ticket = locks.enqueue(key, None if inline else running, stopped=running if inline else None)

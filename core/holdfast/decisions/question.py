@@ -19,7 +19,7 @@ class Question:
     schema: the form of the reply.
     read: the parsed JSON object -> the answer; raises `Unreadable`.
     weigh: the answer and how likely the model found each value of `schema.choice` -> the answer; for models that
-        tell, and for questions that can use it.
+        report it and questions that can use it.
     """
 
     messages: tuple[Prompt, ...]

@@ -17,7 +17,7 @@ from ..types import storable
 from .question import Unreadable
 
 LONGEST = 400_000  # characters; far beyond any reply to our questions (4,096 tokens are about 20,000)
-DEEPEST = 64  # brackets inside brackets; json_repair takes seconds where thousands stay open
+DEEPEST = 64  # brackets inside brackets; json_repair takes seconds if thousands stay open
 LONGEST_BROKEN = 24_000  # 4,096 tokens of English; json_repair's own scans can take seconds beyond it
 LOOKS = 1_000_000  # at characters while repairing: about a second
 OPENINGS = 64  # brackets to try before giving up on clean JSON inside prose
@@ -26,7 +26,7 @@ _SEVERAL = "There are several JSON objects in the reply. Reply with one that hol
 _THOUGHTS = re.compile(r"\A\s*<(think|thinking|reasoning)>")
 _OBJECT = re.compile(r"(\[\s{0,99})?\{")
 _BRACKET = re.compile(r"[\[\]{}]")
-# What opens JSON, well-formed or nearly so, and not {name} or [1] in prose.
+# What opens JSON, well-formed or nearly so, but not {name} or [1] in prose.
 _JSON_START = re.compile(
     r"""[{\[]\s{0,99}["'“]|\[\s{0,99}[\[{]|\{\s{0,99}\w{1,40}\s?:"""
 )  # and not {name} or [1]
@@ -36,7 +36,7 @@ _DECODER = json.JSONDecoder(strict=False)
 def read_object(content: str | Mapping[str, Any]) -> Mapping[str, Any]:
     """The JSON object in a reply, made safe to store: texts as `storable`, null for NaN.
 
-    Raises `Unreadable` where there is none, or more than one that could be meant.
+    Raises `Unreadable` where there is none, or more than one candidate.
     """
     try:
         found = content if isinstance(content, Mapping) else _found(_answer(content))
@@ -64,7 +64,7 @@ def _answer(text: str) -> str:
 
 
 def _whole(text: str) -> dict[str, Any] | None:
-    """The one object that decodes as it stands, alone or inside prose; None where nothing does."""
+    """The one object that decodes as it stands, alone or inside prose; None if none does."""
     spans: list[tuple[int, Any]] = []
     position = 0
     for _ in range(OPENINGS):
@@ -75,9 +75,7 @@ def _whole(text: str) -> dict[str, Any] | None:
             value, position = _DECODER.raw_decode(text, opening.start())
         except ValueError:
             if _JSON_START.match(text, opening.start()):
-                return (
-                    None  # an object that is broken or breaks off: what decodes inside is only a part of it
-                )
+                return None  # a broken or truncated object: what decodes inside is only a part of it
             position = opening.end()
         else:
             spans.append((position - opening.start(), value))
@@ -131,7 +129,7 @@ def _repaired(text: str) -> dict[str, Any]:
 class _Metered(str):
     """A text that may be looked at only so often.
 
-    json_repair needs one to four looks per character for replies of any sense, but a look per pair of
+    json_repair needs one to four looks per character for sensible replies, but a look per pair of
     characters for some nonsense (20,000 characters of it took 80 s). A clock would not be deterministic.
     """
 

@@ -60,7 +60,7 @@ class Remembering:
         self._paths = paths
 
     async def remember(self, io: IO, job: JobRecord) -> AddResult:
-        """Do what is left of a leased job. Raises `LeaseLost` where somebody else took it over."""
+        """Do what is left of a leased job. Raises `LeaseLost` if somebody else took it over."""
         said = await io.run(self._store.ledger.journal.of_add, job.id)
         result = AddResult(job.id, "done", messages=tuple(message.id for message in said))
         if not job.options.infer:
@@ -163,7 +163,7 @@ class Remembering:
         if self._llm is None:
             return await io.run(without_model, begun), Usage()
         await io.run(self._store.ledger.jobs.renew, job.id, job.owner)
-        # A small model tells what the earlier messages say again, in the place of what the new ones say.
+        # A small model repeats what the earlier messages say instead of what the new ones say.
         pieces = (
             [replace(piece, context=()) for piece in parts(window, path.messages)]
             if path.messages
@@ -185,7 +185,7 @@ class Remembering:
     async def _merged(
         self, io: IO, job: JobRecord, merger: MergeStrategy | None, found: Sequence[Found], step: JobStep
     ) -> tuple[Changes, Usage]:
-        """Decide and commit. Where somebody else changed the scope meanwhile, decide again."""
+        """Decide and commit. If the scope was changed meanwhile, decide again."""
         spent = Usage()
         embedded: dict[Basis, Matrix] = {}
         decided_on: list[tuple[Basis, int]] = []
@@ -342,7 +342,7 @@ def _cosines(vectors: Matrix, one: int, others: Sequence[int]) -> list[float]:
 
 
 def _nearest(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The few best, by meaning and words together, in that order: what lies around them says nothing of sameness."""
+    """The few best, by meaning and words together, in that order: their surroundings say nothing about sameness."""
     by_id = {candidate.id: candidate for candidate in candidates}
     ranked = rank(RankQuery(), candidates, limit=NEIGHBOURS, weights=ALONE)
     return [by_id[hit.id] for hit in ranked]

@@ -24,9 +24,9 @@ Unchanged = Literal["unchanged"]
 
 UNCHANGED: Unchanged = "unchanged"
 
-AHEAD = timedelta(minutes=10)  # by how much a clock that gave a time may differ from this one
+AHEAD = timedelta(minutes=10)  # how far the clock behind a given time may differ from this one
 LARGEST_LIMIT = 2**31 - 1
-# Bytes in UTF-8. What is larger is no message but a file: keep it elsewhere, and a reference to it here.
+# Bytes in UTF-8. Anything larger is a file rather than a message: keep it elsewhere, and a reference to it here.
 TEXT_BYTES = 16 * 2**20
 QUERY_BYTES = 2**20
 INSTRUCTIONS_BYTES = 2**16
@@ -35,7 +35,7 @@ ID_BYTES = 4096  # PostgreSQL takes some 2,700 for all ids of a row together, an
 SHOWN = 200  # characters of a value in a message
 SCOPE_KEYS = ("user_id", "agent_id", "run_id")
 LONGEST_DELAY = 3600  # seconds; work that waits longer counts as dated by a wrong clock
-# ISO 8601, as far as it is the same length whenever it begins.
+# ISO 8601, limited to units whose length does not depend on the start.
 _DURATION = re.compile(r"P(?=.)(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # the escape in JSON, not a text that talks of it
 _MESSAGE_KEYS = {field.name for field in fields(Message)}
@@ -130,7 +130,7 @@ def moment_of(name: str, value: Any) -> datetime:
 
 
 def instant_of(as_of: datetime | str | None) -> int | None:
-    """Microseconds. What is current has no end, so that the last instant of all is not asked for."""
+    """Microseconds. Current versions have no end, so the very last instant cannot be asked for."""
     return None if as_of is None else min(to_micros(moment_of("as_of", as_of)), FOREVER - 1)
 
 
@@ -146,7 +146,7 @@ def past_of(name: str, value: Any, now: datetime) -> datetime:
 
 
 def expiry_of(value: Any, now: datetime) -> int | None:
-    """Microseconds since the epoch, of a time to come or of a duration from now; None for never."""
+    """Microseconds since the epoch, from a future time or a duration from now; None for never."""
     if value is None:
         return None
     try:
@@ -220,7 +220,7 @@ def _from_mapping(item: Mapping[str, Any], where: str) -> Message:
 
 
 def most_of(limit: int | None) -> int | None:
-    """How many are wanted of a list; None for all. Raises InputError."""
+    """How many entries of a list are wanted; None for all. Raises InputError."""
     return None if limit is None else limit_of(limit)
 
 
@@ -311,7 +311,7 @@ def confirmed(confirm: Any) -> None:
 
 
 def check_ports(*, llm: object = None, embedder: object = None, reranker: object = None) -> None:
-    """Objects that lack a port's members are refused now, not in the middle of the first add."""
+    """Refuse objects that lack a port's members now rather than during the first add."""
     for name, value, port in (
         ("llm", llm, LanguageModel),
         ("embedder", embedder, Embedder),
@@ -325,7 +325,7 @@ def check_ports(*, llm: object = None, embedder: object = None, reranker: object
 
 
 def _has(value: object, member: str) -> bool:
-    """Whether it is there, without asking for it: a property may ask a server."""
+    """Whether it exists, without reading it: a property may ask a server."""
     try:
         inspect.getattr_static(value, member)
     except AttributeError:

@@ -30,12 +30,12 @@ class Asking:
         return sum(self._spent, Usage())
 
     async def answers(self, questions: Sequence[Question]) -> list[Any]:
-        """One answer per question; where one cannot be read even when asked once more, a ModelReplyError in its
-        place. Raises ModelError where the model fails."""
+        """One answer per question; a ModelReplyError for each that cannot be read even when asked once more.
+        Raises ModelError if the model fails."""
         return await self._io.map(self._answer, questions)
 
     async def needed(self, questions: Sequence[Question]) -> list[Any]:
-        """As `answers`, for questions whose answers cannot be done without. Raises ModelReplyError too."""
+        """As `answers`, for questions whose answers are indispensable. Raises ModelReplyError too."""
         answers = await self.answers(questions)
         for answer in answers:
             if isinstance(answer, ModelReplyError):

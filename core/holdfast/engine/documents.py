@@ -5,7 +5,7 @@ are; nothing is extracted from them and nothing merges. Operations are data: a b
 which every read sees the state before the batch's writes.
 
 Search is exact: it compares the query with every vector under the prefix, in the process. `python
-bench/cost/documents.py` shows where that ends to be fast; memories, which have an index, are the place for more.
+bench/cost/documents.py` shows where that stops being fast; memories, which have an index, are the place for more.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Documents:
     async def batch(self, io: IO, operations: Sequence[Operation]) -> list[Result]:
         """The results, in the order of the operations; None for a `Put`.
 
-        Where several operations write one key, the last one counts.
+        If several operations write one key, the last one counts.
         Raises InputError, EmbeddingError, StorageError, ClosedError; then nothing is changed.
         """
         self._store.check()
@@ -80,13 +80,13 @@ class Documents:
     def filter(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """A filter with its keys as the store has them.
 
-        Raises FilterError where it compares with a text that the redactor masks, by which nothing could be found.
+        Raises FilterError if it compares with a text that the redactor masks, which could find nothing.
         """
         masked = self._masking.filters(given)
         return given if masked is None else masked
 
     async def _reembed(self, io: IO) -> None:
-        """The store's embedder was changed since some texts were written: give them its vectors."""
+        """Give texts written before the store's embedder changed its vectors."""
         embedder = self._store.basis.embedder
         while rows := await io.run(self._store.ledger.documents.foreign, embedder.name, 256):
             vectors = await embed_documents(io, embedder, [text for _, _, text in rows])
@@ -94,7 +94,7 @@ class Documents:
 
 
 def _checked(operation: Operation) -> Operation:
-    """The operation, with what it is searched by as databases and embedders take it. Raises InputError."""
+    """The operation, with search terms that databases and embedders accept. Raises InputError."""
     match operation:
         case Put():
             if not operation.namespace:

@@ -1,4 +1,4 @@
-"""Where calls of a `Memory` come in: what they pass is checked, masked, and kept to the ids that it is bound to."""
+"""Where calls of a `Memory` come in: arguments are checked, masked, and kept to the ids it is bound to."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class Asked:
     threshold: float | None = None
     explain: bool = False
     session: str | None = None
-    wait: float = 0.0  # seconds, for what was said under these ids and is not known yet
-    relevant: bool = False  # fewer hits, or none, where nothing that is known has to do with the query
+    wait: float = 0.0  # seconds, for what was said under these ids but is not known yet
+    relevant: bool = False  # fewer hits, or none, if nothing known is relevant to the query
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where calls of a `Memory` come in: what they pass, checked and masked, within the ids that it is bound to.
+    """Where calls of a `Memory` come in: their arguments, checked and masked, within the ids it is bound to.
 
     bound: of a view, the ids that every call has. require_scope: refuse calls without any.
     """
@@ -85,7 +85,7 @@ class Door:
         return scope
 
     def _narrowed(self, given: Scope) -> Scope:
-        """The ids that this memory is bound to, and those of a call. Raises InputError where they differ."""
+        """The ids this memory is bound to and those of a call. Raises InputError if they differ."""
         for name, value in self.bound.ids().items():
             if given.ids().get(name, value) != value:
                 raise InputError(
@@ -97,7 +97,7 @@ class Door:
     def exported(
         self, user_id: str | None, agent_id: str | None, run_id: str | None, everything: bool
     ) -> Scope:
-        """The scope of an export. Raises InputError where it is unclear whether everybody's is meant."""
+        """The scope of an export. Raises InputError if it is unclear whether everybody's is meant."""
         if not everything:
             return self.scope(user_id, agent_id, run_id, required=True)
         self.whole("export(everything=True)")

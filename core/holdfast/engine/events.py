@@ -1,4 +1,4 @@
-"""What Holdfast did, told as it happens: to the `holdfast` logger and to whoever subscribes.
+"""What Holdfast did, reported as it happens to the `holdfast` logger and to subscribers.
 
     unsubscribe = memory.subscribe(print)
 
@@ -29,7 +29,7 @@ READING = frozenset({"search", "recall", "get", "get_all", "count", "history", "
 class Concerned:
     """A memory that an operation found or changed.
 
-    text, score: None where the operation knows none.
+    text, score: None if the operation knows none.
     """
 
     id: str
@@ -39,17 +39,17 @@ class Concerned:
 
 @dataclass(frozen=True, slots=True)
 class Event(Record):
-    """One operation that ended, well or badly.
+    """One finished operation, successful or not.
 
     operation: "add", "search", "recall", "erase" ...
     started_at: when it began; seconds: how long it took, models included.
     counts: what it handled ("messages", "facts", "hits", "ADD" ...), by name.
     usage: calls to the language model and their tokens.
-    error: the class name of what it raised; None where it succeeded.
+    error: the class name of what it raised; None if it succeeded.
     creates: whether it is an add of texts that are kept as they are.
-    memory_ids: the memories that it found or changed.
+    memory_ids: the memories it found or changed.
     query, memories: what was asked, and these memories with their texts. Neither is part of the event's `repr` and
-        `to_dict`, which therefore hold nothing that anybody said.
+        `to_dict`, which therefore contain nothing anybody said.
     """
 
     operation: str
@@ -69,7 +69,7 @@ class Event(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, without what was said."""
-        # Named, as dataclasses with slots are made twice, and `super()` knows the first one alone.
+        # Named, as dataclasses with slots are made twice, and `super()` only knows the first one.
         plain = Record.to_dict(self)
         del plain["query"], plain["memories"]
         return plain | {"memory_ids": list(self.memory_ids)}
@@ -102,7 +102,7 @@ class Observation:
 
 
 class Listeners:
-    """Those who want to know, in the order in which they subscribed."""
+    """The listeners, in the order in which they subscribed."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -113,7 +113,7 @@ class Listeners:
 
         No lock is held then, so the listener may use the `Memory` itself."""
 
-        # Wrapped, so that one callable that subscribes twice can also leave twice.
+        # Wrapped, so that a callable subscribed twice can also be removed twice.
         def subscription(event: Event) -> object:
             return listener(event)
 
@@ -126,7 +126,7 @@ class Listeners:
         return unsubscribe
 
     def emit(self, event: Event) -> None:
-        """Log the event and tell everyone."""
+        """Log the event and pass it to every listener."""
         _log(event)
         for listener in self._listeners:
             try:
@@ -137,13 +137,13 @@ class Listeners:
 
     @contextmanager
     def observing(self, operation: str, scope: Scope) -> Iterator[Observation]:
-        """Time the block and emit its event when it ends, also when it raises."""
+        """Time the block and emit its event when it ends, even if it raises."""
         with self.telling() as telling, telling.observing(operation, scope) as observation:
             yield observation
 
     @contextmanager
     def telling(self) -> Iterator[Telling]:
-        """What happens in the block is told when it ends. Goes around locks: a listener may want what they guard."""
+        """Report what happens in the block when it ends. Put it around locks: a listener may want what they guard."""
         telling = Telling()
         try:
             yield telling
@@ -153,21 +153,21 @@ class Listeners:
 
 
 class Telling:
-    """Events that wait to be told."""
+    """Events waiting to be reported."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
 
     @contextmanager
     def observing(self, operation: str, scope: Scope) -> Iterator[Observation]:
-        """Time the block and keep its event when it ends, also when it raises."""
+        """Time the block and keep its event when it ends, even if it raises."""
         observation = Observation()
         started_at = datetime.now(UTC)
         start = time.perf_counter()
         error: str | None = None
         try:
             yield observation
-        except BaseException as failure:  # cancellation too is worth knowing; it goes on its way
+        except BaseException as failure:  # cancellation too is reported, and raised again
             error = type(failure).__name__
             raise
         finally:

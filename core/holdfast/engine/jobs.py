@@ -1,4 +1,4 @@
-"""Adds as jobs: done at once or in the background, waited for, finished later, taken up again."""
+"""Adds as jobs: done at once or in the background, waited for, finished later, retried."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .worker import Worker
 
 
 class Jobs:
-    """The adds that are not done: `memory.jobs`. Those of a scoped memory are its own scope's."""
+    """The adds that are not done: `memory.jobs`. A scoped memory has those of its own scope."""
 
     def __init__(self, store: Store, bound: Scope, start: Callable[[], None]) -> None:
         self._store = store
@@ -35,7 +35,7 @@ class Jobs:
 
     @operation
     async def failed(self, io: IO) -> list[Job]:
-        """The adds that were given up after several attempts; `retry` takes them up again.
+        """The adds given up after several attempts; `retry` starts them again.
 
         Raises ClosedError, StorageError.
         """
@@ -61,7 +61,7 @@ class Jobs:
 
 
 class Adding:
-    """The adds of a `Memory`, and the background that finishes them. bound: reach only those that carry these ids."""
+    """The adds of a `Memory`, and the background that finishes them. bound: reach only those with these ids."""
 
     def __init__(
         self, store: Store, leases: Leases, worker: Worker, waiting: Waiting, listeners: Listeners
@@ -102,7 +102,7 @@ class Adding:
         return await self._waiting.drained(io, bound, timeout)
 
     async def import_(self, io: IO, source: Place, scope: Scope, progress: Progress | None) -> Transfer:
-        """Import, and begin what is due of it: an export holds adds that are not done."""
+        """Import, and begin what is due: an export includes adds that are not done."""
         with self._listeners.observing("import", scope):
             imported = await import_(self._store, io, source, scope, progress)
         self._store.news = object()

@@ -1,4 +1,4 @@
-"""Who does which add, and when: journaled, leased, done in turn within its scope, given back where it fails."""
+"""Who does which add, and when: journaled, leased, done in turn within its scope, given back if it fails."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Leases:
     ) -> AddResult:
         """Journal, then do the work.
 
-        delay: microseconds until the background begins with it; None where the caller waits for it.
+        delay: microseconds until the background begins with it; None if the caller waits for it.
         """
         background = delay is not None
         job = NewJob(new_id(), options, None if background else self._owner, delay or 0)
@@ -91,7 +91,7 @@ class Leases:
         return self._store.ledger.journal.append(scope, said, **details)
 
     async def finish(self, io: IO, take: Take) -> AddResult | None:
-        """Do the job that `take` leases, after those of its scope that were journaled before it. None where it leases
+        """Do the job that `take` leases, after those of its scope that were journaled before it. None if it leases
         none."""
         with self._listeners.telling() as telling:
             async with self._leased(io, take) as job:
@@ -104,7 +104,7 @@ class Leases:
                     return await self._done(io, job, telling)
 
     async def work(self, io: IO, due: JobRecord) -> None:
-        """Do a job that is due, on behalf of nobody who waits, unless somebody was faster."""
+        """Do a due job that nobody waits for, unless somebody was faster."""
         with self._listeners.telling() as telling:
             # The scope's lock before the lease: an add in the foreground could overtake a leased job that waits.
             async with holding(io, self._store.locks, due.scope):
@@ -112,10 +112,10 @@ class Leases:
                 await self._attempt(io, take, telling, BaseException)
 
     async def _attempt(self, io: IO, take: Take, telling: Telling, failure: type[BaseException]) -> bool:
-        """Do a job for nobody who waits: what goes wrong is kept with it. Returns whether there was one.
+        """Do a job that nobody waits for: failures are kept with it. Returns whether there was one.
 
-        failure: what counts as the job's own. In a thread of ours that is whatever comes out of a model, for nobody
-        interrupts or cancels it; in a caller's thread or task an interruption is the caller's.
+        failure: what counts as the job's own. In a thread of ours that is whatever a model raises, as nobody
+        interrupts or cancels it; in a caller's thread or task, an interruption is the caller's.
         """
         job = None
         try:
@@ -129,7 +129,7 @@ class Leases:
         return True
 
     def _say(self, job: JobRecord, error: BaseException) -> None:
-        """Nobody waits for a job of the background, so the log has the first failure, and each that is given up."""
+        """Log the first failure and each job given up, as nobody waits for the background's jobs."""
         if not isinstance(error, HoldfastError):
             _log.exception("the background met an error that is none of Holdfast's")
         kind = type(error).__name__
@@ -149,11 +149,11 @@ class Leases:
     async def _leased(
         self, io: IO, take: Take, *, patient: bool = False, failure: type[BaseException] = Exception
     ) -> AsyncIterator[JobRecord | None]:
-        """The job that `take` leases, for the length of the block: who fails or is cancelled gives it back."""
+        """The job that `take` leases, within the block: it is given back on failure or cancellation."""
         taken: list[JobRecord] = []
         loop = None if isinstance(io, Inline) else running_loop()
 
-        def kept() -> None:  # where it is taken: a caller who is cancelled meanwhile does not hear of it
+        def kept() -> None:  # in the thread that takes it: a caller cancelled meanwhile does not learn of it
             job = take()
             if job is not None:
                 self._store.at_work[job.id] = AtWork(job.scope, job.session_id, loop)
@@ -178,19 +178,19 @@ class Leases:
     async def _already_known(
         self, io: IO, known: Sequence[JournaledMessage], *, background: bool
     ) -> AddResult:
-        """Every message was journaled before: finish what of it is unfinished, and add nothing twice."""
+        """Every message is journaled already: finish what is unfinished, and add nothing twice."""
         add_ids = list(dict.fromkeys(message.add_id for message in known if message.add_id))
         result = AddResult(add_ids[-1] if add_ids else new_id(), "done")
         for add_id in add_ids:
             job = await io.run(self._store.ledger.jobs.get, add_id)
             if job.state == "done":
                 continue
-            if job.state == "failed":  # it was given up, and is asked for again
+            if job.state == "failed":  # it was given up, and is requested again
                 await io.run(self._store.ledger.jobs.retry, Scope(), add_id)
             if background:
                 return replace(result, state="pending" if job.state == "failed" else job.state)
             finished = await self.finish(io, partial(self.lease_one, add_id))
-            # None: somebody else works on it
+            # None: somebody else is working on it
             result = result.merged(finished) if finished is not None else replace(result, state="running")
         return result
 
@@ -209,7 +209,7 @@ class Leases:
         return result
 
     def lease_one(self, job_id: str) -> JobRecord | None:
-        """Take this job, whether or not it is due, unless somebody works on it. For `finish`."""
+        """Take this job, due or not, unless somebody is working on it. For `finish`."""
         return self._store.ledger.jobs.lease_one(self._owner, job_id)
 
     def _give_back(

@@ -24,7 +24,7 @@ class IndexMaintenance:
 
     @operation
     async def verify(self, io: IO) -> Agreement:
-        """Whether ledger and index agree, and what is missing where. True in a condition where they do.
+        """Whether ledger and index agree, and what is missing where. Truthy if they agree.
 
         Raises ClosedError, StorageError.
         """
@@ -48,11 +48,11 @@ class IndexMaintenance:
     async def rebuild(
         self, io: IO, embedder: Embedder | None = None, *, progress: Progress | None = None
     ) -> int:
-        """Rebuild the index, with another embedder where one is given. Searches and changes go on meanwhile.
+        """Rebuild the index, with another embedder if one is given. Searches and changes continue meanwhile.
 
-        When it returns, every `Memory` of this process on the store has the new embedder; other processes have to
-        open the store again. If it is cut short, the store stays as it was, and the next attempt does not embed again
-        what is embedded already.
+        When it returns, every `Memory` of this process on the store has the new embedder; other processes must open
+        the store again. If it is cut short, the store stays as it was, and the next attempt keeps the texts already
+        embedded.
 
         embedder: by default the store's own.
         progress: called with how many texts, then points, are done, and how many there are.
@@ -71,8 +71,8 @@ class IndexMaintenance:
         """Lay the embedded index out for reading: a large store then opens several times faster, takes a quarter of
         the memory, and searches somewhat faster.
 
-        Call it in quiet hours, after a bulk import for example: it takes about five seconds per 100,000 memories that
-        are new since the last time, and the whole process waits meanwhile, its event loop too. If it is killed, the
+        Call it in quiet hours, after a bulk import for example: it takes about five seconds per 100,000 memories
+        added since the last time, and the whole process waits meanwhile, its event loop too. If it is killed, the
         store is as it was.
 
         Returns whether there was anything to do: not with fewer than about 10,000 new memories, and not with a Qdrant

@@ -1,8 +1,8 @@
 """What a `Redactor` masks: every text of the user's that is about to be stored or sent to a model.
 
 Ids that say whose something is (`user_id`, `agent_id`, `run_id`, a document's namespace and key, a message's `id`)
-stay as they are: masked, one user would be another. What is looked up by its exact text and may hold anything, a
-session's id or a key of metadata, gets a pseudonym: the masked text and a digest, so that two of them stay two.
+stay as they are: masking could confuse users. What is looked up by its exact text and may contain anything, a
+session's id or a metadata key, gets a pseudonym: the masked text and a digest, so that different ones stay different.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ..errors import FilterError
 from ..ports import Redactor
 from ..types import Message
 
-DIGEST = 16  # hexadecimal digits: two of a million names meet once in ten million such stores
+DIGEST = 16  # hexadecimal digits: two of a million names collide once in ten million such stores
 
 
 class Masking:
-    """Applies a redactor, or nothing where there is none."""
+    """Applies a redactor, if there is one."""
 
     def __init__(self, redactor: Redactor | None) -> None:
         self._redactor = redactor
@@ -32,7 +32,7 @@ class Masking:
         return text if self._redactor is None or not text else self._redactor.redact(text)
 
     def name(self, name: str) -> str:
-        """A text that tells one thing from another: itself, or its pseudonym where something in it is masked."""
+        """A text that identifies something: itself, or its pseudonym if something in it is masked."""
         masked = self.text(name)
         return name if masked == name else f"{masked}#{sha256(name.encode()).hexdigest()[:DIGEST]}"
 
@@ -54,7 +54,7 @@ class Masking:
         return value
 
     def filters(self, filters: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """The filter with its keys as they are stored. Raises FilterError where it compares with what is masked."""
+        """The filter with its keys as they are stored. Raises FilterError if it compares with what is masked."""
         masked: Mapping[str, Any] | None = self._compared(filters, "filters")
         return masked
 

@@ -1,7 +1,7 @@
 """What the commands of Anthropic's memory tool (`memory_20250818`) do to a directory of files, without any I/O.
 
-Replies are worded as Anthropic documents them: the model was taught by these. Paths are names below `/memories` and
-lead nowhere else: whatever a server, a browser or a file system might read as a way out is refused, in whatever
+Replies are worded as Anthropic documents them, as the model was trained on them. Paths are names below `/memories`
+and lead nowhere else: whatever a server, a browser or a file system might read as a way out is refused, in whatever
 encoding it comes.
 """
 
@@ -16,21 +16,21 @@ from urllib.parse import unquote
 from ..types.storable import storable
 
 Files = Mapping[str, str]  # path -> text
-Changes = dict[str, str | None]  # path -> its new text, None where the file is gone
+Changes = dict[str, str | None]  # path -> its new text, None if the file is gone
 Outcome = tuple[str, Changes]
 
 ROOT = "/memories"
 LEVELS = 2  # of directories that a listing shows
-MOST_LINES = 999_999  # what six digits number
+MOST_LINES = 999_999  # what six digits can number
 LONGEST_PATH = 1024  # bytes
 AROUND = 2  # lines that a snippet shows before and after a change
-DECODINGS = 5  # of what is encoded over and over; more of them are refused
+DECODINGS = 5  # of a repeatedly encoded path; more are refused
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ufffd\ud800-\udfff]")
 
 
 class RefusedError(Exception):
-    """A command that cannot be carried out; what the model is told."""
+    """A command that cannot be carried out, and what the model is told."""
 
 
 def carried_out(files: Files, command: Mapping[str, Any]) -> Outcome:
@@ -136,7 +136,7 @@ COMMANDS: dict[str, Callable[[Files, Mapping[str, Any]], Outcome]] = {
 
 
 def path_of(given: str) -> str:
-    """A path in the one form in which it is kept. Raises RefusedError for what is none, or leads elsewhere."""
+    """A path in its canonical form. Raises RefusedError if it is invalid or leads elsewhere."""
     for reading in _readings(given):
         if ".." in reading.split("/") or "." in reading.split("/"):
             raise RefusedError(f"Error: The path {given!r} would escape the {ROOT} directory")
@@ -147,7 +147,7 @@ def path_of(given: str) -> str:
 
 
 def _readings(given: str) -> Sequence[str]:
-    """The path as it is, and as whoever decodes and normalises it might read it. Raises RefusedError."""
+    """The path as it is, and as anything that decodes and normalises it might read it. Raises RefusedError."""
     readings = [given]
     while len(readings) <= DECODINGS:
         text = unicodedata.normalize("NFKC", unquote(readings[-1], errors="replace")).replace("\\", "/")
@@ -188,14 +188,14 @@ def _is_directory(files: Files, path: str) -> bool:
 
 
 def _existing(files: Files, path: str, advice: str = "") -> str:
-    """A file's text; a directory is no file. Raises RefusedError."""
+    """A file's text; not a directory. Raises RefusedError."""
     if path not in files:
         raise RefusedError(f"Error: The path {path} does not exist{'.' if advice else ''}{advice}")
     return files[path]
 
 
 def _expect_free(files: Files, path: str, otherwise: str) -> None:
-    """Raises RefusedError where there is something already, or a file where the path needs a directory."""
+    """Raises RefusedError if something exists there, or a file where the path needs a directory."""
     if path in files or _is_directory(files, path):
         raise RefusedError(otherwise)
     for at, letter in enumerate(path):
@@ -204,7 +204,7 @@ def _expect_free(files: Files, path: str, otherwise: str) -> None:
 
 
 def both_file_and_directory(paths: Collection[str]) -> str | None:
-    """A path among these that others lie below; None where there is none."""
+    """A path among these that others are below; None if there is none."""
     directories = {path[:at] for path in paths for at, letter in enumerate(path) if letter == "/"}
     return min(directories.intersection(paths), default=None)
 
@@ -218,12 +218,12 @@ def _not_the_root(path: str) -> None:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of a text; a line break at its end begins no further one."""
+    """The lines of a text; a line break at the end does not begin another."""
     return text.removesuffix("\n").split("\n") if text else []
 
 
 def _numbered(lines: Sequence[str], first: int, last: int) -> list[str]:
-    """Lines from the one to the other, counted from 1."""
+    """The lines from first to last, counted from 1."""
     shown = enumerate(lines[first - 1 : last], start=first)
     return [f"{number:6}\t{line}" for number, line in shown]
 
@@ -242,7 +242,7 @@ def _range(given: Any, count: int) -> tuple[int, int]:
 
 
 def _places(text: str, part: str) -> list[int]:
-    """Where a part begins in a text, overlapping ones as well."""
+    """Where a part begins in a text, overlapping ones included."""
     places: list[int] = []
     at = text.find(part) if part else -1
     while at >= 0:

@@ -1,8 +1,8 @@
 """Anthropic's memory tool (`memory_20250818`) on the ledger: files of a scope, every version of which is kept.
 
 A file is two kinds of documents: its head, which says what it is now, and its versions. A version is written only
-where there is none of its number: of two commands at once, in whatever processes, one finds the number taken, reads
-again and is carried out on what the other left.
+if its number is free: of two simultaneous commands, in whatever processes, one finds the number taken, reads again
+and works on what the other left.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ATTEMPTS = 20  # of a command, while others change the same files
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a file is now. text: None where there is none any more. version: the number of its last version."""
+    """What a file is now. text: None if it no longer exists. version: the number of its last version."""
 
     text: str | None
     version: int
@@ -38,7 +38,7 @@ class Head:
 class MemoryTool:
     """The files under `/memories` of one user, agent or run: `memory.memory_tool(user_id="alice")`.
 
-    `run` carries out what the model calls the tool with. Thread-safe; closed with the memory. A redactor masks texts
+    `run` carries out the model's calls. Thread-safe; closed with the memory. A redactor masks texts
     as it does those of memories. `Memory.erase` removes the files with all of their versions.
     """
 
@@ -54,11 +54,11 @@ class MemoryTool:
 
     @operation
     async def run(self, io: IO, command: Mapping[str, Any]) -> ToolReply:
-        """Carry out a call of the model's: the `input` of its tool use.
+        """Carry out a call by the model: the `input` of its tool use.
 
         command: `{"command": "view", "path": "/memories"}`; or create, str_replace, insert, delete, rename.
 
-        What the model did wrong is a reply. Raises StorageError, ClosedError; then nothing was changed.
+        The model's mistakes are answered in the reply. Raises StorageError, ClosedError; then nothing was changed.
         """
         for _ in range(ATTEMPTS):
             heads = await self._heads(io)
@@ -87,9 +87,9 @@ class MemoryTool:
 
     @operation
     async def undo(self, io: IO, change_id: str) -> tuple[FileVersion, ...]:
-        """Make the files that a command changed what they were before. That is itself a change, and can be undone.
+        """Restore the files that a command changed. That is itself a change, and can be undone.
 
-        Returns the new versions. Raises UndoError where one of these files was changed since, and NotFoundError.
+        Returns the new versions. Raises NotFoundError, and UndoError if one of these files was changed since.
         """
         text_of("change_id", change_id)
         for _ in range(ATTEMPTS):
@@ -104,7 +104,7 @@ class MemoryTool:
     aundo = undo.twin
 
     async def _heads(self, io: IO) -> dict[str, Head]:
-        """path -> what the file is; also of files that are gone."""
+        """path -> what the file is; including files that are gone."""
         found = await self._find(io, self._files)
         return {one.key: Head(one.value["text"], one.value["version"]) for one in found}
 
@@ -118,7 +118,7 @@ class MemoryTool:
         return [one for one in found if isinstance(one, Document)]
 
     async def _write(self, io: IO, heads: Mapping[str, Head], changes: Changes, command: str) -> str | None:
-        """The id of the change; None where there is nothing to change. Raises TakenError."""
+        """The id of the change; None if there is nothing to change. Raises TakenError."""
         if not changes:
             return None
         change = new_id()
@@ -136,7 +136,7 @@ class MemoryTool:
 
 
 def _namespace(kind: str, scope: Scope) -> Namespace:
-    """Where files of exactly this scope lie."""
+    """The namespace of files of exactly this scope."""
     ids = scope.ids()
     return (FILES, *(f"{name}={ids[name]}" if name in ids else name for name in SCOPE_KEYS), kind)
 

@@ -54,7 +54,7 @@ from .worker import Worker
 
 
 class OpenMemory:
-    """The part of `Memory` that is no operation."""
+    """The part of `Memory` other than its operations."""
 
     def __init__(
         self,
@@ -88,8 +88,8 @@ class OpenMemory:
         merger: how a model is asked what becomes of a fact; see `holdfast.decisions.merging`.
         redactor: masks texts before they are stored or sent to a model: messages with their names and data,
             queries, instructions, metadata, documents with their keys, and session ids. A metadata key or
-            session id in which something is masked becomes a pseudonym. Ids that say whose something is stay as
-            they are (user_id, agent_id, run_id, ids of messages, namespaces and keys of documents): keep them
+            session id in which something is masked becomes a pseudonym. Ids that say whose something is stay
+            unchanged (user_id, agent_id, run_id, ids of messages, namespaces and keys of documents): keep them
             opaque.
         ledger: a SQLAlchemy URL, "postgresql://...", instead of SQLite in `path`.
         index: the URL of a Qdrant server, ":memory:", or an `Index`, instead of the embedded one in `path`.
@@ -100,8 +100,8 @@ class OpenMemory:
         encoding: the tiktoken encoding in which budgets are counted; it may have to be downloaded.
         listeners: called with an `Event` after every operation.
         resume_on_open: finish in the background what an earlier process left unfinished.
-        workers: how many adds the background works on at a time, each for another scope; adds for the same ids
-            wait for those before them.
+        workers: how many adds the background works on at a time, each for a different scope; adds for the same
+            ids wait for those before them.
         require_scope: refuse every read and change that names no id. Calls for whoever keeps the store (resume,
             flush, jobs, index) are not affected.
         now: the clock.
@@ -172,7 +172,7 @@ class OpenMemory:
     def llm_examined(self) -> Examination | None:
         """How the model did in this store's examination: `right` of `asked` decisions, and whether it `passed`.
 
-        None before its first use, and where no examination is needed: without a model, with a `model_size` other than
+        None before its first use, and if no examination is needed: without a model, with a `model_size` other than
         "auto", or with a `merger` of your own.
         """
         return self._paths.examined
@@ -196,7 +196,7 @@ class OpenMemory:
     def memory_tool(
         self, *, user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None
     ) -> MemoryTool:
-        """What carries out the calls of Anthropic's memory tool on the files of these ids. Raises InputError."""
+        """Anthropic's memory tool on the files of these ids. Raises InputError."""
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         return MemoryTool(Documents(self._store, self._masking), scope)
 
@@ -218,7 +218,7 @@ class OpenMemory:
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed; of a scoped memory, whether the memory that it came from was."""
+        """Whether it was closed; for a scoped memory, whether the memory it came from was."""
         return self._ended.is_set()
 
     def on_close(self, function: Callable[[], None]) -> None:
@@ -237,7 +237,7 @@ class OpenMemory:
 
     async def aclose(self) -> None:
         """Async `close`."""
-        # It waits for a model, and the threads that we share are not for waiting.
+        # It waits for a model, and the shared threads are not for waiting.
         with ThreadPoolExecutor(1, "holdfast-closing") as thread:
             await Asyncio().within(thread, self.close)
 
@@ -277,7 +277,7 @@ class BoundMemory(OpenMemory):
 
     @property
     def scope(self) -> Scope:
-        """The ids that it is bound to."""
+        """The ids it is bound to."""
         return self._door.bound
 
     def close(self) -> None:

@@ -20,13 +20,13 @@ _log = logging.getLogger("holdfast")
 
 ModelSize = Literal["auto", "large", "small"]
 SIZES: tuple[ModelSize, ...] = get_args(ModelSize)
-MESSAGES_OF_SMALL = 2  # a turn and its answer: of six messages a 1.5B model told one fact six times
+MESSAGES_OF_SMALL = 2  # a turn and its answer: given six messages, a 1.5B model told one fact six times
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
     """How a model is asked. merger: None where nobody is asked, and only equal texts are folded.
-    messages: of one question of extraction, at most; None for as many as a window holds."""
+    messages: at most so many per extraction question; None for as many as a window holds."""
 
     merger: MergeStrategy | None
     messages: int | None = None
@@ -53,12 +53,12 @@ class Paths:
 
     @property
     def examined(self) -> Examination | None:
-        """How the model did in this store's examination; None before it, and where there is none."""
+        """How the model did in this store's examination; None before it, and if there is none."""
         told = self._store.ledger.setting(self._key) if self._llm is not None else None
         return examination_of(json.loads(told)) if told else None
 
     async def path(self, io: IO) -> tuple[Path, Usage]:
-        """The path to take, and what it cost to find it out: nothing but the first time."""
+        """The path to take, and what finding it out cost: nothing after the first time."""
         if self._llm is None:
             return Path(self._merger), Usage()
         if self._size == "large" or (self._size == "auto" and self._merger is not None):

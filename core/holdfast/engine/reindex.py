@@ -1,8 +1,8 @@
-"""Building the index anew, with the same embedder or another one, while searches and changes go on.
+"""Rebuilding the index, with the same embedder or another one, while searches and changes continue.
 
 The new one grows beside the old: vectors first, which are the expensive part and are kept if the work is cut short;
-then an index of the next generation; then one transaction makes them the store's, and what was told the old index
-meanwhile is told the new one. Until that transaction the store is the old one, from then on it is the new one.
+then an index of the next generation; then one transaction makes them the store's, and the new index is told what the
+old one was told meanwhile. Until that transaction the old index is the store's, after it the new one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROUNDS = (
 
 @dataclass(frozen=True, slots=True)
 class _Building:
-    """An index that is filled and not in use yet. last, since: up to where and from when it may lack changes."""
+    """An index being filled, not in use yet. last, since: the place and the time after which it may lack changes."""
 
     basis: Basis
     last: int
@@ -68,7 +68,7 @@ def _check(old: Basis, wanted: Embedder) -> None:
 
 
 def _clear_away(store: Store, old: Basis) -> None:
-    """What an earlier attempt left half built. Its vectors stay: they are as good now as they were then."""
+    """Remove what an earlier attempt left half built. Its vectors stay, as they are still valid."""
     left = {_following(old.generation), *store.indexes.others(old.generation)}
     for generation in left - store.ending:
         store.indexes.remove(generation)
@@ -79,7 +79,7 @@ def _following(generation: str) -> str:
 
 
 async def _embed(store: Store, io: IO, embedder: Embedder, progress: Progress | None = None) -> None:
-    """Vectors for the versions that have none of this embedder."""
+    """Vectors for the versions that have none from this embedder."""
     outbox = store.ledger.outbox
     missing: int = await io.run(outbox.count_without_vectors, embedder.name)
     done = 0
@@ -142,7 +142,7 @@ async def _switch(store: Store, io: IO, built: _Building, progress: Progress | N
 
 
 def _switched(store: Store, built: _Building) -> bool:
-    """One transaction, and then this process: whoever commits in between is told to look again."""
+    """One transaction, and then this process: commits in between are told to look again."""
     basis = built.basis
     store.switching = True
     try:
@@ -161,7 +161,7 @@ def _switched(store: Store, built: _Building) -> bool:
 
 
 async def _remove(store: Store, io: IO, old: Basis) -> None:
-    """The old index goes when the last search in it has ended; the old embedder's vectors go now."""
+    """Remove the old embedder's vectors now, and the old index when the last search in it has ended."""
 
     def ending() -> None:
         old.index.close()

@@ -1,4 +1,4 @@
-"""From a question to what answers it: candidates, ranking, texts; and what an agent should see of them."""
+"""From a question to its answers: candidates, ranking, texts; and what an agent should see of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .embed import embed_query
 from .events import Listeners, Observation
 from .waiting import Waiting
 
-# For each signal; what fewer lose: `python -m bench.quality.retrieval locomo.json --candidates 100`.
+# For each signal; the loss with fewer: `python -m bench.quality.retrieval locomo.json --candidates 100`.
 CANDIDATES = 200
 RERANKED = 50  # texts shown to a reranker
 TOKENS_PER_HIT = (
@@ -150,7 +150,7 @@ class Recalling:
         ]
 
     async def _said_in(self, io: IO, hits: Sequence[SearchHit], session: str) -> set[str]:
-        """The messages behind hits that are of one session."""
+        """The messages behind hits that belong to one session."""
         sources = sorted({source for hit in hits for source in hit.memory.sources})
         said = await io.run(self._store.ledger.journal.by_ids, sources)
         return {name for name, message in said.items() if message.session_id == session}
@@ -158,7 +158,7 @@ class Recalling:
     async def _turns(
         self, io: IO, asked: Asked, hits: Sequence[SearchHit], shown: frozenset[str]
     ) -> dict[str, Sequence[JournaledMessage]]:
-        """memory id -> the messages behind what it says now, but for those that are shown anyway."""
+        """memory id -> the messages behind what it says now, except those shown anyway."""
         ids = {source for hit in hits for source in hit.memory.sources} - shown
         at = self._store.ledger.clock() if asked.as_of is None else asked.as_of
         forgotten = await io.run(self._store.ledger.memories.forgotten, sorted(ids), at)
@@ -167,7 +167,7 @@ class Recalling:
 
 
 def _best(asked: Asked, candidates: Sequence[Candidate], wanted: int) -> list[Ranked]:
-    """Not on an event loop: a query may be a page that somebody pasted."""
+    """Not on an event loop: a query may be a pasted page."""
     understood = understand(asked.query, known_speakers(candidates))
     limit = min(wanted, worth_showing(candidates)) if asked.relevant else wanted
     return rank(understood, candidates, limit=limit, threshold=asked.threshold)
@@ -184,8 +184,8 @@ def _is_shown(memory: MemoryItem, shown: frozenset[str]) -> bool:
 
 
 def _still_behind(memory: MemoryItem, said: Mapping[str, JournaledMessage]) -> list[JournaledMessage]:
-    """The messages of a memory's sources; of one that was updated only the last ones, for those before them may
-    say what no longer holds."""
+    """The messages of a memory's sources; for an updated one only the last, as those before may say
+    what no longer holds."""
     behind = [said[source] for source in memory.sources if source in said]
     if memory.version == 1 or not behind:
         return behind
@@ -193,7 +193,7 @@ def _still_behind(memory: MemoryItem, said: Mapping[str, JournaledMessage]) -> l
 
 
 def hits_for(max_tokens: int, shown: int = 0, *, some_excluded: bool = False) -> int:
-    """How many hits could fit a budget of tokens, beside those that came from so many messages that are shown."""
+    """How many hits could fit a budget of tokens, besides those from `shown` messages that are shown anyway."""
     if some_excluded:
         return MOST_RECALLED
     return min(MOST_RECALLED, max(10, max_tokens // TOKENS_PER_HIT) + shown)

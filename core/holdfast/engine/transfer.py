@@ -1,7 +1,7 @@
 """Export and import: a scope, or a whole store, as JSON Lines.
 
-The first line is a header with the format's version, the last one counts the rows, so that a file that was cut short
-is not taken for a whole one. Between them a row per line: `{"kind": "message", ...}`; see `ledger/exchange.py`.
+The first line is a header with the format's version, the last one counts the rows, so that a truncated file
+is not taken for a whole one. Between them is a row per line: `{"kind": "message", ...}`; see `ledger/exchange.py`.
 An import reads the file once, checking every row, into a spool of its own; then it embeds the texts; then it stores
 everything in one transaction.
 """
@@ -37,7 +37,7 @@ from .embed import BATCH, Matrix, embed_documents
 from .transfer_rows import FORMAT, VERSION, Checker, read_header, read_row
 
 Place = str | PathLike[str] | IO_[str]
-# A line is one row. The longest holds a message and its data, where JSON needs six characters for one at worst.
+# A line is one row. The longest holds a message and its data, in which JSON needs at worst six characters for one.
 LINE = 6 * 2 * TEXT_BYTES + 2**20
 
 
@@ -99,7 +99,7 @@ async def import_(store: Store, io: IO, source: Place, scope: Scope, progress: P
 
 
 class _Spool:
-    """The checked rows of an import, in a file of our own: what is stored is what was checked."""
+    """The checked rows of an import, in a file of our own, so that what is stored is what was checked."""
 
     def __init__(self, file: IO_[str], checker: Checker) -> None:
         self._file = file

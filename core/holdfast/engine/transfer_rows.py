@@ -1,4 +1,4 @@
-"""What may stand in a line of an import. Whatever is wrong raises InputError with the number of the line."""
+"""What a line of an import may contain. Whatever is wrong raises InputError with the number of the line."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class _Chain:
 
 
 class Checker:
-    """What rows say of one another: nothing points outside of the file, or of its scope, or into the future."""
+    """What rows say of one another: nothing points outside the file or its scope, or into the future."""
 
     def __init__(self, within: Scope, now: datetime) -> None:
         self._within = within
@@ -244,7 +244,7 @@ class Checker:
         self.scopes.add(scope)
 
     def _past(self, kind: str, row: Plain) -> None:
-        """What was done, or said, was so by now; only what a memory tells of, and what is to come, may lie ahead."""
+        """What was done or said is in the past; only what a memory tells of, and what is to come, may lie ahead."""
         for name in (*_DONE, *(["happened_at"] if kind == "message" else [])):
             if row.get(name) is not None:
                 inputs.past_of(name, row[name], self._now)
@@ -252,7 +252,7 @@ class Checker:
     def _job(self, row: Plain) -> None:
         self._jobs[row["id"]] = scope_of(row)
         if row["state"] == "running":
-            row["state"] = "pending"  # whoever worked on it does so elsewhere
+            row["state"] = "pending"  # its worker is elsewhere
 
     def _message(self, row: Plain) -> None:
         scope = scope_of(row)
@@ -288,7 +288,7 @@ class Checker:
         chain.ids.add(row["id"])
 
     def _ordinal(self, row: Plain) -> int:
-        """For another store's memory: by its creation, those of one instant as they come."""
+        """For another store's memory: by its creation, in file order within one instant."""
         chain = self._chains.get(row["memory_id"])
         if chain is not None:
             return int(chain.ordinal)

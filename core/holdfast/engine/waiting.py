@@ -1,4 +1,4 @@
-"""Waiting for adds that are under way: only for what can be done, and never longer than the caller is willing to."""
+"""Waiting for adds that are under way: only for what can be done, and never longer than the caller wants."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ..storage.store import Store
 from ..types import Flushed, Scope
 from .leases import Leases
 
-WAIT = 2.0  # seconds; what a model takes to extract and to merge
-POLL = 0.02  # seconds between looks: another process may be at it
+WAIT = 2.0  # seconds; what a model takes to extract and merge
+POLL = 0.02  # seconds between looks: another process may be working on it
 FARTHEST = 10 * 365 * 86_400.0  # seconds
 
 
@@ -22,10 +22,10 @@ class Waiting:
         self._store = store
         self._leases = leases
         self._start = start
-        self._in_vain: set[str] = set()  # adds that were waited for, and took longer
+        self._in_vain: set[str] = set()  # adds that were waited for but took longer
 
     async def drained(self, io: IO, scope: Scope, seconds: float | None) -> Flushed:
-        """Until nothing of a scope can be done any more in time. Retries that come later are not waited for."""
+        """Wait until nothing more of a scope can be done in time. Later retries are not waited for."""
         ledger = self._store.ledger
         await io.run(ledger.jobs.begin)
         deadline = time.monotonic() + min(seconds or 0.0, FARTHEST)
@@ -45,9 +45,9 @@ class Waiting:
         return Flushed(tuple(job.public() for job in unfinished if job.scope.within(scope)))
 
     async def heard(self, io: IO, scope: Scope, session: str | None, seconds: float) -> None:
-        """Until what was said under these ids is known, but for what `session` itself is adding.
+        """Wait until what was said under these ids is known, except what `session` itself is adding.
 
-        An add is waited for once: where it takes longer, the next search does not wait for it. While the model fails,
+        An add is waited for once: if it takes longer, the next search does not wait for it. While the model fails,
         nothing is waited for."""
         if self._store.quiet:
             return
@@ -68,9 +68,9 @@ class Waiting:
             await self._store.projection.after_commit(io)
 
     def _awaited(self, scope: Scope, session: str | None, stopped: object | None) -> set[str]:
-        """The adds to wait for: what can be done now, and what somebody committed and has not told the index yet.
+        """The adds to wait for: what can be done now, and what is committed but not yet in the index.
 
-        stopped: an event loop that does not run while the caller waits, nor do the adds that it is at.
+        stopped: an event loop that does not run while the caller waits, and neither do its adds.
         """
         news = self._store.news
         listed = self._under_way(scope, self._store.ledger.clock(), session)

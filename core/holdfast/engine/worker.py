@@ -1,4 +1,4 @@
-"""The background's threads: each takes a job that is due, of a scope that no other one is at, and rests when there is
+"""The background's threads: each takes a due job of a scope that no other thread works on, and rests when there is
 none."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHORTEST_REST = 0.05
 
 
 class Worker:
-    """Up to `limit` threads per `Memory`, started as there is work for them."""
+    """Up to `limit` threads per `Memory`, started when there is work for them."""
 
     def __init__(self, store: Store, leases: Leases, now: Callable[[], datetime], limit: int) -> None:
         self._store = store
@@ -33,12 +33,12 @@ class Worker:
         self._threads: list[threading.Thread] = []
         self._resting = 0
         self._called = False  # there may be work that nobody has looked for yet
-        self._busy: list[Scope] = []  # of the jobs that threads are at, or wait to begin
+        self._busy: list[Scope] = []  # of the jobs that threads work on or wait to begin
         self._draining = False
         self._stopping = False
 
     def start(self) -> None:
-        """There is, or may be, something to do."""
+        """Start or wake a thread, as there may be something to do."""
         with self._changed:
             self._called = True
             if self._resting:
@@ -49,12 +49,12 @@ class Worker:
                 self._threads[-1].start()
 
     def look_again(self) -> None:
-        """As `start`, where there are threads already: what a finished job held up may be due now."""
+        """As `start`, if there are threads already: what a finished job held up may be due now."""
         if self._threads:
             self.start()
 
     def stop(self, *, drain: bool) -> None:
-        """End the threads after the jobs at hand, or with `drain` after all jobs that are due."""
+        """End the threads after their current jobs, or with `drain` after all due jobs."""
         with self._changed:
             self._draining, self._stopping = drain, True
             self._changed.notify_all()
@@ -70,12 +70,12 @@ class Worker:
                     continue
                 rest = self._until(self._store.ledger.jobs.next_due(beside=self._scopes()))
             except HoldfastError:
-                # A thread has nobody to raise to. The job keeps: its lease lapses, and it is tried again.
+                # A thread has nobody to raise to. The job is safe: its lease lapses, and it is tried again.
                 _log.exception("the background could not reach the store; it tries again")
                 rest = LONGEST_REST
             except BaseException:  # noqa: BLE001
                 # Whatever a listener raised, SystemExit too: the job is done or was given back, and the thread has to
-                # outlive it, or all other jobs would wait for ever.
+                # outlive it, or all other jobs would wait forever.
                 _log.exception("the background met an error that is none of Holdfast's")
                 rest = SHORTEST_REST
             if self._stopping:
@@ -83,7 +83,7 @@ class Worker:
             self._rest(rest)
 
     def _next(self) -> JobRecord | None:
-        """The next job that is due. Its scope is this thread's from now on."""
+        """The next job that is due. Its scope now belongs to this thread."""
         with self._changed:
             self._called = False
         while True:

@@ -1,4 +1,4 @@
-"""Facts as they were found, and the changes to the ledger that decisions about them become."""
+"""Facts as they were found, and the ledger changes that follow from decisions about them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def without_model(said: Sequence[JournaledMessage]) -> list[Found]:
 
 
 def item_of(fact: Found, memory_id: str, scope: Scope, metadata: Metadata) -> MemoryItem:
-    """The memory that a fact is where it is added, before it is committed."""
+    """The memory that a fact becomes if added, before it is committed."""
     said = fact.behind[0].created_at
     return MemoryItem(
         memory_id,
@@ -74,12 +74,12 @@ def item_of(fact: Found, memory_id: str, scope: Scope, metadata: Metadata) -> Me
 def writes_of(
     found: Sequence[Found], decisions: Decisions, new_ids: Sequence[str], options: AddOptions
 ) -> list[Write]:
-    """The changes that carry the decisions out, in order, still without vectors.
+    """The changes that carry out the decisions, in order, still without vectors.
 
-    new_ids: of the memories that the facts are where they are added. options: whose metadata and expiry they carry.
+    new_ids: ids of the memories that added facts become. options: give them their metadata and expiry.
     """
     writes: list[Write] = []
-    changed: set[str] = set()  # by an earlier fact of these: no longer of the version that was looked at
+    changed: set[str] = set()  # by an earlier one of these facts: no longer at the version that was read
     for at, (fact, decided) in enumerate(zip(found, decisions, strict=True)):
         for decision in decided:
             target = decision.target.id if decision.target is not None else None
@@ -120,7 +120,7 @@ def _write(decision: Decision, fact: Found, target: str | None, new_id: str, opt
 
 
 def _kept_longer(decision: Decision, options: AddOptions) -> Decision:
-    """What is told again with a later end has that one from then on. Nothing ends earlier for being told again."""
+    """A memory told again with a later expiry gets that one. Being told again never shortens it."""
     known = decision.target
     end = None if known is None else _expiry(known)
     if known is None or end is None or options.expires_at is None or options.expires_at <= end:

@@ -1,8 +1,8 @@
 """From a window of messages to a question, and from its answer to facts. Pure.
 
 The model decides what is worth remembering, and its words are kept. Code guards what no language changes: a fact
-belongs to a message that was shown, its speaker is that message's, nothing recalled or forged is shown, a text that
-stands twice is kept once.
+belongs to a message that was shown, its speaker is that message's, nothing recalled or forged is shown, a repeated
+text is kept once.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from .windows import Window, is_shown
 
 _TOKENS_PER_FACT = 8  # of a message, where facts follow each other closely ("I'm 34, vegan, live in Berlin")
 
-# What could be taken for a line of ours or a turn of the chat's own: a number in brackets or a role where a line
-# begins, and the control tokens of chat templates. They are bent, or taken out; nothing else of a message changes.
+# What could be taken for a line of ours or a turn of the chat: a number in brackets or a role at the start of a line,
+# and the control tokens of chat templates. They are altered or removed; nothing else in a message changes.
 _BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _MARK = re.compile(r"^([ \t]*)\[(\d+)\]", re.M)
 _ROLE = re.compile(r"^([ \t]*)(system|developer|assistant|user|tool)([ \t]*[:：])", re.M | re.I)
@@ -38,7 +38,7 @@ _PARTIAL_DATE = re.compile(r"(\d{4})(?:-(\d{2}))?")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A fact as the model told it. message: the number that it named; when: as it wrote it."""
+    """A fact as the model told it. message: the number it named; when: the time as it wrote it."""
 
     message: int
     text: str
@@ -50,7 +50,7 @@ class Fact:
     """Something worth remembering.
 
     sources: positions into the messages of its window, ascending.
-    happened_at: when what it tells of happened, where the model said so, else when its message was said.
+    happened_at: when it happened, if the model said so, else when its message was said.
     """
 
     text: str
@@ -111,7 +111,7 @@ def facts(window: Window, told: Sequence[Told]) -> tuple[Fact, ...]:
 
 
 def moment(when: str, zone: tzinfo | None = None) -> datetime | None:
-    """The instant that an ISO date, time, month or year names, or that a span of two begins with; else None."""
+    """The instant of an ISO date, time, month or year, or the start of a span of two; else None."""
     start = when.split("/")[0].strip()
     try:
         if partial := _PARTIAL_DATE.fullmatch(start):
@@ -131,7 +131,7 @@ def _lines(messages: Sequence[Message]) -> list[_Line]:
 
 
 def shown(content: str) -> str:
-    """A message's text as a model sees it: word for word, but for recalled frames and forged marks."""
+    """A message's text as a model sees it: word for word, except recalled frames and forged marks."""
     text = _CONTROL.sub("", _BREAKS.sub("\n", strip_recalled(content)))
     return _ROLE.sub(r"\1(\2)\3", _MARK.sub(r"\1(\2)", text)).strip()
 
@@ -153,7 +153,7 @@ def _numbered(lines: Sequence[_Line], texts: Texts) -> list[str]:
 
 
 def _most(lines: Sequence[_Line]) -> int:
-    """How many facts may be told: few steps, as endpoints prepare each form of reply once and keep it."""
+    """How many facts may be told: in few steps, as endpoints prepare and cache each form of reply."""
     tokens = sum(estimate_tokens(line.text) for line in lines)
     most = FEWEST
     while most * _TOKENS_PER_FACT < tokens:
@@ -162,7 +162,7 @@ def _most(lines: Sequence[_Line]) -> int:
 
 
 def _line_of(told: Told, lines: Sequence[_Line]) -> _Line:
-    """The line that was named; else the user's that shares most terms with the fact, the last of equals."""
+    """The line that was named; else the user's line with the most terms of the fact, the last among equals."""
     if 0 < told.message <= len(lines):
         return lines[told.message - 1]
     users = [line for line in lines if line.message.role == "user"] or list(lines)
@@ -195,7 +195,7 @@ def _told(entry: Any) -> Told | None:
 
 
 def _number(told: Any) -> int:
-    """The number of a message, however it is written; 0 for what is none."""
+    """The number of a message, however it is written; 0 if there is none."""
     if isinstance(told, str):
         digits = told.strip("[] ")
         return int(digits) if digits.isdecimal() and len(digits) < 9 else 0

@@ -113,7 +113,7 @@ CHINESE = Texts(
 
 TEXTS: Mapping[Language, Texts] = {"en": ENGLISH, "zh": CHINESE}
 
-FEWEST = 8  # facts that there is always room for
+FEWEST = 8  # facts for which there is always room
 LONGEST = 100  # tokens of one fact in a reply; most have 30 to 50
 
 

@@ -1,8 +1,8 @@
 """What a message states, sentence by sentence and word for word, found without a model. Knows no language.
 
-Kept are sentences of the user. Code, logs, stack traces, quoted lines, bare links and recalled memories are not
-memories, nor is what ends in a question mark, nor a single word. Where a sentence is in doubt it is kept, as what is
-lost cannot be found again.
+Sentences of the user are kept. Code, logs, stack traces, quoted lines, bare links and recalled memories are not
+memories, nor are questions (by their mark) and single words. A doubtful sentence is kept, as a lost one cannot be
+found again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def statements(message: Message) -> list[str]:
 
 
 def is_statement(sentence: str) -> bool:
-    """Whether a sentence may tell something: it does not end as a question, and is more than a word or a link."""
+    """Whether a sentence may tell something: it does not end as a question and is more than a word or a link."""
     return not (_ASKS.search(sentence) or _is_bare(sentence))
 
 
@@ -57,7 +57,7 @@ def sentences(text: str) -> list[str]:
 
 
 def _is_machine(line: str) -> bool:
-    """Whether a line is code, quoted, or of a log or stack trace."""
+    """Whether a line is code, a quotation, or part of a log or stack trace."""
     text = line.strip()
     if text.startswith(">") or _LOG_LINE.match(text):
         return True
@@ -65,7 +65,7 @@ def _is_machine(line: str) -> bool:
 
 
 def _is_bare(sentence: str) -> bool:
-    """Nothing is said: links, numbers, a single word (two characters of a script without spaces)."""
+    """Whether nothing is said: links, numbers, a single word (two characters of a script without spaces)."""
     rest = _LINK.sub("", sentence)
     letters = _LETTERS.findall(rest)
     if any(letter > "\u2e7f" for letter in letters):

@@ -16,22 +16,22 @@ CONTEXT_MESSAGES = 6
 
 _PER_MESSAGE = 8  # number, speaker and line end of a message, in tokens
 
-# After what a long message may be cut, best first: paragraph, line, sentence, word. Then anywhere.
+# Where a long message may be cut, best first: after a paragraph, line, sentence, word. Then anywhere.
 _CUTS = (
     re.compile(r"\n[ \t]*+\n"),
     re.compile(r"\n"),
     re.compile(r"(?<=[.!?])\s++|(?<=[。！？；])"),
     re.compile(r"\s++"),
 )
-_PIECE = 16  # characters, where a text has nothing to cut it at
+_PIECE = 16  # characters, if a text has no place to cut
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """Messages to extract from together.
 
-    start: the position, in the whole add, of the first of them; the others follow without gaps.
-    context: earlier messages that help to understand these ("yes, I do") and are not extracted again.
+    start: the position of the first one in the whole add; the others follow without gaps.
+    context: earlier messages that help to understand these ("yes, I do"), not extracted again.
     continues: whether the first is a further piece of a message that an earlier window begins.
     """
 
@@ -65,7 +65,7 @@ def windows(
 
 
 def parts(window: Window, most: int, *, count: Callable[[str], int] = estimate_tokens) -> list[Window]:
-    """A window in smaller ones, of at most `most` messages that are shown each, for models that do better so."""
+    """A window as smaller ones of at most `most` shown messages each, for models that do better with few."""
     made: list[Window] = []
     before, group = list(window.context), list[Message]()
     for message in window.messages:
@@ -84,7 +84,7 @@ def _part(
 
 
 def is_shown(message: Message) -> bool:
-    """Whether a model gets to see it: what people and assistants say, not prompts and tool output."""
+    """Whether a model sees it: what people and assistants say, not prompts and tool output."""
     return message.role in ("user", "assistant")
 
 
@@ -109,7 +109,7 @@ def _groups(
 def _pieces(
     messages: Sequence[Message], budget: int, count: Callable[[str], int]
 ) -> Iterator[tuple[int, Message, int]]:
-    """Each message, or its pieces, with its position and what it costs."""
+    """Each message, or its pieces, with its position and its cost."""
     for position, message in enumerate(messages):
         if not is_shown(message):
             yield position, message, 0
@@ -118,13 +118,13 @@ def _pieces(
         if cost <= budget:
             yield position, message, cost
             continue
-        # Recalled frames go before the cut, which could tear them open.
+        # Recalled frames are removed before the cut, which could break them.
         for text in _cut(strip_recalled(message.content), budget - _PER_MESSAGE, count):
             yield position, replace(message, content=text), count(text) + _PER_MESSAGE
 
 
 def _cut(text: str, budget: int, count: Callable[[str], int], level: int = 0) -> list[str]:
-    """`text` in pieces of at most `budget` tokens, cut as gently as that allows; joined they are `text`."""
+    """`text` in pieces of at most `budget` tokens, cut as gently as possible; joined, they are `text`."""
     if level > len(_CUTS) or count(text) <= budget:
         return [text]
     pieces: list[str] = []

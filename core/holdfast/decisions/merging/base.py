@@ -21,7 +21,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class NewFact:
-    """A fact that was extracted, and memories of its scope, nearest first: all of them where there are few."""
+    """A fact that was extracted, and memories of its scope, nearest first: all of them if there are few."""
 
     text: str
     neighbours: tuple[Neighbour, ...] = ()
@@ -33,8 +33,8 @@ class NewFact:
 class Decision:
     """What becomes of a fact.
 
-    operation: ADD a memory of `text`; UPDATE `target` to `text`; DELETE `target`, which no longer holds, and
-        leave nothing in its place; NOOP, for `target` says it already.
+    operation: ADD a memory of `text`; UPDATE `target` to `text`; DELETE `target`, which no longer holds, with
+        no replacement; NOOP, as `target` already says it.
     text: the memory's text afterwards; for DELETE and NOOP the fact.
     target: the existing memory; None for ADD, and for a NOOP whose fact repeats another of the same add.
     repeats: the position of that other fact; else None.
@@ -54,8 +54,8 @@ Decisions = tuple[tuple[Decision, ...], ...]
 class MergeStrategy(Protocol):
     """How the question is put to the model, if at all.
 
-    The engine settles without it what is certain: facts that equal a memory or each other, and facts of a scope that
-    holds no memories. It also guards what comes out (`guarded`).
+    The engine settles what is certain by itself: facts that equal a memory or each other, and facts of a scope
+    without memories. It also guards the result (`guarded`).
     """
 
     def ask(self, facts: Sequence[NewFact], answers: Sequence[Any] = ()) -> Sequence[Question]:
@@ -65,7 +65,7 @@ class MergeStrategy(Protocol):
     def decide(self, facts: Sequence[NewFact], answers: Sequence[Any]) -> Decisions:
         """One tuple of decisions per fact, in order, never empty: the fact's own, then what else it changes.
 
-        answers: one for each question, in the order they were asked; a ModelReplyError in the place of one that could
+        answers: one for each question, in the order they were asked; a ModelReplyError for each that could
             not be read.
         """
         ...

@@ -1,4 +1,4 @@
-"""Facts in as many questions as they need, each of which sees what the ones before it changed."""
+"""Facts in as many questions as they need, each of which sees the changes of those before it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ...lengths import estimate_tokens
 from ...types import MemoryItem
 from .base import Decision, Neighbour, NewFact
 
-MOST_FACTS = 50  # in one question: more than a session of forty short messages tells
+MOST_FACTS = 50  # in one question: more than a session of forty short messages contains
 MOST_TOKENS = 3_000  # of the facts of one question
-MOST_NEW = 30  # memories of earlier questions that a fact is shown beside older ones
+MOST_NEW = 30  # memories from earlier questions that a fact is shown with older ones
 
 
 def batches(facts: Sequence[NewFact]) -> list[range]:
@@ -37,7 +37,7 @@ class Working:
         self._new: dict[int, MemoryItem] = {}
 
     def seen_by(self, fact: NewFact, similarities: Callable[[Sequence[int]], Sequence[float]]) -> NewFact:
-        """A fact with its neighbours as they are by now, the nearest of the new ones among them.
+        """A fact with its neighbours as they are now, including the nearest new ones.
 
         similarities: the cosines of the fact with those of other positions.
         """
@@ -51,7 +51,7 @@ class Working:
         return replace(fact, neighbours=tuple(sorted(alive, key=lambda one: -one.similarity)))
 
     def apply(self, at: int, decisions: Sequence[Decision], item: MemoryItem) -> None:
-        """Carry out what was decided of the fact at a position; item: the memory that it is where it is added."""
+        """Carry out the decisions about the fact at a position; item: the memory it becomes if added."""
         for one in decisions:
             if one.operation == "ADD":
                 self._new[at] = item

@@ -1,7 +1,7 @@
-"""What a model can do: a dozen decisions whose answers are known, asked as any others are.
+"""What a model can do: a dozen decisions whose answers are known, asked like any others.
 
-A small model confuses what is near with what is the same, and loses what it should keep; a large one does not. Which
-one it is cannot be told from its name, so it is asked once.
+A small model confuses similar with equal and loses what it should keep; a large one does not. Its name does not tell
+which it is, so it is asked once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..question import Question
 from .base import Decision, Neighbour, NewFact
 from .strategy import Decide
 
-SLIPS = 1  # that a large model is forgiven
+SLIPS = 1  # allowed to a large model
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What code holds to, whatever a strategy or a model decides, in any language."""
+"""What code enforces, whatever a strategy or a model decides, in any language."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .base import Decision, Decisions, NewFact
 
 
 def said_by_others(fact: NewFact, memory: MemoryItem) -> bool:
-    """Whether a memory is the word of other people by name: another's word is neither changed nor repeated."""
+    """Whether a memory was told by other people, by name: what others told is neither changed nor repeated."""
     return bool(fact.speakers and memory.speakers) and not set(fact.speakers) & set(memory.speakers)
 
 
@@ -22,8 +22,8 @@ def added(fact: NewFact, reason: str) -> tuple[Decision, ...]:
 def guarded(facts: Sequence[NewFact], decisions: Decisions) -> Decisions:
     """The decisions that can be carried out together.
 
-    Another named speaker's memory stays as it is; no memory is left without a text; a memory that one fact brings up
-    to date is not deleted by another, nor deleted twice. A fact that is left without a decision is added.
+    Another named speaker's memory stays as it is; no memory is left without a text; a memory updated by one fact is
+    not deleted by another, nor is any deleted twice. A fact left without a decision is added.
     """
     kept_alive = {
         one.target.id

@@ -11,7 +11,7 @@ from .guards import added, said_by_others
 
 
 def known(facts: Sequence[NewFact]) -> dict[int, Decision]:
-    """The facts that are settled, by position: NOOP for those whose text is there already."""
+    """The settled facts, by position: NOOP for those whose text is there already."""
     settled: dict[int, Decision] = {}
     normal = cache(normalised)  # memories are near to several facts
     first: dict[tuple[str, tuple[str, ...]], int] = {}
@@ -36,8 +36,8 @@ def known(facts: Sequence[NewFact]) -> dict[int, Decision]:
 def with_known(
     facts: Sequence[NewFact], settled: Mapping[int, Decision], decided: Mapping[int, tuple[Decision, ...]]
 ) -> Decisions:
-    """All decisions in the order of the facts. What repeats a fact that left nothing, or a memory that a fact before
-    it removed, is added."""
+    """All decisions in the order of the facts. A repetition of a fact that left nothing, or of a memory that an
+    earlier fact removed, is added."""
     out: list[tuple[Decision, ...]] = []
     gone: set[str] = set()
     for at, fact in enumerate(facts):

@@ -14,7 +14,7 @@ from .base import Neighbour, NewFact
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """One language. system: the instructions. memories / facts: what stands above them."""
+    """One language. system: the instructions. memories / facts: their headings."""
 
     system: str
     memories: str

@@ -1,4 +1,4 @@
-"""The model decides, all facts in one question; and what happens where there is no model."""
+"""The model decides about all facts in one question; and what happens without a model."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Row = Mapping[str, Any]
 
 
 class Decide:
-    """One question for all facts, which answers an operation for each, and the new text of what is brought up to
-    date. The default: the answer is carried out as it is.
+    """One question for all facts, answered by an operation for each and the new text of updated memories. The
+    default: the answer is carried out as it is.
 
-    Shown are all memories of a scope that holds few, else the nearest of each fact, newest last. An answer that names
-    what was not shown, and none at all, adds the fact: it may cost a duplicate, never a memory.
+    If a scope has few memories, all are shown, else the nearest of each fact, newest last. If an answer is missing or
+    names what was not shown, the fact is added: that may cost a duplicate, never a memory.
     """
 
     def ask(self, facts: Sequence[NewFact], answers: Sequence[Any] = ()) -> Sequence[Question]:
@@ -50,7 +50,7 @@ class Decide:
 
 
 class WithoutModel:
-    """No questions: whatever is not known word for word is kept beside it."""
+    """No questions: whatever is not known word for word is added."""
 
     def ask(self, facts: Sequence[NewFact], answers: Sequence[Any] = ()) -> Sequence[Question]:
         return []
@@ -88,19 +88,19 @@ def _decision(fact: NewFact, row: Row, near: Sequence[Neighbour]) -> Decision | 
 
 
 def _follows(decision: Decision) -> bool:
-    """What becomes of a fact itself comes first, then what it removes."""
+    """A sort key: what becomes of the fact itself comes first, then what it removes."""
     return decision.operation == "DELETE"
 
 
 def _chosen(shown: Sequence[Any], number: Any) -> Any:
-    """The one of that number, counted from 1; None where there is none."""
+    """The one with that number, counted from 1; None if there is none."""
     if isinstance(number, str) and number.strip("[] ").isdecimal() and len(number) < 9:
         number = int(number.strip("[] "))
     return shown[number - 1] if type(number) is int and 0 < number <= len(shown) else None
 
 
 def _rows(reply: Mapping[str, Any]) -> list[Row]:
-    """The rows of a reply, or of the functions that the model called in its place."""
+    """The rows of a reply, or of the functions that the model called instead."""
     rows = reply.get("decisions")
     if isinstance(calls := reply.get("calls"), list):
         rows = [_row(call) for call in calls]
@@ -112,7 +112,7 @@ def _rows(reply: Mapping[str, Any]) -> list[Row]:
 
 
 def _row(call: Any) -> Row | None:
-    """A call as a row; None where its arguments are no object."""
+    """A call as a row; None if its arguments are not an object."""
     if not isinstance(call, Mapping) or not isinstance(call.get("arguments"), Mapping):
         return None
     return {**call["arguments"], "operation": prompts.OPERATION_OF.get(str(call.get("name")))}

@@ -1,1 +1,1 @@
-"""Which memories answer a query, and what an agent gets to see of them."""
+"""Which memories answer a query, and what an agent sees of them."""

@@ -22,16 +22,16 @@ from .ranking import indexed_text
 # A turn adds something to a memory if at least this share of its words is not in the memory.
 _NEW_WORDS = 0.25
 
-# Of the budget, before turns get theirs; what turns leave goes to more memories. Evidence covered within
-# 1,000 tokens falls from .72 to .70 when eight turns take the place of fifteen memories, and it is in turns
-# that the details are: `python -m bench.quality.retrieval locomo.json --tokens`.
+# Share of the budget before turns get theirs; what turns leave goes to more memories. Evidence covered within
+# 1,000 tokens falls from .72 to .70 when eight turns replace fifteen memories, but the details are in
+# the turns: `python -m bench.quality.retrieval locomo.json --tokens`.
 _MEMORIES_SHARE = 0.6
 
-_SHORTEST = 4  # tokens; no line is shorter, so counting ends where less is left
+_SHORTEST = 4  # tokens; no line is shorter, so counting ends when less is left
 
-# Within a budget a long text stands in the place of several short ones: hits are taken by what they are worth for
-# their length. Of an assistant's chats .65 in place of .61 of the evidence is covered within 1,000 tokens, and .76 in
-# place of .69 within 4,000; among short turns and facts nothing changes. From .15 to .4 the figures are alike.
+# Within a budget a long text displaces several short ones, so hits are taken by their worth for their length.
+# With it, .65 instead of .61 of the evidence in an assistant's chats is covered within 1,000 tokens, and .76 instead
+# of .69 within 4,000; with short turns and facts nothing changes. From .15 to .4 the figures are similar.
 _LENGTH_COUNTS = 0.3
 _SHORT_TEXT = 80  # characters
 
@@ -48,10 +48,10 @@ def assemble(
 ) -> Context:
     """What fits of `hits` (best first) and of the turns behind them, framed as data.
 
-    messages: memory id -> the turns that it came from, and turns near them, the most telling first.
-    max_tokens: the length of the whole text, frame included, by `count`; where not even one memory fits,
+    messages: memory id -> the turns it came from, and turns near them, the most telling first.
+    max_tokens: the length of the whole text, frame included, by `count`; if not even one memory fits,
         the context is empty.
-    language: of the framing lines.
+    language: the language of the framing lines.
     """
     tongue = language
     order = _by_worth(hits)
@@ -70,8 +70,8 @@ def _cost(count: _Counter, *lines: str) -> int:
 
 
 def _by_worth(hits: Sequence[SearchHit]) -> list[int]:
-    """The places of hits in the order in which they are taken: by how much better than the last each one is, less the
-    longer it is."""
+    """The places of hits in the order in which they are taken: by how much each is better than the last, discounted
+    by its length."""
     least = min((hit.score for hit in hits), default=0.0)
 
     def worth(at: int) -> float:
@@ -84,7 +84,7 @@ def _by_worth(hits: Sequence[SearchHit]) -> list[int]:
 def _fitting(
     order: Sequence[int], cost_of: Callable[[int], int], left: int, chosen: Sequence[int]
 ) -> list[int]:
-    """`chosen`, and the further ones that fit into what is left, taken in the order given; by their ranks."""
+    """`chosen` and the further ones that fit, taken in the order given; sorted by rank."""
     more = []
     for at in order:
         if left < _SHORTEST:
@@ -98,7 +98,7 @@ def _fitting(
 def _fitting_turns(
     turns: Iterable[JournaledMessage], left: int, count: _Counter, tongue: Language
 ) -> tuple[list[JournaledMessage], int]:
-    """The turns that fit, in the order given, and their cost; headings are paid by the first below them."""
+    """The turns that fit, in the order given, and their cost; a heading counts with the first turn below it."""
     fitting: list[JournaledMessage] = []
     days: set[str] = set()
     spent = 0
@@ -140,7 +140,7 @@ def _within(
     shown: list[SearchHit],
     turns: list[JournaledMessage],
 ) -> Context:
-    """The context, less its last turns and memories while it is too long: a tokeniser may count a whole text
+    """The context, without its last turns and memories while it is too long: a tokeniser may count a whole text
     differently from the sum of its lines."""
     while shown:
         text = _text(tongue, shown, turns)
@@ -192,7 +192,7 @@ def _turn_line(turn: JournaledMessage) -> str:
 
 
 def _day(at: datetime, tongue: Language) -> str:
-    """As memories write days, and as a model will when it is asked for one."""
+    """As memories write days, and so as a model does when it is asked for one."""
     return written(at.date(), chinese=tongue == "zh")
 
 
@@ -206,9 +206,9 @@ _INVISIBLE = re.compile(
     "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _SPACE = re.compile(r"\s+")
-# An opening bracket of a tag or of a chat template's marker; "<3", "< 5", "<=" and "<-" are none.
+# An opening bracket of a tag or of a chat template's marker; "<3", "< 5", "<=" and "<-" are not.
 _TAG = re.compile(r"[<＜﹤‹](?![0-9０-９=-]|\s+[0-9０-９])")
-# Whether it is closed or not, and as far as the next bracket: looking for the last one takes long in a text of many.
+# Closed or not, up to the next bracket: looking for the last one takes long in a text with many.
 _MARKER = re.compile(
     r"\[(?=/?\s*(?:INST|SYS(?:TEM)?|USER|ASSISTANT|TOOL|AVAILABLE_TOOLS)\b)([^\[\]]*)(\]?)", re.IGNORECASE
 )

@@ -1,9 +1,9 @@
 """Which candidates answer a query best: pure, and from what the index returns alone.
 
-Dense and keyword scores are each brought to [0, 1] and summed; then what lies around a candidate counts (the turns
-next to it, its episode), and whether the query names its speaker or its date. No word of any language is known here:
-the few facets of a memory that matter lie in the index, and candidates carry them packed (`index.facets`): a search
-looks at hundreds of candidates, so they are worked on in columns.
+Dense and keyword scores are each brought to [0, 1] and summed; then a candidate's surroundings count (the turns
+next to it, its episode), and whether the query names its speaker or its date. No word of any language is known here.
+The few facets of a memory that matter are in the index, and candidates carry them packed (`index.facets`): a search
+looks at hundreds of candidates, so it works on columns.
 
 Whatever is absent counts as nothing: a store without speakers, times or positions ranks by the rest.
 """
@@ -29,7 +29,7 @@ Table = npt.NDArray[np.void]  # of `candidates.TABLE`
 class Weights:
     """What each signal adds at most, relative to the dense score's 1.0; the figures lie on plateaus.
 
-    What each is worth on every set, what others would give, and what weights fitted without a set reach on it:
+    What each is worth on every set, what others would give, and how weights fitted without a set do on it:
     `python bench/quality/retrieval.py --ablation --sweep --cross-validate`.
     """
 
@@ -43,30 +43,30 @@ class Weights:
 WEIGHTS = Weights()
 ALONE = Weights(nearby=0.0, episode=0.0, speaker=0.0, date=0.0)  # by a memory's own text only
 
-# Below this many candidates their spread says little: 0 is then the floor of their dense scores. Whatever
-# their number, the best dense score counts in full only if it is that much above the floor.
+# Below this many candidates their spread says little, and 0 is the floor of their dense scores. Whatever
+# their number, the best dense score counts in full only if it is that far above the floor.
 _FEW = 10
 _LEAST_SPREAD = 0.25
 # The best keyword score counts in full from here on: one rare term in a hundred memories, or several common ones.
 _LEAST_KEYWORD = 4.0
 
-# Where the best cosine is below the first and no word that is shared is rare, a few memories at most have to do with
-# the query; where it is below the second and no word is shared, none ("hi", "thanks"). Of the sets' questions next to
-# none has its evidence beyond that.
+# If the best cosine is below the first and no shared word is rare, at most a few memories are relevant to the query;
+# if it is below the second and no word is shared, none is ("hi", "thanks"). Almost none of the sets' questions has
+# its evidence beyond that.
 _NEAR, _FAR, _FEW_SHOWN = 0.3, 0.15, 5
 _RARE = 2.5
 
 _WEAK = 0.25  # the quantile of the scores of all candidates at which one is called weak
-_SHORT = 40  # terms; what is longer needs the turns next to it the less
-_YEAR_ALONE = 0.2  # of a date, where the query names a day or nothing else
+_SHORT = 40  # terms; the longer a text, the less it needs the turns next to it
+_YEAR_ALONE = 0.2  # of a date, if the query names a day or nothing else
 
 
 @dataclass(frozen=True, slots=True)
 class RankQuery:
     """What a query says beyond its words.
 
-    speakers: the known speakers that it names, lower-cased.
-    dates: those that it names in numbers.
+    speakers: the known speakers it names, lower-cased.
+    dates: the dates it names in numbers.
     """
 
     speakers: frozenset[str] = frozenset()
@@ -86,7 +86,7 @@ class Ranked:
 
 
 def indexed_text(text: str, speakers: Sequence[str]) -> str:
-    """What is embedded and matched for a memory: its text, after "{speaker}: " where one speaker is known
+    """What is embedded and matched for a memory: its text, after "{speaker}: " if one speaker is known
     and the text does not begin with that name."""
     if len(speakers) != 1 or not speakers[0]:
         return text
@@ -102,7 +102,7 @@ def understand(query: str, speakers: Collection[str]) -> RankQuery:
 
 
 def worth_showing(candidates: Sequence[Candidate]) -> int:
-    """How many of the best candidates an agent should see at most, for nothing else has to do with the query."""
+    """How many of the best candidates an agent should see at most, as nothing else is relevant to the query."""
     if not candidates:
         return 0
     nearest = max(candidate.dense for candidate in candidates)
@@ -119,7 +119,7 @@ def known_speakers(candidates: Iterable[Candidate]) -> set[str]:
 
 def _names(folded: str, name: str) -> bool:
     """Whether a case-folded text names someone, by the whole name or by a first name of three letters."""
-    if name.upper() == name.lower():  # a script without case: most of those are written without spaces
+    if name.upper() == name.lower():  # a script without case, most of which are written without spaces
         return bool(name.strip()) and name in folded
     first = name.split()[0]
     forms = {name, first if len(first) > 2 else name}
@@ -137,7 +137,7 @@ def rank(
     threshold: float | None = None,
     weights: Weights = WEIGHTS,
 ) -> list[Ranked]:
-    """The best `limit` candidates, best first; of equal ones the one that was written last.
+    """The best `limit` candidates, best first; among equals, the one written last.
 
     threshold: the least score of a hit.
     """
@@ -156,7 +156,7 @@ def rank(
 
 
 def _best(scores: Floats, limit: int) -> list[int]:
-    """Where the best `limit` scores are, and whatever equals the last of them; in any order."""
+    """Where the best `limit` scores are, and whatever equals the last of them, in any order."""
     if len(scores) <= limit:
         return list(range(len(scores)))
     least = np.partition(scores, len(scores) - limit)[len(scores) - limit]
@@ -166,8 +166,8 @@ def _best(scores: Floats, limit: int) -> list[int]:
 def signals(
     query: RankQuery, candidates: Sequence[Candidate], *, keyword: float = WEIGHTS.keyword
 ) -> dict[str, Floats]:
-    """What is weighed, per candidate: "dense" and the names of `Weights`. All lie in [0, 1] but "nearby", which goes
-    up to twice 1 + `keyword`, the weight by which keywords count for the score of a candidate alone."""
+    """What is weighed, per candidate: "dense" and the names of `Weights`. All are in [0, 1] except "nearby", which
+    goes up to twice 1 + `keyword`, the weight of keywords in the score of a candidate alone."""
     seen = table(candidate.facets for candidate in candidates)
     dense = _normalised_dense(np.array([candidate.dense for candidate in candidates], dtype=np.float64))
     words = _normalised_keyword(np.array([candidate.sparse for candidate in candidates], dtype=np.float64))
@@ -212,7 +212,7 @@ def _shortness(words: npt.NDArray[np.uint32]) -> Floats:
 
 
 def _spoken_by(named: frozenset[str], candidates: Sequence[Candidate]) -> Floats:
-    """1 for what was said by the one speaker that the query names; several names tell nothing."""
+    """1 for what was said by the one speaker that the query names; several names say nothing."""
     if len(named) != 1:
         return np.zeros(len(candidates))
     (name,) = named
@@ -220,7 +220,7 @@ def _spoken_by(named: frozenset[str], candidates: Sequence[Candidate]) -> Floats
 
 
 def _dated(asked: Dates, happened: Integers) -> Floats:
-    """1 for what happened on a date asked about, less where no more than the year is known to agree."""
+    """1 for what happened on a date asked about, less if only the year is known to agree."""
     if not asked:
         return np.zeros(len(happened))
     moments = np.where(happened == UNKNOWN, 0, happened).astype("datetime64[us]")
@@ -237,32 +237,32 @@ def _dated(asked: Dates, happened: Integers) -> Floats:
 
 
 class _Surroundings:
-    """Who lies next to whom. Positions count within a scope, and neighbours within an episode."""
+    """Which candidates are next to each other: positions are per scope, neighbours per episode."""
 
     _SPAN = 1 << 40  # more than any position, so that keys of two episodes never touch
 
     def __init__(self, seen: Table, scores: Floats) -> None:
         known, self._episodes = np.unique(seen["episode"], return_inverse=True)
         alone = np.flatnonzero(seen["episode"] == UNKNOWN)
-        # Of whom nothing is known, each is alone in an episode of its own.
+        # Each candidate without a known place is alone in its own episode.
         self._episodes[alone] = len(known) + np.arange(len(alone))
         self._scores = scores
         self._keys = self._episodes * self._SPAN + seen["position"] + 1
         self._known, places = np.unique(self._keys, return_inverse=True)
-        # The best score at each place, and at last that of a weak candidate.
+        # The best score at each place; the last entry is that of a weak candidate.
         self._best = np.zeros(len(self._known) + 1)
         np.maximum.at(self._best, places, scores)
         self._best[-1] = _weak(scores)
 
     def at(self, offset: int) -> Floats:
-        """The best score that many positions away; that of a weak candidate where there is none, so that the
-        first and the last of an episode, and who has no neighbour among the candidates, do not lose by it."""
+        """The best score that many positions away; that of a weak candidate if there is none, so that the first and
+        the last of an episode, and those without a neighbour among the candidates, are not penalised."""
         wanted = self._keys + offset
         found = np.searchsorted(self._known[:-1], wanted)
         return self._best[np.where(self._known[found] == wanted, found, -1)]
 
     def episode(self) -> Floats:
-        """The best score in each one's episode."""
+        """The best score in each candidate's episode."""
         best = np.zeros(int(self._episodes.max()) + 1)
         np.maximum.at(best, self._episodes, self._scores)
         return np.asarray(best[self._episodes])

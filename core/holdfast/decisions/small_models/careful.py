@@ -1,8 +1,8 @@
-"""Merging with a small model: one question for each fact, about the one memory that it most likely speaks of.
+"""Merging with a small model: one question for each fact, about the memory it most likely speaks of.
 
-What follows is what costs least by the odds; a fact is added whenever that is in doubt. Where a memory changes that
-says more than the fact speaks of, a second question asks which of its words give way; where the answer cannot be
-carried out to the letter, both texts stand side by side.
+The action with the least expected cost is taken; in doubt, a fact is added. If a memory changes that says more than
+the fact speaks of, a second question asks which of its words give way; if the answer cannot be carried out to the
+letter, both texts stand side by side.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from .texts import exchanged, joined, tells_apart, unsaid
 
 Action = Literal["keep", "join", "change", "add"]
 
-SHARED = 0.5  # what shared terms count for beside the cosine: from .25 to 2 it is all one
+SHARED = 0.5  # the weight of shared terms beside the cosine: from .25 to 2 it makes no difference
 
 # What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside
-# it, where the fact says the same, adds, changes, or is of something else. Dear is what loses a fact; a duplicate and
-# two things in one memory cost the same.
+# it, if the fact says the same, adds, changes, or is about something else. Losing a fact is expensive; a duplicate
+# and two things in one memory cost the same.
 COSTS: Mapping[Action, Mapping[Relation, float]] = {
     "keep": {"same": 0, "adds": 4, "changes": 4, "different": 4},
     "join": {"same": 0.5, "adds": 0, "changes": 1, "different": 1.25},
@@ -34,16 +34,16 @@ COSTS: Mapping[Action, Mapping[Relation, float]] = {
     "add": {"same": 1.25, "adds": 1.25, "changes": 1.25, "different": 0},
 }
 
-# Terms of a memory that its new text may leave out unasked, and where a model said so. None unasked loses as little
-# and asks more; three lose twice as much.
+# How many terms of a memory its new text may leave out unasked, and if a model said so. Zero unasked loses as little
+# but asks more; three lose twice as much.
 MOST_DROPPED, MOST_GIVEN_WAY = 1, 4
-LONGEST = 400  # characters of a memory that grows: what is added to without end says nothing in the end
+LONGEST = 400  # characters of a memory that grows: one that grows without end says nothing in the end
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be done about a fact and a memory, and why. exchange: words of the memory and of the fact in their
-    place, where a model was asked for them."""
+    """What to do about a fact and a memory, and why. exchange: words of the memory and those of the fact that
+    replace them, if a model was asked for them."""
 
     action: Action
     neighbour: Neighbour
@@ -89,20 +89,20 @@ def _near(facts: Sequence[NewFact]) -> dict[int, Neighbour]:
 
 
 def _long(facts: Sequence[NewFact], verdicts: Mapping[int, Verdict]) -> list[int]:
-    """The facts that change a memory which says more than they speak of."""
+    """The facts that change a memory that says more than they speak of."""
     changed = [(i, one.neighbour.memory.text) for i, one in verdicts.items() if one.action == "change"]
     return [i for i, known in changed if len(unsaid(known, facts[i].text)) > MOST_DROPPED]
 
 
 def nearest(fact: NewFact) -> Neighbour | None:
-    """The memory that a fact most likely speaks of; None where none that it may touch has anything in common."""
+    """The memory a fact most likely speaks of; None if none that it may touch has anything in common."""
     own = [one for one in fact.neighbours if not said_by_others(fact, one.memory)]
     best = max(own, key=lambda one: related(fact, one), default=None)
     return best if best and related(fact, best) > 0 else None
 
 
 def related(fact: NewFact, neighbour: Neighbour) -> float:
-    """The cosine of a fact and a memory and the terms that they share; who told them is no such term."""
+    """The cosine of a fact and a memory plus the terms they share, except the speaker's name."""
     language = shared_language((fact.text, neighbour.memory.text))
     people = set(content_terms(" ".join((*fact.speakers, *neighbour.memory.speakers)), language))
     told, known = (set(content_terms(text, language)) - people for text in (fact.text, neighbour.memory.text))
@@ -111,7 +111,7 @@ def related(fact: NewFact, neighbour: Neighbour) -> float:
 
 
 def concluded(fact: NewFact, neighbour: Neighbour, answer: Any, weights: Weights) -> Verdict:
-    """What costs least by what a model answered about a fact and a memory."""
+    """The verdict with the least cost, given a model's answer about a fact and a memory."""
     if isinstance(answer, ModelReplyError):
         return Verdict("add", neighbour, f"kept as it is, for the model's reply could not be read: {answer}")
     likely = odds(fact.text, neighbour.memory.text, answer, weights)
@@ -152,8 +152,8 @@ def _carried_out(facts: Sequence[NewFact], verdicts: Mapping[int, Verdict]) -> D
 
 
 def _decision(fact: NewFact, verdict: Verdict, written: str | None) -> Decision:
-    """What becomes of a fact. written: the memory's text after earlier facts of the same batch; None where they left
-    it."""
+    """What becomes of a fact. written: the memory's text after earlier facts of the same batch; None if they did not
+    change it."""
     memory = verdict.neighbour.memory
     known = memory.text if written is None else written
     (beside,) = added(fact, verdict.why)

@@ -1,10 +1,10 @@
 """How likely a fact says the same as a memory, adds to it, changes it, or speaks of something else.
 
 A multinomial logistic regression over what a model said and a few measures that know no language. There are two sets
-of weights: for a model that tells how likely each answer was, and for one that only answers, of which less can be
-believed: a small model calls nearly every pair "changes", but rarely without a doubt.
+of weights: for a model that reports how likely each answer was, and for one that only answers and is trusted less: a
+small model calls nearly every pair "changes", but rarely without a doubt.
 
-Each case decided with weights fitted on the cases of other authors, 83 % come out right and .4 % lose a detail with
+With each case decided by weights fitted on other authors' cases, 83 % come out right and .4 % lose a detail with
 the likelihoods of a model of 1.5B parameters, 76 % and .7 % with its answers alone. Of 3,158 cases 2,323 were asked
 to the end; the others, which lack a second question, count as those do that have one (`bench.quality.small_models`).
 """
@@ -23,11 +23,11 @@ Relation = Literal["same", "adds", "changes", "different"]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 
 Answer = Mapping[str, float]
-"""Relation -> how likely the model found it; 1 for what it said, of a model that only answers."""
+"""Relation -> how likely the model found it; 1 for its answer, if a model only answers."""
 
 Heard = Literal["likelihoods", "answer"]
 Weights = Mapping[Heard, Mapping[Relation, Sequence[float]]]
-"""What was heard of a model -> relation -> one weight for each of `measures`, and the bias."""
+"""What was heard from a model -> relation -> one weight for each of `measures`, and the bias."""
 
 LEAST = 1e-3  # below it a likelihood says no more
 
@@ -50,7 +50,7 @@ def measures(fact: str, memory: str, answer: Answer) -> list[float]:
         *(said if heard(answer) == "likelihoods" else [answer.get(one, 0.0) for one in RELATIONS]),
         shared / max(len(known), 1),  # how much of the memory the fact speaks of
         shared_pieces / max(len(told_pieces), 1),  # and the other way round
-        SequenceMatcher(None, new, old, autojunk=False).ratio(),  # whether they are of one form
+        SequenceMatcher(None, new, old, autojunk=False).ratio(),  # whether they have one form
         math.log1p(len(told - known)),  # what the fact alone says
         math.log1p(len(known - told)),  # what the memory alone says
         math.log1p(len(old)),

@@ -1,4 +1,4 @@
-"""What a small model is asked about one fact and one memory, English and Chinese: how they stand to each other, and
+"""What a small model is asked about one fact and one memory, English and Chinese: how they relate, and
 which words of a memory give way. What never changes, instructions and worked examples, comes first, so that it is
 read once.
 """
@@ -130,7 +130,7 @@ EXCHANGES = {
 
 
 def relation(fact: str, memory: str) -> Question:
-    """How a fact stands to a memory: one word, and how likely the model found each."""
+    """How a fact relates to a memory: one word, and how likely the model found each."""
     language = _language(fact)
     asked = [Prompt("system", PAIR[language])]
     for known, new, answer in EXAMPLES[language]:
@@ -169,7 +169,7 @@ def _relation(reply: Mapping[str, Any]) -> Answer:
 
 
 def _weighed(answer: Answer, likelihoods: Answer) -> Answer:
-    """How likely each answer was, where the model tells of more than the one it gave."""
+    """How likely each answer was, if the model reports more than the one it gave."""
     return likelihoods if len(likelihoods) > 1 and answer.keys() <= likelihoods.keys() else answer
 
 

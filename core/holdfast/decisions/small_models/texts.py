@@ -1,6 +1,6 @@
 """Texts, by what is language-neutral and certain: what one says that another does not, and one that says both.
 
-What is written is made of the words of a memory and of a fact as they stand there; nothing is reworded.
+New texts consist of a memory's and a fact's own words; nothing is reworded.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def unsaid(text: str, by: str) -> set[str]:
 
 
 def tells_apart(one: str, other: str) -> bool:
-    """Whether a text says what another cannot, whatever a model finds: it has a number of its own, all of the other's
-    terms and more, the same in another order, or other terms in one place alone."""
+    """Whether a text certainly says something else than another, whatever a model finds: it has a number of its own,
+    all of the other's terms and more, the same terms in another order, or other terms in a single place."""
     language = shared_language((one, other))
     new, old = terms(one, language), terms(other, language)
     shared = set(new) & set(old)
@@ -42,7 +42,7 @@ def tells_apart(one: str, other: str) -> bool:
 
 
 def joined(memory: str, fact: str) -> str:
-    """One text that says both, the newer last; the fact alone where it begins with the whole memory."""
+    """One text that says both, the newer last; the fact alone if it begins with the whole memory."""
     if f"{normalised(fact)} ".startswith(f"{normalised(memory)} "):
         return fact
     known = memory.rstrip(_EDGES)
@@ -50,10 +50,10 @@ def joined(memory: str, fact: str) -> str:
 
 
 def exchanged(memory: str, fact: str, old: str, new: str) -> str | None:
-    """A memory with words of a fact in the place of some of its own, and the fact after it, unless that says no more.
+    """A memory with some of its words replaced by a fact's, followed by the fact unless that says no more.
 
-    None where `old` is not in the memory, once, or `new` not in the fact: nobody is to put other words there. And
-    where the whole fact is to stand amid the memory, words that it exchanges for themselves, or fewer numbers.
+    None if `old` is not in the memory exactly once, or `new` not in the fact: no other words may get in. Also None
+    if the whole fact would stand amid the memory, words replace themselves, or numbers are lost.
     """
     old, new = old.strip(_EDGES), new.strip(_EDGES)
     places = _places(old, memory)
@@ -71,14 +71,14 @@ def exchanged(memory: str, fact: str, old: str, new: str) -> str | None:
 
 
 def _closed(before: str, after: str) -> str:
-    """What is left and right of words that were taken out."""
+    """Joins what is left and right of removed words."""
     left, right = before.rstrip(_EDGES), after.lstrip(_EDGES)
     gap = before[len(left) :] or after[: len(after) - len(right)]
     return left + gap + right if left and right else left or right
 
 
 def _places(words: str, text: str) -> list[int]:
-    """Where words stand in a text, neither beginning nor ending within others, as far as spaces tell."""
+    """Where words occur in a text without beginning or ending inside others, as far as spaces tell."""
     if not words:
         return []
     found = (one.start() for one in re.finditer(re.escape(words), text, re.IGNORECASE))
@@ -92,5 +92,5 @@ def _within(text: str, at: int) -> bool:
 
 
 def _wide(character: str) -> bool:
-    """Whether a character is of a script that is written without spaces (Hangul, which is not, reads as well so)."""
+    """Whether a character is of a script written without spaces (or Hangul, for which this works as well)."""
     return bool(character) and unicodedata.east_asian_width(character) in "WF"

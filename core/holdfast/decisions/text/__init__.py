@@ -1,1 +1,1 @@
-"""What is told of a text whatever it says: terms, times, language, frames, equality."""
+"""What can be told of any text: terms, times, language, frames, equality."""

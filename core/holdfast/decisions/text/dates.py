@@ -21,7 +21,7 @@ _EARLIEST_YEAR = 1000  # a number of four digits
 
 @dataclass(frozen=True, slots=True)
 class Dates:
-    """full: (year, month, day), the day 0 where only the month is named. years, days: numbers that stand alone and
+    """full: (year, month, day), with day 0 if only the month is named. years, days: numbers that stand alone and
     may be a year, and a day of some month ("13 October 2023")."""
 
     full: frozenset[tuple[int, int, int]] = frozenset()
@@ -29,12 +29,12 @@ class Dates:
     days: frozenset[int] = frozenset()
 
     def __bool__(self) -> bool:
-        """Whether a date is named: a day alone is none."""
+        """Whether a date is named; a day alone is not one."""
         return bool(self.full or self.years)
 
 
 def dates(text: str) -> Dates:
-    """The dates that `text` names in numbers. Those without a year, and those in words, are none."""
+    """The dates that `text` names in numbers. Those without a year or in words do not count."""
     full = frozenset((int(year), int(month), int(day or 0)) for year, month, day in _YEAR_FIRST.findall(text))
     numbers = [number for number in _NUMBER.findall(_YEAR_FIRST.sub(" ", text)) if len(number) <= 4]
     years = frozenset(int(number) for number in numbers if int(number) >= _EARLIEST_YEAR)

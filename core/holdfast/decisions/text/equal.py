@@ -14,7 +14,7 @@ _SIGN = re.compile(r"[^\w\s]|_")  # all punctuation is among these
 
 
 def normalised(text: str) -> str:
-    """`text` without what never changes what it says: case, white space, forms of one character (NFKC), and the
+    """`text` without what never changes its meaning: case, white space, forms of one character (NFKC), and the
     punctuation between words. The order of the words, and every sign within one (1.5, it's), stay."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     kept = _SIGN.sub(lambda sign: " " if _parts(folded, sign.start()) else sign[0], folded)
@@ -23,7 +23,7 @@ def normalised(text: str) -> str:
 
 
 def _parts(text: str, at: int) -> bool:
-    """Whether the character at a place is punctuation that stands beside a word, not in one."""
+    """Whether the character at a place is punctuation beside a word rather than in one."""
     character = text[at]
     if not unicodedata.category(character).startswith("P") or character in _MEANT:
         return False

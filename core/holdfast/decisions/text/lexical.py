@@ -28,17 +28,17 @@ from .language import ENGLISH, STEMMERS, likely_languages, stop_words
 
 # BM25's saturation, and the length (in terms) from which on each term of a document counts for less: constant rather
 # than the mean of the store, so that a document's vector never changes. Among short memories length says little; in
-# an assistant's long answers half the terms of any question stand by chance.
+# an assistant's long answers half the terms of any question occur by chance.
 K1 = 0.9
 USUAL_LENGTH = 40.0
 
-# Below a half: two shared characters that stand apart (球拍 / 拍球) weigh less than one shared pair.
+# Below a half: two shared characters apart from each other (球拍 / 拍球) weigh less than one shared pair.
 CHARACTER_WEIGHT = 0.2
 
-LONGEST_WORD = 40  # what is longer is no word (a key, a hash): not stemmed and not cached
+LONGEST_WORD = 40  # anything longer is not a word (a key, a hash): not stemmed and not cached
 
-# Of a query's stop words, which are most of a question's words. Between .2 and .6 all the same; without them, or with
-# them in full, less is found. Same bench.
+# Of a query's stop words, which are most of a question's words. Anything from .2 to .6 does as well; without them, or
+# with them in full, less is found. Same bench.
 STOP_WORD_WEIGHT = 0.3
 
 QUERY_LANGUAGES = 2  # the likeliest ones, and English: same bench
@@ -77,9 +77,9 @@ class SparseVector:
 
 def terms(text: str, language: str | None = None) -> list[str]:
     """The terms of a text in their order, repeated as often as they occur: stemmed words, numbers, and pairs of
-    characters (a character that stands alone is a term by itself).
+    characters (a single character is a term by itself).
 
-    language: of the words (ISO 639-1); None for that of the text. Texts that are compared are read in one, their
+    language: of the words (ISO 639-1); None for that of the text. Texts to be compared are read in their
         `shared_language`.
     """
     tokens = list(_tokens(text))
@@ -88,7 +88,7 @@ def terms(text: str, language: str | None = None) -> list[str]:
 
 
 def content_terms(text: str, language: str | None = None) -> list[str]:
-    """`terms` without stop words; all terms where there is nothing else."""
+    """`terms` without stop words; all terms if there is nothing else."""
     tokens = list(_tokens(text))
     language = language or _languages(text, tokens)[0]
     return [_term(token, language) for token in tokens if not _is_stop_word(token, language)] or [
@@ -97,7 +97,7 @@ def content_terms(text: str, language: str | None = None) -> list[str]:
 
 
 def shared_language(texts: Iterable[str]) -> str:
-    """The one language that texts are compared in: two short ones apart are easily taken for two languages."""
+    """The one language in which texts are compared: two short ones are easily taken for two languages."""
     return likely_languages(" ".join(texts))[0]
 
 
@@ -121,7 +121,7 @@ def vector_of_terms(found: list[str]) -> SparseVector:
 
 def query_vector(text: str) -> SparseVector:
     """What the index is asked: each term's weight, 1.0, or less for a stop word and for a character that is part of a
-    pair. A query of nothing but stop words has them in full."""
+    pair. In a query of only stop words they count in full."""
     weights = query_weights(text)
     return SparseVector(*map(list, zip(*weights.items(), strict=True))) if weights else SparseVector([], [])
 
@@ -212,8 +212,8 @@ def _paired_characters(found: list[str]) -> Iterator[str]:
 
 @lru_cache(maxsize=65_536)
 def stem(word: str, language: str) -> str:
-    """A word without its inflection, accents and apostrophes. Languages without a stemmer have English's: a foreign
-    word in their texts most often is English, and words of other letters are left as they are."""
+    """A word without its inflection, accents and apostrophes. Languages without a stemmer use English's: a foreign
+    word in their texts is most often English, and words in other letters stay as they are."""
     bare = _CONTRACTION.sub("", word) or word
     # A stemmer keeps its word in itself, so each word has its own: threads share nothing, and words are cached.
     stemmer = snowballstemmer.stemmer(STEMMERS.get(language, STEMMERS[ENGLISH]))
@@ -221,7 +221,7 @@ def stem(word: str, language: str) -> str:
 
 
 def _plain(word: str) -> str:
-    """A word without accents, apostrophes, and letters that are another with a stroke."""
+    """A word without accents, apostrophes and strokes through letters."""
     bare = _CONTRACTION.sub("", word) or word
     if not bare.isascii():
         bare = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", bare))) or bare

@@ -1,4 +1,4 @@
-"""Taking recalled memories out of a text, so that what came out of memory never enters it again."""
+"""Removing recalled memories from a text, so that what came out of memory never enters it again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LINES = re.compile(rf"[ \t]*(?:\n[ \t]*(?:(?:{_HEADINGS})[ \t]*|-[ ][^\n]*|\[[^
 def strip_recalled(text: str) -> str:
     """`text` without the blocks that recall framed (`<memories source="holdfast">…</memories>`).
 
-    Frames may be nested; the outermost is removed whole. Where a closing tag was lost, what has the form of a frame's
+    Frames may be nested; the outermost is removed whole. If the closing tag is lost, whatever looks like a frame's
     lines is removed after the opening one. A closing tag without an opening one is plain text: a forged frame hides
     what it encloses and no more.
     """
@@ -42,7 +42,7 @@ def _frames(text: str) -> list[tuple[int, int]]:
         elif waiting:
             begin, _ = waiting.pop()
             while frames and frames[-1][0] >= begin:
-                frames.pop()  # it lies within this one
+                frames.pop()  # it is inside this one
             frames.append((begin, end))
     return _outermost([*frames, *((start, _end_of_lines(text, end)) for start, end in waiting)])
 

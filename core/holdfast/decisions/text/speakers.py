@@ -11,7 +11,7 @@ _ROLE_NAMES = frozenset({*ROLES, "human", "ai", "developer"})  # as frameworks c
 
 
 def speaker_of(message: Message) -> str | None:
-    """The speaker's name on one line; None where there is none, or where it only repeats a role: whose words they
+    """The speaker's name on one line; None if there is none or it only repeats a role: whose words they
     are follows from the role, which a name cannot change."""
     name = re.sub(r"[\s:：\[\]<>]+", " ", message.name or "").strip()[:NAME_LENGTH]
     return None if not name or name.casefold() in _ROLE_NAMES else name
