@@ -27,6 +27,7 @@ ELSEWHERE = {  # a file of the repository -> its page
     "docs/RELIABILITY.md": "reliability.md",
     "docs/BENCHMARKS.md": "benchmarks.md",
     "docs/COMING_FROM.md": "coming-from.md",
+    "docs/CONTAINERS.md": "containers.md",
     "langmem_adapter/README.md": "langchain.md",
     "llamaindex_adapter/README.md": "llamaindex.md",
     "SECURITY.md": "security.md",
