@@ -24,14 +24,14 @@ class Grant:
     scope: Scope = field(default_factory=Scope)
 
     def narrowed(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The bound ids, and those of a call. Raises ForbiddenError where they differ."""
+        """The bound ids, and those of a call. Raises ForbiddenError if they differ."""
         for name, value in self.scope.ids().items():
             if given.get(name) not in (None, value):
                 raise ForbiddenError(f"{name}={given[name]!r}: this token is for {name}={value!r}")
         return {**given, **self.scope.ids()}
 
     def whole(self, what: str) -> None:
-        """Raises ForbiddenError where this is no administrator's."""
+        """Raises ForbiddenError if this is not an administrator's."""
         if self.scope:
             bound = ", ".join(f"{name}={value!r}" for name, value in self.scope.ids().items())
             raise ForbiddenError(f"{what} concerns all users, and this token is for {bound}")
@@ -41,7 +41,7 @@ class Access:
     """The tokens of a server."""
 
     def __init__(self, grants: Mapping[str, Grant]) -> None:
-        # By digest: how long a look-up takes says nothing of a token.
+        # By digest, so that the time of a look-up reveals nothing about a token.
         self._grants = {_digest(token): grant for token, grant in grants.items()}
 
     def grant(self, authorization: str | None) -> Grant:

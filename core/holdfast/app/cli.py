@@ -1,4 +1,4 @@
-"""The command `holdfast`: an entry that says which extra is missing, where one is."""
+"""The command `holdfast`: an entry point that says which extra is missing, if one is."""
 
 from __future__ import annotations
 

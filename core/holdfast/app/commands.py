@@ -111,7 +111,7 @@ def conversation(text: str | None, file: Path | None) -> Any:
 
 
 def confirmed(force: bool, question: str) -> None:
-    """Raises InputError where nobody says yes."""
+    """Raises InputError if nobody says yes."""
     if force:
         return
     if not sys.stdin.isatty():
@@ -349,7 +349,7 @@ def export(
 
 @contextmanager
 def _whole(file: Path) -> Iterator[Any]:
-    """A file that only its owner can read, there once it is whole. Raises InputError."""
+    """A file that only its owner can read, in place once it is whole. Raises InputError."""
     half = file.with_name(f"{file.name}.part")
     try:
         descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -440,7 +440,7 @@ def demo(
 
 
 def needs(extra: Literal["server"]) -> None:
-    """Raises InputError where an extra is not installed."""
+    """Raises InputError if an extra is not installed."""
     from importlib.util import find_spec
 
     missing = [name for name in ("mcp", "starlette", "uvicorn", "jinja2") if find_spec(name) is None]

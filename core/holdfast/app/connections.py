@@ -1,6 +1,6 @@
 """Whom a command or an MCP client talks to: the store itself, or the server that has it open.
 
-The engine is imported by whoever opens a store: a command that talks to a server starts in a third of the time.
+The engine is imported only to open a store: a command that talks to a server starts in a third of the time.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Connection(Protocol):
         ...
 
     async def export(self, target: IO[str], arguments: Mapping[str, Any]) -> JsonObject:
-        """Write an export; how much it holds. arguments: ids, or `everything`. Raises HoldfastError."""
+        """Write an export; returns how much it holds. arguments: ids, or `everything`. Raises HoldfastError."""
         ...
 
     async def import_(self, source: Path, ids: Mapping[str, str], progress: Progress | None) -> JsonObject:
-        """Read an export back; how much was new. Raises HoldfastError."""
+        """Read an export back; returns how much was new. Raises HoldfastError."""
         ...
 
 
@@ -148,19 +148,19 @@ class Place:
         from ..memory import Memory
         from ..models import default_model
 
-        # That there is no model matters to what remembers, and is told there alone.
+        # A missing model only matters to commands that remember, so only they report it.
         llm = FROM_ENVIRONMENT if resume else default_model()
         home = None if self.ledger else self.home
         return Memory(home, ledger=self.ledger, index=self.index, llm=llm, resume_on_open=resume)
 
     def served(self) -> discovery.Served | None:
-        """The server of the folder, where one runs."""
+        """The server of the folder, if one runs."""
         return None if self.url or self.ledger else discovery.found(self.home)
 
 
 @asynccontextmanager
 async def connected(place: Place, *, resume: bool = False) -> AsyncIterator[Connection]:
-    """A server where one is named, or runs on the folder; else the store. Raises HoldfastError."""
+    """A server if one is named or runs on the folder; else the store. Raises HoldfastError."""
     served = place.served()
     url, token = (served.url, served.token) if served else (place.url, place.token)
     if url:

@@ -1,4 +1,4 @@
-"""Where the server of a folder is: a file in the folder that its owner alone can read, there while it runs."""
+"""Where the server of a folder is: a file in the folder that only its owner can read, present while it runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECONDS = 2  # for a server of this machine to say that it is there
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running server. instance: what tells it from another one that took its port later."""
+    """A running server. instance: distinguishes it from another one that took its port later."""
 
     url: str
     token: str
@@ -36,7 +36,7 @@ def new_token() -> str:
 
 
 def found(folder: Path) -> Served | None:
-    """The server that has this folder open, if one answers: what a killed one left behind means nothing."""
+    """The server that has this folder open, if one answers; the file of a killed one means nothing."""
     try:
         told = json.loads((folder / FILE).read_text(encoding="utf-8"))
         served = Served(told["url"], told["token"], told["instance"], told["pid"])
@@ -46,7 +46,7 @@ def found(folder: Path) -> Served | None:
 
 
 def _answers(served: Served) -> bool:
-    """Asked without the token, which is for this server only."""
+    """Ask without the token, which is for this server only."""
     try:
         answer = httpx.get(f"{served.url}/healthz", timeout=SECONDS, trust_env=False)
         return answer.status_code == 200 and answer.json().get("instance") == served.instance
@@ -56,12 +56,12 @@ def _answers(served: Served) -> bool:
 
 @contextmanager
 def left(folder: Path | None, served: Served) -> Iterator[None]:
-    """The file, for the length of the block; none where the store has no folder."""
+    """Keep the file within the block; none if the store has no folder."""
     if folder is None:
         yield
         return
     path, half = folder / FILE, folder / f"{FILE}.part"
-    half.unlink(missing_ok=True)  # of whoever was killed while writing it
+    half.unlink(missing_ok=True)  # left by a process killed while writing it
     descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         json.dump(asdict(served), file)

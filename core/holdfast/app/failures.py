@@ -56,7 +56,7 @@ def failure(error: HoldfastError) -> dict[str, Any]:
 
 
 def error_of(body: Any, status: int) -> HoldfastError:
-    """The error that a server told."""
+    """The error that a server reported."""
     told = body.get("error") if isinstance(body, Mapping) else None
     if not isinstance(told, Mapping):
         return HoldfastError(f"the server answered with status {status} and nothing that can be read")

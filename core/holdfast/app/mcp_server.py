@@ -1,5 +1,5 @@
-"""MCP: operations as tools, under the names that users of mem0 have. Whose memory it is says the connection, never an
-argument of a tool: a model cannot name another user."""
+"""MCP: operations as tools, under the names that mem0's users know. The connection says whose memory it is, never a
+tool's argument: a model cannot name another user."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Undo(Arguments):
 
 
 def memory_told(item: Mapping[str, Any]) -> JsonObject:
-    """What of a memory a model has use for."""
+    """The parts of a memory that are useful to a model."""
     told = {"id": item["id"], "text": item["text"], "updated_at": item["updated_at"]}
     return told | {name: item[name] for name in ("happened_at", "metadata", "speakers") if item[name]}
 
@@ -102,14 +102,14 @@ def change_told(change: Mapping[str, Any]) -> JsonObject:
 
 
 def changes_told(result: JsonObject) -> JsonObject:
-    """Of an add, too: its id takes all of it back."""
+    """The changes of any operation; an add's include its id, which takes all of it back."""
     told: JsonObject = {"changes": [change_told(change) for change in result["changes"]]}
     return told | {name: result[name] for name in ("id", "state") if name in result}
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryTool:
-    """A tool: an operation, the arguments of it that a model gives, and what of the result it is told."""
+    """A tool: an operation, the arguments that a model gives, and what it is told of the result."""
 
     name: str
     operation: str
@@ -200,7 +200,7 @@ class Callee(Protocol):
     async def call(self, name: str, arguments: Mapping[str, Any]) -> JsonObject: ...
 
 
-Bound = tuple[Callee, Mapping[str, str]]  # whom it talks to, and whose memory it is
+Bound = tuple[Callee, Mapping[str, str]]  # what it talks to, and whose memory it is
 Context = ServerRequestContext[Any, Request]
 
 
@@ -214,7 +214,7 @@ def mcp_server(bound: Callable[[Context], Bound]) -> Server[Any]:
     async def call(context: Context, params: CallToolRequestParams) -> CallToolResult:
         try:
             told = await used(params.name, params.arguments or {}, bound(context))
-        except HoldfastError as error:  # for the model to read, and to do better
+        except HoldfastError as error:  # for the model to read and correct
             return CallToolResult(content=[TextContent(type="text", text=str(error))], is_error=True)
         if isinstance(told, str):
             return CallToolResult(content=[TextContent(type="text", text=told)])
@@ -227,7 +227,7 @@ def mcp_server(bound: Callable[[Context], Bound]) -> Server[Any]:
 
 
 async def used(name: str, given: Mapping[str, Any], bound: Bound) -> JsonObject | str:
-    """What a tool tells. Raises HoldfastError."""
+    """A tool's answer. Raises HoldfastError."""
     if name not in TOOLS:
         raise NotFoundError(f"there is no tool {name!r}; there are {', '.join(TOOLS)}")
     tool, (connection, ids) = TOOLS[name], bound
@@ -248,7 +248,7 @@ class McpEndpoint:
     """Streamable HTTP, without sessions: every request is judged by its own token and its own user.
 
     The user is named by the path (`/mcp/alice`), the query (`/mcp?user_id=alice`), a header
-    (`Holdfast-User-Id: alice`) or the token; so are agent and run, but for the path.
+    (`Holdfast-User-Id: alice`) or the token; so are agent and run, except by the path.
     """
 
     def __init__(self, memory: Memory, access: Access, largest: int) -> None:
@@ -288,7 +288,7 @@ def _bound_by_request(context: Context) -> Bound:
 
 
 def named_ids(request: Request) -> dict[str, str]:
-    """The ids in path, query and headers. Raises InputError where they contradict each other."""
+    """The ids in path, query and headers. Raises InputError if they contradict each other."""
     named: dict[str, str] = {}
     for name in IDS:
         places = (

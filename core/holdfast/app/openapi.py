@@ -162,6 +162,6 @@ def _record(kind: type, schemas: dict[str, JsonObject]) -> JsonObject:
 
 @cache
 def page() -> str:
-    """The document as HTML, which asks no other server for anything."""
+    """The document as HTML, which loads nothing from other servers."""
     pages = Environment(loader=PackageLoader("holdfast.app"), autoescape=True, trim_blocks=True)
     return pages.get_template("docs.html").render(api=document())

@@ -207,7 +207,7 @@ class Operation:
     run: a coroutine function of a `Memory` and of the arguments that were given.
     result: what comes back: a record, or `(key, type)` for a list or a value, which JSON shows under that key.
     reads: it changes nothing. destroys: what it changes is gone, or no longer found.
-    whole: it concerns all users; whoever is bound to ids may not ask for it.
+    whole: it concerns all users and is refused to tokens bound to ids.
     """
 
     name: str
@@ -220,7 +220,7 @@ class Operation:
     whole: bool = False
 
     async def __call__(self, memory: Memory, given: Mapping[str, Any]) -> JsonObject:
-        """The result as JSON. Raises InputError where the arguments are none of this operation's."""
+        """The result as JSON. Raises InputError if the arguments are not this operation's."""
         asked = read_arguments(self.arguments, given)
         answer = plain(await self.run(memory, **asked))
         return {self.result[0]: answer} if isinstance(self.result, tuple) else answer

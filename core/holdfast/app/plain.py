@@ -1,4 +1,4 @@
-"""The one form in JSON of what the engine gives back."""
+"""The JSON form of what the engine returns."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The HTTP face: `POST /v1/<operation>` with JSON in and out, export and import as JSON Lines, MCP under `/mcp`.
 
-Every request but `/healthz` and the description of the API carries a token, which says whose memory it opens. Who
-asks by a name that this server does not have (DNS rebinding), or from another site's page, is refused before that.
+Every request except `/healthz` and the description of the API carries a token, which says whose memory it opens.
+Requests by a name that is not this server's (DNS rebinding), or from another site's page, are refused before that.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Limits:
 class Service:
     """What the server works with; `app.state.service` of its requests.
 
-    hosts: names that it is reached by, beside those of this machine and addresses in numbers.
-    instance: what `/healthz` tells, so that it is known again. visits: of browsers.
+    hosts: names it is reached by, besides those of this machine and numeric addresses.
+    instance: what `/healthz` returns, so that it can be recognised. visits: of browsers.
     """
 
     memory: Memory
@@ -73,7 +73,7 @@ class Service:
 
 
 def application(service: Service, *, routes: tuple[BaseRoute, ...] = ()) -> Starlette:
-    """The ASGI application. routes: more of them, in front of those that are here."""
+    """The ASGI application. routes: further ones, ahead of those here."""
     mcp = McpEndpoint(service.memory, service.access, largest=service.limits.call)
 
     @asynccontextmanager
@@ -117,7 +117,7 @@ async def described(request: Request) -> Response:
 
 
 async def call(request: Request) -> Response:
-    """One operation, as far as the token goes."""
+    """One operation, within the token's ids."""
     service: Service = request.app.state.service
     grant = service.grant(request)
     wanted = operation(request.path_params["name"])
@@ -128,7 +128,7 @@ async def call(request: Request) -> Response:
 
 
 async def export(request: Request) -> Response:
-    """Whole before its first byte is sent, so that a failure is told by the status."""
+    """Complete before its first byte is sent, so that the status reports a failure."""
     service: Service = request.app.state.service
     grant = service.grant(request)
     given = dict(await json_of(request, service.limits.call))
@@ -144,7 +144,7 @@ async def export(request: Request) -> Response:
 
 
 async def sent(path: Path, behind: AsyncExitStack) -> AsyncIterator[bytes]:
-    """A file in pieces; then, or when whoever asked has gone, what is behind it is cleared away."""
+    """A file in pieces; then, or when the client has gone, what is behind it is cleared away."""
     async with behind:
         with open(path, "rb") as file:  # noqa: ASYNC230 - pieces that the disk cache has
             while piece := file.read(PIECE):
@@ -188,7 +188,7 @@ async def imported(
             while step := await steps.get():
                 yield _line(step)
             yield _line(await working)
-        finally:  # whoever asked may have gone; what is not committed is not imported
+        finally:  # the client may have gone; what is not committed is not imported
             working.cancel()
             with CancelScope(shield=True):
                 await asyncio.wait([working])
@@ -202,7 +202,7 @@ def _line(told: JsonObject) -> str:
 
 
 def within(memory: Memory, grant: Grant, given: Mapping[str, Any]) -> Memory:
-    """The memory as far as a token goes. Raises ForbiddenError where a call names others' ids."""
+    """The memory within a token's ids. Raises ForbiddenError if a call names others' ids."""
     grant.narrowed(given)
     return memory.scoped(**grant.scope.ids()) if grant.scope else memory
 
@@ -229,7 +229,7 @@ def _no_number(name: str) -> None:
 
 
 async def pieces(request: Request, largest: int) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises TooLargeError, before anything is read where its length is told."""
+    """The body as it comes. Raises TooLargeError, before anything is read if its length is given."""
     told = request.headers.get("content-length", "0")
     size = int(told) if told.isdecimal() else 0
     if size > largest:
@@ -278,7 +278,7 @@ class Guard:
 
 
 def _is_address(name: str) -> bool:
-    """An address in numbers: there is no name that somebody could point elsewhere."""
+    """Whether it is a numeric address, which nobody can point elsewhere as they could a name."""
     try:
         ip_address(name)
     except ValueError:
@@ -301,7 +301,7 @@ async def missing(request: Request, error: Exception) -> Response:
 
 
 async def broken(request: Request, error: Exception) -> Response:
-    """A defect of ours: the log has it, the caller hears no details."""
+    """A defect of ours: the log has the details, the caller gets none."""
     told = {
         "type": "HoldfastError",
         "message": "an error inside the server; its log tells more",

@@ -23,7 +23,7 @@ from .server import Limits, Service, application
 PORT = 8377
 GRACE = 30  # seconds for requests under way when the server is told to stop
 MOST = 1000  # requests at a time; more are told to come back
-KEPT_ALIVE = 75  # seconds that a connection may idle: longer than clients think between two requests
+KEPT_ALIVE = 75  # seconds that a connection may idle: longer than clients pause between two requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Address:
 
     @property
     def loopback(self) -> bool:
-        """Whether nobody but this machine reaches it."""
+        """Whether only this machine reaches it."""
         try:
             return self.host == "localhost" or ip_address(self.host).is_loopback
         except ValueError:
@@ -53,10 +53,10 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way, and close the memory.
 
-    tokens: an administrator's for the user of this machine is made where a folder is served. ready: called with the
-    address once it listens, and with a link that opens the inspector once.
+    tokens: an administrator's for this machine's user is made if a folder is served. ready: called with the address
+    once it listens, and with a link that opens the inspector once.
 
-    Raises InputError, StoreLockedError where somebody has the folder, StorageError where the port is taken.
+    Raises InputError, StoreLockedError if somebody has the folder, StorageError if the port is taken.
     """
     if not tokens and not address.loopback:
         raise InputError(
@@ -75,7 +75,7 @@ def serve(
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What makes a server. listener: the socket that it listens at. url: by which this machine reaches it."""
+    """What makes a server. listener: the socket it listens on. url: the one by which this machine reaches it."""
 
     config: uvicorn.Config
     listener: socket.socket
@@ -84,7 +84,7 @@ class Prepared:
 
 
 class Guest(uvicorn.Server):
-    """A server in a process that is somebody else's: signals are none of its business."""
+    """A server in somebody else's process: it leaves signals alone."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -93,9 +93,9 @@ class Guest(uvicorn.Server):
 
 @asynccontextmanager
 async def hosted(place: Place) -> AsyncIterator[Local]:
-    """The store of a folder, served meanwhile on this event loop to other programs of the machine.
+    """The store of a folder, meanwhile served on this event loop to other programs of the machine.
 
-    Raises StoreLockedError where somebody has the folder.
+    Raises StoreLockedError if somebody has the folder.
     """
     with (
         _opened(place) as memory,
@@ -164,14 +164,14 @@ def _listening(address: Address) -> socket.socket:
 
 
 def _url(host: str, port: int) -> str:
-    """By which programs of this machine reach it."""
+    """The URL by which programs of this machine reach it."""
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 @contextmanager
 def _stopping() -> Iterator[None]:
-    """The server stops by these signals itself, and raises them again when it is done: that is no failure."""
+    """The server stops by these signals itself, and raises them again when it is done: that is not a failure."""
     before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

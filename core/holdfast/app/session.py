@@ -61,7 +61,7 @@ class Session:
         return not sys.stdout.isatty() if self.output is None else self.output is Output.json
 
     def run(self, work: Callable[[Connection], Awaitable[T]], *, resume: bool = False) -> T:
-        """What `work` gives back, on a connection that is closed behind it."""
+        """The result of `work` on a connection that is closed afterwards."""
 
         async def connect() -> T:
             async with connected(self.place, resume=resume) as connection:
@@ -72,7 +72,7 @@ class Session:
     def call(
         self, name: str, *, resume: bool = False, cleared: Collection[str] = (), **given: Any
     ) -> JsonObject:
-        """An operation of the table; what is None was not given, but for what is to be cleared."""
+        """An operation of the table; None means not given, except for what is to be cleared."""
         named = {key: value for key, value in given.items() if value is not None}
         arguments = {**self.ids, **named, **dict.fromkeys(cleared)}
         return self.run(lambda connection: connection.call(name, arguments), resume=resume)
@@ -85,7 +85,7 @@ class Session:
 
     @contextmanager
     def progress(self, doing: str) -> Iterator[Progress]:
-        """A bar on the terminal, while the block works; where nobody looks, nothing."""
+        """A bar on the terminal, while the block works; nothing if nobody is watching."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
@@ -156,7 +156,7 @@ def session_of(given: dict[str, Any]) -> Session:
 
 
 def in_session(function: Callable[..., int | None], *, whose: bool = True) -> Callable[..., None]:
-    """A command out of a function of a `Session`: with the common options, and errors told in one line."""
+    """A command out of a function of a `Session`: with the common options, and errors shown in one line."""
 
     @wraps(function)
     def command(**given: Any) -> None:

@@ -1,6 +1,6 @@
-"""`holdfast mcp` for several clients of one folder: the first that comes serves the others.
+"""`holdfast mcp` for several clients of one folder: the first one serves the others.
 
-When it has gone, the one that asks next takes its place.
+When it has gone, the next to ask takes its place.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from .failures import NotThereError
 from .plain import JsonObject
 from .serving import hosted
 
-PATIENCE = 10  # seconds, while somebody who opens or closes the folder has it and does not serve it
+PATIENCE = 10  # seconds, while somebody opening or closing the folder has it but does not serve it
 
 
 @dataclass(slots=True)
 class Shared:
-    """Operations on whoever has the folder; on the store itself where nobody has."""
+    """Operations through the folder's server; on the store itself if nobody has it open."""
 
     place: Place
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -31,7 +31,7 @@ class Shared:
     _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> JsonObject:
-        """As `Connection.call`. Asked once more where whoever served the folder has gone."""
+        """As `Connection.call`. Tried once more if the folder's server has gone."""
         connection = await self.connection()
         try:
             return await connection.call(name, arguments)
@@ -40,7 +40,7 @@ class Shared:
             return await (await self.connection()).call(name, arguments)
 
     async def connection(self) -> Connection:
-        """Raises StoreLockedError where somebody has the folder and does not serve it."""
+        """Raises StoreLockedError if somebody has the folder but does not serve it."""
         async with self._connecting:
             if self._current is None:
                 self._current = await self._connected()
@@ -73,7 +73,7 @@ async def shared(place: Place) -> AsyncIterator[Shared]:
     """Raises HoldfastError."""
     made = Shared(place)
     try:
-        await made.connection()  # what is wrong is told at once, not to the first question
+        await made.connection()  # errors are raised at once rather than by the first request
         yield made
     finally:
         await made.close()

@@ -42,7 +42,7 @@ def _cell(value: Any) -> Text:
 
 
 def printable(text: str) -> str:
-    """Without what would command the terminal."""
+    """Without terminal control characters."""
     return "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
@@ -136,7 +136,7 @@ def feed(result: JsonObject) -> RenderableType:
 
 
 def paged(shown: RenderableType, result: JsonObject) -> RenderableType:
-    """With how to go on, where there is more."""
+    """With how to continue, if there is more."""
     if not result["next"]:
         return shown
     return Group(shown, Text(f"more with --cursor {result['next']}", "dim"))

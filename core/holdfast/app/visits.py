@@ -1,4 +1,4 @@
-"""Browsers that are let in: links that open once, and the visits that they or a token begin."""
+"""Browsers' access: links that open once, and the visits that they or a token begin."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .failures import AccessError, ForbiddenError
 
 LINK = 3600  # seconds until a link that nobody opened is void
 IDLE = 12 * 3600  # seconds without a request after which a visit is over
-MOST = 1000  # visits and links at a time; the oldest give way
+MOST = 1000  # visits and links at a time; the oldest are dropped
 
 
 @dataclass(slots=True)
 class Visit:
-    """What one browser may see. cookie: by which it is known. form: what every form that changes something holds."""
+    """What one browser may see. cookie: identifies it. form: the token in every form that changes something."""
 
     grant: Grant
     cookie: str = field(default_factory=secrets.token_urlsafe)
@@ -27,12 +27,12 @@ class Visit:
     notices: list[str] = field(default_factory=list)
 
     def check(self, form: str) -> None:
-        """Raises ForbiddenError where a form is none of this visit's pages."""
+        """Raises ForbiddenError if a form is not from this visit's pages."""
         if not hmac.compare_digest(self.form.encode(), form.encode("utf-8", "surrogatepass")):
             raise ForbiddenError("this form is not of a page that is open here; load the page again")
 
     def told(self) -> list[str]:
-        """What is to be said on the next page, once."""
+        """Messages to show on the next page, once."""
         told, self.notices = self.notices, []
         return told
 
@@ -68,12 +68,12 @@ class Visits:
         return visit
 
     def of(self, cookie: str | None) -> Visit:
-        """Raises AccessError where the cookie is of no visit that goes on."""
+        """Raises AccessError if the cookie is not of a current visit."""
         visit = self._visits.pop(cookie or "", None)
         if visit is None or self._now() - visit.seen > IDLE:
             raise AccessError("open the link that `holdfast serve` or `holdfast inspect` printed")
         visit.seen = self._now()
-        self._visits[visit.cookie] = visit  # the last one in goes last
+        self._visits[visit.cookie] = visit  # the most recently used is dropped last
         return visit
 
     def end(self, visit: Visit) -> None:

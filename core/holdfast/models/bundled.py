@@ -20,14 +20,14 @@ DIMENSIONS = 512
 LOOKED_AT = (
     1_000  # characters of a text: the work of one grows with its length, keywords find what comes after
 )
-SLICE = 32  # texts: a query waits no longer than for so many of a batch
+SLICE = 32  # texts: a query waits for at most this many of a batch
 
 
 class BundledEmbedder:
     """Embeds hundreds of short texts a second on one core; knows 16 languages by meaning, English, Chinese, Spanish,
     German, Japanese and Russian among them, and finds a text by a question in another of them.
 
-    Vectors are float32[512], L2-normalised. Of a long text the first 1,000 characters are looked at. Blank text gets
+    Vectors are float32[512], L2-normalised. Only the first 1,000 characters of a long text count. Blank text gets
     the zero vector, which is equally far from everything. Weights load on first use, once per process (1 s, 120 MiB).
     """
 
@@ -68,7 +68,7 @@ _guard = Lock()
 
 def _encoded(texts: Sequence[str]) -> Any:
     """One call at a time: the encoder holds BLAS to one thread while it runs, and two calls at once would restore
-    each other's limit. It is loaded once, however many threads ask for it."""
+    each other's limit. It is loaded only once, however many threads need it."""
     with _guard:
         return _loaded().encode(texts)
 

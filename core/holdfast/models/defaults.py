@@ -1,4 +1,4 @@
-"""What serves where the user names nothing."""
+"""The defaults if the user names nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FROM_ENVIRONMENT: Final = Environment.DEFAULT
 
 
 def model_of(llm: LanguageModel | Environment | None) -> LanguageModel | None:
-    """The model that was given, or the one that the environment names. Where it names none, the log says so once."""
+    """The given model, or the one the environment names. If it names none, the log says so once."""
     if not isinstance(llm, Environment):
         return llm
     named = default_model()
@@ -46,8 +46,8 @@ def _say_once_that_there_is_no_model() -> None:
 def default_model() -> LanguageModel | None:
     """The model that the environment names: OPENAI_API_KEY, and if set OPENAI_BASE_URL and OPENAI_MODEL.
 
-    None where OPENAI_API_KEY is not set. None, and a warning in the log, once, where it is set and the extra
-    `openai` is not installed: a memory that works without a model beats one that does not open.
+    None if OPENAI_API_KEY is not set. None, with one warning in the log, if it is set but the extra `openai` is
+    not installed: a memory that works without a model beats one that does not open.
     """
     if not os.environ.get("OPENAI_API_KEY"):
         return None

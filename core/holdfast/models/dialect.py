@@ -25,21 +25,23 @@ Structure = Literal["json_schema", "tool", "json_object", "text"]
 Rungs = tuple[Structure, ...]
 LADDER: Rungs = ("json_schema", "tool", "json_object", "text")
 
-# How providers say that they do not do what was asked for; anything else is a failure of the request.
+# How providers say that they do not support what was asked for; anything else is a failure of the request.
 _STRUCTURE_REFUSED = re.compile(
     r"response_format|json_schema|json_object|structured|grammar|guided|schema|\btools?\b|tool_choice|function"
     r"|not supported",
     re.IGNORECASE,
 )
 _LENGTH_REFUSED = re.compile(r"length limit|max_(?:completion_|output_)?tokens|num_predict", re.IGNORECASE)
-_REFUSING_STATUS = frozenset({400, 404, 405, 415, 422, 500, 501})  # llama.cpp says 500 to tools it cannot do
+_REFUSING_STATUS = frozenset(
+    {400, 404, 405, 415, 422, 500, 501}
+)  # llama.cpp answers 500 to unsupported tools
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a model said, as its framework or endpoint handed it over.
 
-    parsed: the object, where it was parsed already.
+    parsed: the object, if it was parsed already.
     calls: the functions that the model called, each a name and its arguments.
     tokens: `choices[0].logprobs.content` as OpenAI writes it; empty where the provider does not say.
     cut_off: whether a limit on its length ended it.
@@ -54,7 +56,7 @@ class Reply:
 
     @property
     def unanswered(self) -> bool:
-        """Whether the model was still thinking where it ended: no object has begun."""
+        """Whether the model was still thinking when it was cut off: no object has begun."""
         if self.calls or self.parsed is not None:
             return False
         return not self.text.strip() or (self.cut_off and "{" not in self.text)
@@ -69,7 +71,7 @@ class Reply:
 class Dialect:
     """One way to ask a model.
 
-    rungs: how structure is asked for, and below it what is left to try.
+    rungs: how structure is asked for, followed by what is left to try.
     temperature / limit / likelihoods: whether these parameters are sent; the last asks how likely each value of a
         schema's choice was.
     brief: whether a reply is cut off at its schema's length; not of models that think before they answer.
@@ -87,13 +89,13 @@ class Dialect:
         return self.rungs[0]
 
     def most_tokens(self, schema: Schema | None) -> int | None:
-        """The length at which a reply of this form is cut off; None where it is not."""
+        """The length at which a reply of this form is cut off; None if it is not."""
         return schema.max_tokens if schema and self.brief else None
 
     def narrowed(self, error: Exception, schema: Schema | None) -> Dialect | None:
-        """The dialect to try after this error; None where it does not refuse what this dialect asked for.
+        """The dialect to try after this error; None if it does not refuse what this dialect asked for.
 
-        schema: of the request that failed.
+        schema: that of the failed request.
         """
         if isinstance(error, HoldfastError):
             return None
@@ -103,7 +105,7 @@ class Dialect:
         if isinstance(status, int) and status not in _REFUSING_STATUS:
             return None
         if (self.limit or self.most_tokens(schema)) and _LENGTH_REFUSED.search(said):
-            # A reasoning model, which wants no limit on its thoughts, or a context too short for ours.
+            # A reasoning model, which takes no limit on its thoughts, or a context too short for ours.
             return replace(self, limit=False, brief=False)
         if self.temperature and "temperature" in said:
             return replace(self, temperature=False)
@@ -132,13 +134,13 @@ class Dialect:
         return arguments | self.form(schema)
 
     def shown(self, messages: Sequence[Prompt], schema: Schema | None) -> Sequence[Prompt]:
-        """The messages, with the schema among them where nothing else tells the model of it."""
+        """The messages, including the schema if nothing else tells the model about it."""
         if schema is None or self.structure in {"json_schema", "tool"}:
             return messages
         return with_schema(messages, schema)
 
     def form(self, schema: Schema | None) -> dict[str, Any]:
-        """The arguments that ask an OpenAI-compatible endpoint for a reply of this form, and, of a choice, for how
+        """The arguments that ask an OpenAI-compatible endpoint for a reply of this form, and, for a choice, for how
         likely each value was."""
         if schema is None:
             return {}
@@ -149,7 +151,7 @@ class Dialect:
 
 
 class Ladder:
-    """How one model is asked for structure, and what is remembered of it. Thread-safe.
+    """How one model is asked for structure, and what was learned about it. Thread-safe.
 
     model: its name, for the log.
     dialect: how it is asked first. A dialect is remembered once the model has answered to it, for the life of this
@@ -164,9 +166,9 @@ class Ladder:
         """The reply to the first way of asking that the model does not refuse.
 
         schema: the form that the reply should have; None for a text.
-        request: asks the model in a dialect. A reply that was cut off before it began is asked for without the limit.
+        request: asks the model in a dialect. A reply cut off before it began is requested again without the limit.
 
-        Raises what `request` raises where it is no refusal, or where nothing is left to try.
+        Raises what `request` raises if it is not a refusal, or nothing is left to try.
         """
         began = tried = self.dialect
         while True:
@@ -178,7 +180,7 @@ class Ladder:
                     raise
             else:
                 if not (tried.most_tokens(schema) and reply.unanswered):
-                    if self.dialect == began:  # else a request that ran beside this one has learned already
+                    if self.dialect == began:  # else a concurrent request has learned already
                         self.dialect = tried
                     return reply.completion(schema)
                 narrower = replace(tried, brief=False)
@@ -191,7 +193,7 @@ def rungs(structured: str, known: Rungs = LADDER, *, first: Structure = LADDER[0
 
     structured: "auto" for those among `known` from `first` on, else the only one.
 
-    Raises InputError where it is none of these.
+    Raises InputError if it is none of these.
     """
     if structured == "auto":
         return known[known.index(first) :]
@@ -202,7 +204,7 @@ def rungs(structured: str, known: Rungs = LADDER, *, first: Structure = LADDER[0
 
 
 def functions(schema: Schema) -> list[dict[str, Any]]:
-    """The functions that a model calls in the place of a reply of this form: its `calls`, else the form as one."""
+    """The functions that a model calls instead of a reply of this form: its `calls`, else the form as one."""
     return [
         {"name": one.name, "description": one.description, "parameters": dict(one.json)}
         for one in schema.calls or (schema,)
@@ -237,8 +239,8 @@ def _structured(structure: Structure, schema: Schema) -> dict[str, Any]:
 
 
 def _called(schema: Schema | None, calls: Sequence[tuple[str, Any]]) -> Any:
-    """The arguments of the function whose arguments are the reply, or all calls where the form has several; None
-    where nothing was called."""
+    """The arguments of the function whose arguments are the reply, or all calls if the form has several; None
+    if nothing was called."""
     if calls and schema is not None and schema.calls:
         return {"calls": [{"name": name, "arguments": arguments} for name, arguments in calls]}
     return next((arguments for _, arguments in calls if arguments), None)

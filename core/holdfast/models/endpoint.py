@@ -21,9 +21,9 @@ OPENAI = "https://api.openai.com/v1"
 
 
 class Endpoint:
-    """base_url, api_key: as given, else OPENAI_BASE_URL and OPENAI_API_KEY, as the openai package has it.
+    """base_url, api_key: as given, else OPENAI_BASE_URL and OPENAI_API_KEY, as in the openai package.
 
-    Raises InputError where the `openai` package is missing, or where there is no key for OpenAI itself.
+    Raises InputError if the `openai` package is missing, or there is no key for OpenAI itself.
     """
 
     def __init__(self, base_url: str | None, api_key: str | None, timeout: float, max_retries: int) -> None:
@@ -138,7 +138,7 @@ class Endpoint:
 
 
 def require_openai() -> None:
-    """Raise InputError where the `openai` package is not installed."""
+    """Raise InputError if the `openai` package is not installed."""
     if not openai_installed():
         raise InputError("OpenAI-compatible models need the openai package: pip install 'holdfast[openai]'")
 
@@ -153,7 +153,7 @@ def openai_installed() -> bool:
 def _no_key(url: str) -> str:
     if urlsplit(url).hostname == urlsplit(OPENAI).hostname:
         raise InputError("OpenAI needs a key: pass api_key= or set OPENAI_API_KEY")
-    return "none"  # local servers want some key and do not look at it
+    return "none"  # local servers want some key but ignore it
 
 
 def _filtered(error: openai.APIStatusError) -> bool:

@@ -1,4 +1,4 @@
-"""Embedding models that run on this machine by ONNX, by the fastembed library."""
+"""Embedding models that run on this machine with ONNX, through the fastembed library."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..io import Asyncio
 class FastEmbedEmbedder:
     """A model of fastembed's list. Needs the extra `fastembed`.
 
-    model: a name of `fastembed.TextEmbedding.list_supported_models()`. fastembed downloads the model the
-        first time that it is used on a machine; naming it here is the permission to do so.
-    cache_dir: where models are kept; fastembed's own choice where None.
-    local_files_only: never download; raises ModelError where the model is not there yet.
+    model: a name from `fastembed.TextEmbedding.list_supported_models()`. fastembed downloads the model the
+        first time it is used on a machine; naming it here is the permission to do so.
+    cache_dir: where models are kept; None for fastembed's own choice.
+    local_files_only: never download; raises ModelError if the model is not there yet.
     batch_size: texts at a time.
 
-    For Chinese take a multilingual or Chinese model, such as BAAI/bge-small-zh-v1.5.
+    For Chinese use a multilingual or Chinese model, such as BAAI/bge-small-zh-v1.5.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class FastEmbedEmbedder:
         return await Asyncio().run(self.embed_documents, texts)
 
     def embed_query(self, text: str) -> npt.NDArray[np.float32]:
-        """float32[dimensions], with the prefix for queries where the model has one."""
+        """float32[dimensions], with the prefix for queries if the model has one."""
         return self._vectors([text], "query_embed")[0]  # type: ignore[no-any-return]
 
     async def aembed_query(self, text: str) -> npt.NDArray[np.float32]:
@@ -91,7 +91,7 @@ class FastEmbedEmbedder:
                 try:
                     self._model = self._make(model_name=self._model_name, **self._options)
                 except Exception as error:
-                    # Loading fails in the ways of ONNX, of the file system and of the network alike.
+                    # Loading can fail in ONNX, the file system and the network.
                     raise ModelError(f"fastembed cannot load {self._model_name}: {error}") from error
             return self._model
 

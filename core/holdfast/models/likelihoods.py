@@ -1,4 +1,4 @@
-"""How likely a model found each value of a choice, from the log probabilities that an OpenAI-style reply holds."""
+"""How likely a model found each value of a choice, from the log probabilities in an OpenAI-style reply."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from ..ports import Schema
 
-MOST_ALTERNATIVES = 10  # of one token; most endpoints tell of 20 at most
+MOST_ALTERNATIVES = 10  # of one token; most endpoints report 20 at most
 
 
 def spoken(choice: Any) -> list[dict[str, Any]]:
-    """The tokens of a choice of the `openai` package, as `likelihoods` takes them; empty where it has none."""
+    """The tokens of a choice of the `openai` package, as `likelihoods` takes them; empty if it has none."""
     logprobs = getattr(choice, "logprobs", None)
     return [token.model_dump() for token in getattr(logprobs, "content", None) or []]
 
@@ -21,8 +21,8 @@ def spoken(choice: Any) -> list[dict[str, Any]]:
 def likelihoods(tokens: Sequence[Mapping[str, Any]], schema: Schema | None) -> dict[str, float]:
     """Value -> probability, of the token that the value of `schema.choice` begins with; they add up to 1.
 
-    tokens: `choices[0].logprobs.content` of a reply: token, logprob, top_logprobs. Empty where there is no such
-    token, or where the schema asks for no choice.
+    tokens: `choices[0].logprobs.content` of a reply: token, logprob, top_logprobs. Empty if there is no such
+    token, or the schema asks for no choice.
     """
     if schema is None or schema.choice is None:
         return {}

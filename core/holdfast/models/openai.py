@@ -32,16 +32,16 @@ class OpenAIModel:
     """A chat model behind an OpenAI-compatible endpoint. Needs the extra `openai`.
 
     model: as the endpoint names it. `name` is the same.
-    base_url, api_key: where None, OPENAI_BASE_URL and OPENAI_API_KEY are read, now and not later.
+    base_url, api_key: if None, OPENAI_BASE_URL and OPENAI_API_KEY are read, now and not later.
     timeout: seconds for one request. max_retries: after time-outs, lost connections, rate limits, 5xx.
-    temperature: 0 for repeatable memories; None, or a model that refuses it: the endpoint's own.
+    temperature: 0 for repeatable memories; with None, or a model that refuses it, the endpoint's own.
     max_tokens: of one reply, at most; None for the endpoint's own limit. Replies whose longest form is known are cut
         off sooner, unless the model turns out to think before it answers.
-    structured: how the form of a reply is asked for. "auto" begins with "json_schema" and goes on to "tool",
+    structured: how the form of a reply is asked for. "auto" begins with "json_schema" and moves on to "tool",
         "json_object" and "text" as the endpoint refuses, and remembers it for the life of this object.
     extra_body: further fields of the request, as the endpoint knows them.
 
-    Raises InputError where the `openai` package or OpenAI's key is missing. Requests raise ModelRefusedError
+    Raises InputError if the `openai` package or OpenAI's key is missing. Requests raise ModelRefusedError
     for refusals and content filters, ModelError for everything else. A reply cut off at `max_tokens` is
     returned as text, for the reader to save what is whole.
     """
@@ -77,7 +77,7 @@ class OpenAIModel:
     async def complete(
         self, io: IO, messages: Sequence[Prompt], *, schema: Schema | None = None
     ) -> Completion:
-        """The reply to `messages`, as an object where it is one and `schema` asked for it, else as text."""
+        """The reply to `messages`, as an object if it is one and `schema` asked for it, else as text."""
         import openai
 
         async def asked(dialect: Dialect) -> Reply:
@@ -109,7 +109,7 @@ class OpenAIModel:
         await self._endpoint.aclose()
 
     def _read(self, reply: Any, schema: Schema | None, dialect: Dialect) -> Reply:
-        """The reply. Raises ModelRefusedError, and ModelError where there is none."""
+        """The reply. Raises ModelRefusedError, and ModelError if there is none."""
         where = f"{self._model} at {self._endpoint.shown}"
         if not getattr(reply, "choices", None):
             raise ModelError(
@@ -137,12 +137,12 @@ class OpenAIModel:
 class OpenAIEmbedder:
     """Embeddings of an OpenAI-compatible endpoint. Needs the extra `openai`.
 
-    model: as the endpoint names it. The store records `name`, which is the model and, where vectors are
+    model: as the endpoint names it. The store records `name`, which is the model and, if vectors are
         shortened, their length; the same model elsewhere has the same name.
-    dimensions: the length of the vectors. Where None, it is known for OpenAI's models and for others found
-        out by embedding one word when it is first asked for. OpenAI's text-embedding-3 models shorten their
-        vectors to it; of others it is only expected.
-    base_url, api_key, timeout, max_retries: as of `OpenAIModel`.
+    dimensions: the length of the vectors. If None, it is known for OpenAI's models, and for others found
+        by embedding one word when first needed. OpenAI's text-embedding-3 models shorten their vectors
+        to it; from others it is only expected.
+    base_url, api_key, timeout, max_retries: as for `OpenAIModel`.
     batch_size: texts per request.
 
     Raises EmbeddingError for vectors of a wrong number, size or value, and ModelError as `OpenAIModel` does.
@@ -255,7 +255,7 @@ def _batches(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 def _calls(message: Any) -> list[tuple[str, Any]]:
-    """The functions that the model called: names and arguments, as an object where they are one."""
+    """The functions that the model called: names and arguments, as an object if they are one."""
     functions = (getattr(call, "function", None) for call in getattr(message, "tool_calls", None) or [])
     return [(one.name, _object(one.arguments) or one.arguments) for one in functions if one and one.arguments]
 

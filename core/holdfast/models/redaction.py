@@ -4,7 +4,7 @@
 
 Found by form and check digit, on this machine: e-mail addresses, phone numbers (libphonenumber's rules, by
 the phonenumbers library), payment cards, IBANs, Chinese identity card numbers (身份证), US social security
-numbers (python-stdnum), and IP addresses. Names, addresses and what people tell of themselves have no such
+numbers (python-stdnum), and IP addresses. Names, addresses and what people say about themselves have no such
 form and stay: without them there would be nothing to remember.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 from ..errors import InputError
 
 Kind = Literal["email", "iban", "id", "ssn", "card", "ip", "phone"]
-KINDS: tuple[Kind, ...] = get_args(Kind)  # where two overlap, the one that stands first here is meant
+KINDS: tuple[Kind, ...] = get_args(Kind)  # if two overlap, the one listed first here is meant
 
 Span = tuple[int, int]
 
@@ -31,12 +31,12 @@ _ID = re.compile(r"(?<![A-Za-z0-9])\d{17}[\dXx](?![A-Za-z0-9])", re.ASCII)
 _SSN = re.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])", re.ASCII)
 _CARD = re.compile(r"(?<![A-Za-z0-9])[2-6]\d{3}(?:[ -]?\d){9,15}(?![A-Za-z0-9])", re.ASCII)
 _IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.]*\d)", re.ASCII)
-# With a digit, and (below) six characters at least: a::b is code more often than an address.
+# With a digit and (below) at least six characters: a::b is code more often than an address.
 _IPV6 = re.compile(
     r"(?<![A-Za-z0-9:.])(?=[A-Fa-f:]*\d)(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{1,4}(?![A-Za-z0-9:])"
 )
-_FOUND = "|"  # stands for what is found already; no pattern takes it in, and no phone number goes across it
-# Unicode's Default_Ignorable_Code_Point: what is not seen parts nothing.
+_FOUND = "|"  # stands for what is found already; no pattern matches it, and no phone number spans it
+# Unicode's Default_Ignorable_Code_Point: what is not seen separates nothing.
 _UNSEEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
@@ -48,10 +48,10 @@ class PersonalDataRedactor:
 
     kinds: which to look for; all by default.
     regions: ISO codes of the countries whose phone numbers are known without a country code. Numbers that
-        begin with + are known everywhere. Every region more is a chance more to take another number for one.
-    mask: makes the replacement from the kind and the text that was found, for pseudonyms for instance.
+        begin with + are known everywhere. Every further region makes it likelier to take another number for one.
+    mask: makes the replacement from the kind and the text found, for instance for pseudonyms.
 
-    Raises InputError for unknown kinds or regions, and where the extra `privacy` is not installed.
+    Raises InputError for unknown kinds or regions, and if the extra `privacy` is not installed.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class PersonalDataRedactor:
         self._mask = mask
 
     def redact(self, text: str) -> str:
-        """The text with what was found replaced; the same text where nothing was."""
+        """The text with what was found replaced; the same text if nothing was."""
         plain, places = _seen(text)
         found: list[tuple[Span, Kind]] = []
         while True:
-            # What is found becomes a boundary, and may uncover what it touched: look until nothing is new.
+            # A find becomes a boundary and may reveal what it touched: look until nothing is new.
             before = len(found)
             for kind in self._kinds:
                 for start, end in list(self._spans(kind, plain)):
@@ -106,8 +106,8 @@ class PersonalDataRedactor:
 
 
 def _seen(text: str) -> tuple[str, Sequence[int]]:
-    """A text as it is read, character by character: without what is not seen, and in ASCII what has a form there
-    (１＠Ａ as people type them in Chinese, digits of any script). And where in the text each character stands."""
+    """A text as it is read, character by character: without what is not seen, and in ASCII where possible (１＠Ａ as
+    people type them in Chinese, digits of any script). And the place of each character in the text."""
     if text.isascii():
         return text, range(len(text))
     places = [at for at, character in enumerate(text) if not _UNSEEN.match(character)]
@@ -133,7 +133,7 @@ def _libraries() -> Any:
 
 
 def _numbers(text: str, pattern: re.Pattern[str], module: str) -> Iterator[Span]:
-    """Numbers of a pattern whose check digits (and dates and places, where they hold some) are right."""
+    """Numbers of a pattern whose check digits (and dates and places, if they contain any) are right."""
     from importlib import import_module
 
     is_valid = import_module(module).is_valid
@@ -151,7 +151,7 @@ def _ibans(text: str) -> Iterator[Span]:
             if iban.is_valid(candidate):
                 yield match.start(), match.start() + len(candidate)
                 break
-            # The pattern took words behind it along: "DE89 … 00 IS MINE".
+            # The pattern matched words after it, too: "DE89 … 00 IS MINE".
             candidate = candidate.rpartition(" ")[0]
 
 

@@ -1,4 +1,4 @@
-"""How long a text is for a language model: by tiktoken where it and its vocabulary lie on disk, else an estimate.
+"""How long a text is for a language model: by tiktoken if it and its vocabulary are on disk, else an estimate.
 
 Counting never downloads anything by itself. tiktoken would fetch its vocabulary on first use; here that
 happens only for a user who names an encoding.
@@ -27,7 +27,7 @@ _log = logging.getLogger("holdfast")
 
 DEFAULT_ENCODING = "o200k_base"
 # The file name (tiktoken: SHA-1 of the address) and the SHA-256 of the default vocabulary. tiktoken deletes a
-# file with another hash and downloads it again, so the hash is looked at before tiktoken is.
+# file with another hash and downloads it again, so the hash is checked before tiktoken is used.
 _FILE = "fb374d419588a4632f3f557e76b4b70aebbca790"
 _SHA256 = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
 _VARIABLE = "TIKTOKEN_CACHE_DIR"
@@ -41,9 +41,9 @@ def count_tokens(text: str, encoding: str | None = None) -> int:
     """The number of tokens of `text`.
 
     encoding: a tiktoken encoding ("o200k_base", "cl100k_base", ...), downloaded by tiktoken if need be; by
-        default o200k_base if its vocabulary lies on this machine, else an estimate.
+        default o200k_base if its vocabulary is on this machine, else an estimate.
 
-    Raises InputError where a named encoding is unknown or cannot be loaded, or tiktoken is not installed.
+    Raises InputError if a named encoding is unknown or cannot be loaded, or tiktoken is not installed.
     """
     counter = _counters.get(encoding)
     if counter is None:

@@ -1,4 +1,4 @@
-"""WordLlama's static vectors: a hundred times faster than the bundled embedder, and by words more than by meaning.
+"""WordLlama's static vectors: a hundred times faster than the bundled embedder, but matching words more than meaning.
 
 Tokens are looked up and averaged here, one text at a time. WordLlama's own `embed` pads a batch to its
 longest text, so that one long text among many would take gigabytes, and divides by zero for empty ones.
@@ -71,7 +71,7 @@ def _embed(text: str) -> npt.NDArray[np.float32]:
     clean = storable(text).strip()  # the tokenizer refuses lone surrogates
     if not clean:
         return total
-    # `encode` and not `encode_batch`: as fast for short texts, and without the thread pool that makes the
+    # `encode` rather than `encode_batch`: as fast for short texts, and without the thread pool that makes the
     # tokenizer warn in every forked child.
     ids = np.asarray(tokenizer.encode(clean, add_special_tokens=False).ids, dtype=np.int64)
     for start in range(0, len(ids), SLICE):
@@ -104,7 +104,7 @@ def _read_weights() -> tuple[Any, npt.NDArray[np.float32]]:
 
 @contextmanager
 def _root_logger_left_alone() -> Iterator[None]:
-    """WordLlama calls `logging.basicConfig` when imported; that does nothing while a handler is there."""
+    """WordLlama calls `logging.basicConfig` when imported; that does nothing while a handler exists."""
     root = logging.getLogger()
     placeholder = logging.NullHandler()
     root.addHandler(placeholder)

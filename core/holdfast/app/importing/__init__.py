@@ -20,7 +20,7 @@ __all__ = ["FORMATS", "Format", "Request", "format_of"]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format. read: brings a request's source into the memory behind a connection, and tells how much was new;
+    """A format. read: brings a request's source into the memory behind a connection, and returns how much was new;
     raises InputError. summary: what it is, in a few words."""
 
     summary: str

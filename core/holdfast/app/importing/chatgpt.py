@@ -1,9 +1,9 @@
 """ChatGPT's data export (2023 to 2025): `conversations.json`, or the archive that it comes in.
 
 A list of `{"id" or "conversation_id", "title", "create_time", "current_node", "mapping": {node: {"message", "parent",
-"children"}}}`. The tree holds edited and regenerated turns, too; what is read is the branch that ends in
-`current_node`: the conversation as it was seen last. What users and assistants said in text is taken; hidden
-messages, tools and pictures are left.
+"children"}}}`. The tree holds edited and regenerated turns, too; only the branch that ends in
+`current_node` is read: the conversation as it was last seen. What users and assistants said in text is taken; hidden
+messages, tools and pictures are left out.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _conversation(found: Any) -> Iterable[Item | Unreadable]:
 
 
 def _branch(nodes: Mapping[str, Any], last: Any) -> list[Any]:
-    """The messages from the root to a node; of the newest leaf where the export names none."""
+    """The messages from the root to a node; of the newest leaf if the export names none."""
     if not isinstance(last, str) or last not in nodes:
         leaves = [name for name, node in nodes.items() if not mapping(node, "a node").get("children")]
         last = max(leaves, key=lambda name: _time(nodes[name]), default=None)

@@ -1,7 +1,7 @@
-"""Where what is imported comes from: files of this machine and of the web, as JSON, JSON Lines or SQLite.
+"""The sources of imports: files on this machine and the web, as JSON, JSON Lines or SQLite.
 
-A file that cannot be read as a whole, a cut one too, raises InputError; a line that cannot be read is told in its
-place.
+A file that cannot be read as a whole, such as a truncated one, raises InputError; a line that cannot be read is
+reported with its place.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def document(path: Path) -> Any:
 
 
 def lines(path: Path) -> Records:
-    """JSON Lines. Raises InputError where the last line breaks off."""
+    """JSON Lines. Raises InputError if the last line is truncated."""
     try:
         with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
             for number, line in enumerate(file, 1):
@@ -139,7 +139,7 @@ def _line(number: int, line: str) -> Any:
 def records(path: Path, *lists: str) -> Records:
     """The objects of a JSON list, of the list under one of the names, or of JSON Lines.
 
-    Raises InputError where the file is none of these.
+    Raises InputError if the file is none of these.
     """
     try:
         found = parsed(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
@@ -177,9 +177,9 @@ def is_sqlite(path: Path) -> bool:
 
 
 def rows(path: Path, table: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The rows of a table in the order of writing, with those of the columns that it has; the file stays as it is.
+    """The rows of a table in the order of writing, with those columns that it has; the file is not changed.
 
-    Raises InputError where there is no such table.
+    Raises InputError if there is no such table.
     """
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:

@@ -1,4 +1,4 @@
-"""Items of another store into a memory: whose they are, what of them is here already, one import, then the work."""
+"""Items of another store into a memory: whose they are, which are here already, one import, then the work."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .rows import Export, in_order, memory_id, message_id
 from .trial import tried
 
 REFUSED = re.compile(r"line (\d+): (.*?)(?:; nothing was imported)?$", re.DOTALL)
-MOST_REFUSED = 100  # items that are too large for the engine, or here already as somebody else's
+MOST_REFUSED = 100  # items too large for the engine, or here already as somebody else's
 POLL = 0.5  # seconds between looks at the work
-TOLD = 100  # what cannot be read, by its place; beyond that only how much
+TOLD = 100  # unreadable items reported by place; beyond that only their number
 
 
 async def bring_in(source: str, read: Reader, connection: Connection, request: Request) -> JsonObject:
@@ -52,7 +52,7 @@ class Found:
 
     @classmethod
     def of(cls, reads: Iterator[Read], ids: Mapping[str, str]) -> Found:
-        """ids: for what the source says nothing of. Raises InputError where somebody's memory would be nobody's."""
+        """ids: for items whose owner the source does not name. Raises InputError if a memory would be nobody's."""
         found = cls()
         nobodys = []
         for read in reads:
@@ -83,7 +83,7 @@ class Found:
             )
 
     def without(self, source: str, known: _Known) -> tuple[Found, int]:
-        """What is not here yet, each once, and how much is."""
+        """What is not here yet, each item once, and how much is."""
         fresh = Found()
         seen = set(known.memories)
         skipped = 0
@@ -124,7 +124,7 @@ class Found:
 
 
 class _Known(StringIO):
-    """A file that an export is written to, of which only ids are kept."""
+    """A file that an export is written to, keeping only the ids."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ async def _known(connection: Connection, found: Found) -> _Known:
 
 
 async def _store(connection: Connection, export: Export, request: Request) -> list[str]:
-    """Import it in one piece, without the items that the engine refuses: those are told. Raises InputError."""
+    """Import it in one piece, without the items that the engine refuses, which are reported. Raises InputError."""
     refused: list[str] = []
     while export.memories or export.conversations:
         with TemporaryDirectory(prefix="holdfast-") as folder:
@@ -185,7 +185,7 @@ def _written(export: Export, path: Path) -> list[Item | None]:
 
 
 async def _worked(connection: Connection, jobs: set[str], progress: Progress | None) -> JsonObject:
-    """Wait until the conversations are remembered, or a model fails; what is still to be done."""
+    """Wait until the conversations are remembered, or a model fails; returns what is still to be done."""
     flushing = asyncio.ensure_future(connection.call("flush", {}))
     try:
         while True:

@@ -26,10 +26,10 @@ class Unreadable(Exception):
 class Remembered:
     """A memory.
 
-    texts: what it said from when on, oldest first; a time that the source does not tell is None.
+    texts: what it said since when, oldest first; a time that the source does not give is None.
     ids: whose it is, as far as the source says.
-    id: its id there, where that is a UUID of nothing else; key: what else tells it from others of its source.
-    happened_at: the time that it tells of. forgotten_at: when it was deleted there.
+    id: its id there, if it is a UUID used for nothing else; key: distinguishes it in its source otherwise.
+    happened_at: the time it tells of. forgotten_at: when it was deleted there.
     where: its line or number in the source.
     """
 
@@ -47,7 +47,7 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message. key: what tells it from others of its conversation. id: its id there, where it has one."""
+    """A message. key: distinguishes it in its conversation. id: its id there, if it has one."""
 
     key: str
     content: str
@@ -59,7 +59,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages in their order. key: their session. metadata: for the memories that come of them. where: as above."""
+    """Messages in their order. key: their session. metadata: for the resulting memories. where: as above."""
 
     messages: tuple[Said, ...]
     ids: Mapping[str, str]
@@ -82,7 +82,7 @@ class Read:
 def each(
     found: Iterable[tuple[str, Any]], one: Callable[[Any], Iterable[Item | Unreadable]]
 ) -> Iterator[Read]:
-    """What `one` makes of each of the records; a record that it cannot read is told, and the rest goes on."""
+    """What `one` makes of each of the records; a record that it cannot read is reported, and the rest goes on."""
     for where, record in found:
         try:
             if isinstance(record, Unreadable):
@@ -116,7 +116,7 @@ def text(value: Any, what: str) -> str:
 
 
 def metadata(value: Any) -> dict[str, Any]:
-    """What a memory carries beside its text, without what says whose it is."""
+    """What a memory carries besides its text, without its owner's ids."""
     carried = {} if value is None else mapping(value, "metadata")
     return stored({name: one for name, one in carried.items() if name not in IDS and one is not None})
 
@@ -131,7 +131,7 @@ def stored(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ids(value: Mapping[str, Any]) -> dict[str, str]:
-    """Whose something is, as far as it says."""
+    """The ids of a value's owner, as far as it names them."""
     found = {name: text(str(value[name]), name) for name in IDS if value.get(name) not in (None, "")}
     for name, one in found.items():
         if len(one) > LONGEST_ID:
@@ -161,7 +161,7 @@ def past(value: Any, what: str) -> datetime | None:
 
 
 def uuid(value: Any) -> str | None:
-    """The value as a UUID, where it is one."""
+    """The value as a UUID, if it is one."""
     try:
         return str(UUID(value)) if isinstance(value, str) else None
     except ValueError:

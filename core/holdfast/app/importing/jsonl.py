@@ -1,8 +1,8 @@
 """Plain JSON Lines, for whatever has no reader of its own. One object a line, either of
 
-- a memory: `text`; and where they are known `id`, `user_id`, `agent_id`, `run_id`, `metadata` (an object),
-  `created_at` (when it was recorded), `happened_at` (the time that it tells of), `expires_at`;
-- a conversation: `messages`, a list of `{"role", "content"}` with `id`, `name` and `happened_at` where they are
+- a memory: `text`; and if known `id`, `user_id`, `agent_id`, `run_id`, `metadata` (an object),
+  `created_at` (when it was recorded), `happened_at` (the time it tells of), `expires_at`;
+- a conversation: `messages`, a list of `{"role", "content"}` with `id`, `name` and `happened_at` if
   known; and `session_id`, `user_id`, `agent_id`, `run_id`, `metadata`.
 
 Times are in ISO 8601, or seconds since 1970. A memory without an id is told from others by its text, a

@@ -4,7 +4,7 @@ SQLite: the table `store(prefix, key, value, created_at, updated_at, expires_at)
 same, as CSV with a header: `\\copy store to 'store.csv' csv header`. JSON, or JSON Lines: what `Item.dict()` gives,
 `{"namespace": ["memories", "alice"], "key", "value", "created_at", "updated_at"}`.
 
-Which label of a namespace is the user's is the application's affair: `--namespace memories/{user_id}` says it.
+Which label of a namespace is the user's depends on the application: `--namespace memories/{user_id}` says so.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _item(whose: Whose, found: Any) -> Iterable[Item]:
 
 
 def _said(value: Mapping[str, Any]) -> str:
-    """The text of a value: what stands under `content`, as LangMem writes it, or its only entry; else all of it."""
+    """The text of a value: what is under `content`, as LangMem writes it, or its only entry; else all of it."""
     content = value.get("content", next(iter(value.values())) if len(value) == 1 else None)
     if isinstance(content, str):
         return content

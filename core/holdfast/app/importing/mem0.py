@@ -3,8 +3,8 @@
 JSON: what `get_all` returns, `{"results": [{"id", "memory", "user_id", "agent_id", "run_id", "metadata",
 "created_at", "updated_at", ...}]}`, its pages' lists by themselves, or one such object a line.
 SQLite: the table `history(id, memory_id, old_memory, new_memory, event, created_at, updated_at, is_deleted, ...)`. It
-has every version of every memory, and says nothing of whose they are. Its table `messages` is a short buffer of what
-was extracted already, and is left.
+has every version of every memory, but not whose they are. Its table `messages` is a short buffer of what was
+extracted already, and is left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .items import (
 from .request import Request
 
 HISTORY = ("memory_id", "old_memory", "new_memory", "event", "created_at", "updated_at", "is_deleted")
-# What is a field of ours, or of use to mem0 alone.
+# Fields of ours, or of use to mem0 alone.
 OURS = frozenset({*IDS, "id", "memory", "data", "metadata", "created_at", "updated_at", "expiration_date"})
 THEIRS = frozenset({"hash", "score", "text_lemmatized"})
 

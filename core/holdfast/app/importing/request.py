@@ -15,7 +15,7 @@ class Request:
     """What is to be imported.
 
     source: a path, or what the format takes.
-    ids: whose it is to be where the format does not say.
+    ids: whose it is to be if the format does not say.
     namespace: which labels of a namespace say whose an item is: "memories/{user_id}".
     """
 

@@ -1,4 +1,4 @@
-"""Items as an export of Holdfast, which `Memory.import_` reads: the ids, times and history that the source tells.
+"""Items as an export of Holdfast, which `Memory.import_` reads: with the source's ids, times and history.
 
 Every id follows from the source's own, so that the same item is the same row whenever it is imported.
 """
@@ -19,7 +19,7 @@ from .items import IDS, Conversation, Item, Remembered, Said
 HEADER = {"format": "holdfast-export", "version": 2}
 SPACE = UUID("6f1d3a52-5f0e-5c0b-9a63-0d7f2c1f7a11")  # of all ids that are made here
 TICK = timedelta(microseconds=1)
-PAUSE = timedelta(hours=1)  # the journal begins an episode after it, too
+PAUSE = timedelta(hours=1)  # after which the journal begins an episode, too
 
 
 def made(*parts: Any) -> str:
@@ -36,7 +36,7 @@ def message_id(source: str, talk: Conversation, said: Said) -> str:
 
 @dataclass(slots=True)
 class Export:
-    """What an import is made of. source: the format's name. pending: whether conversations are to be worked on."""
+    """The content of an import. source: the format's name. pending: whether conversations are to be worked on."""
 
     source: str
     memories: list[Remembered]
@@ -45,7 +45,7 @@ class Export:
     pending: bool = True
 
     def lines(self) -> Iterator[tuple[Item | None, str]]:
-        """Each line with the item that it is of; those at both ends are of none."""
+        """Each line with its item; the first and the last have none."""
         rows = 0
         yield None, _line({**HEADER, "exported_at": self.now.isoformat(), "scope": {}})
         for item, row in chain(self._jobs(), self._messages(), self._versions(), self._changes()):
@@ -61,7 +61,7 @@ class Export:
             self.conversations.remove(item)
 
     def job_id(self, talk: Conversation) -> str:
-        """One for what is new of a conversation: it may have gone on since it was imported."""
+        """An id for a conversation's new part, as it may have gone on since it was imported."""
         return made(self.source, talk.ids, "job", talk.key, *(said.key for said in talk.messages))
 
     def _jobs(self) -> Iterator[tuple[Item, JsonObject]]:
@@ -85,7 +85,7 @@ class Export:
             yield talk, row
 
     def _messages(self) -> Iterator[tuple[Item, JsonObject]]:
-        """Numbered within their scope; the import puts them behind what is there."""
+        """Numbered within their scope; the import puts them after what is there."""
         places: dict[str, _Place] = {}
         for talk in self.conversations:
             place = places.setdefault(json.dumps(_scope(talk.ids)), _Place())
@@ -195,7 +195,7 @@ class _Told:
 
 @dataclass(slots=True)
 class _Place:
-    """Where the last message of a scope stands."""
+    """The place of a scope's last message."""
 
     position: int = 0
     episode: int = 0
@@ -210,7 +210,7 @@ class _Place:
 
 
 def dated(talk: Conversation, now: datetime) -> list[datetime]:
-    """When each message was said: a message without a time at that of the one before, or else of the next one."""
+    """When each message was said; one without a time has that of the one before, or else of the next one."""
     first = next((said.at for said in talk.messages if said.at is not None), now)
     times: list[datetime] = []
     for said in talk.messages:
@@ -219,7 +219,7 @@ def dated(talk: Conversation, now: datetime) -> list[datetime]:
 
 
 def in_order(talks: Iterable[Conversation], now: datetime) -> list[Conversation]:
-    """As they began."""
+    """The conversations in the order of their beginnings."""
     return sorted(talks, key=lambda talk: dated(talk, now)[0])
 
 

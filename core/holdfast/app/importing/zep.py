@@ -45,7 +45,7 @@ def read(path: Path, request: Request) -> Iterator[Read]:
 
 
 def _whole(path: Path) -> Iterator[tuple[str, Any]]:
-    """Threads and facts by themselves. Bare messages are taken together: they are a page of one thread."""
+    """Threads and facts by themselves. Bare messages are taken together, as a page of one thread."""
     bare = []
     for where, found in records(path):
         if not isinstance(found, Mapping):

@@ -9,7 +9,7 @@ from typing import Literal
 
 Kind = Literal["same", "gone", "new"]
 
-MOST = 2000  # words of both texts; beyond that the comparison takes too long, and shows nobody anything
+MOST = 2000  # words of both texts; beyond that the comparison takes too long and shows nothing useful
 # A word, a space or a sign; of scripts that are written without spaces (Han, Kana), each character.
 WORDS = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff]|[^\W\u2e80-\u9fff\uf900-\ufaff]+|\s+|.", re.S)
 

@@ -1,4 +1,4 @@
-"""The pages, and what their forms do. Whoever has no visit is sent to `/login`; a visit sees what its grant opens."""
+"""The pages, and what their forms do. Without a visit, `/login` is shown; a visit sees what its grant opens."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HITS = 20
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request of somebody who was let in. given: its query, or its form."""
+    """A request within a visit. given: its query, or its form."""
 
     request: Request
     visit: Visit
@@ -44,13 +44,13 @@ class Asked:
 
     @property
     def ids(self) -> dict[str, Any]:
-        """Whose memory it is about: the ids that are named, and those that the visit is bound to."""
+        """Whose memory it is about: the ids it names, and those the visit is bound to."""
         named = {name: self.given[name] for name in IDS if self.given.get(name)}
         return self.visit.grant.narrowed(named)
 
     @property
     def memory(self) -> Memory:
-        """As far as the visit goes."""
+        """The memory within the visit's ids."""
         return within(self.service.memory, self.visit.grant, {})
 
     def of(self, name: str) -> str | None:
@@ -66,7 +66,7 @@ Done = Callable[[Asked], Awaitable[str]]
 
 
 def routes() -> tuple[BaseRoute, ...]:
-    """Of the inspector, for `application`."""
+    """The inspector's routes, for `application`."""
     return (
         _shown("/", overview),
         _shown("/memories", memories),
@@ -103,7 +103,7 @@ def _shown(path: str, show: Shown) -> Route:
 
 
 def _done(path: str, do: Done) -> Route:
-    """do: gives the page to go to."""
+    """A form's route. do: returns the page to go to."""
 
     async def endpoint(request: Request) -> Response:
         asked = None
@@ -138,7 +138,7 @@ async def form_of(request: Request) -> dict[str, str]:
 
 
 def cookie_name(request: Request) -> str:
-    """By port: browsers send the cookies of one server of a machine to the others, and they would take turns."""
+    """By port: browsers send one server's cookies to all others of the machine, which would replace one another's."""
     return f"holdfast-{request.url.port or request.url.scheme}"
 
 
@@ -156,7 +156,7 @@ def let_in(request: Request, visit: Visit) -> Response:
 
 
 async def enter(request: Request) -> Response:
-    """With `?key=`, as in the link; without, a form for a token. Only looking at a link does not use it up."""
+    """With `?key=`, as in the link; without it, a form for a token. Merely previewing a link does not use it up."""
     service: Service = request.app.state.service
     key = request.query_params.get("key")
     if key is None or request.method == "HEAD":
@@ -179,7 +179,7 @@ async def enter_by_token(request: Request) -> Response:
 
 
 async def link(request: Request) -> Response:
-    """The address of a new link, for whoever sends a token: `{"path": "/login?key=..."}`."""
+    """The address of a new link, for a request with a token: `{"path": "/login?key=..."}`."""
     service: Service = request.app.state.service
     key = service.visits.link(service.grant(request))
     return JSONResponse({"path": address("/login", key=key)}, headers=HEADERS)
@@ -210,7 +210,7 @@ async def overview(asked: Asked) -> Response:
 
 
 async def _plotted(asked: Asked, ids: Mapping[str, Any]) -> dict[str, Any]:
-    """What plots show: of whoever carries the ids."""
+    """What plots show for these ids."""
     period = next((days for days in PERIODS if str(days) == asked.of("days")), PERIODS[0])
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = today - timedelta(days=period - 1)
@@ -220,7 +220,7 @@ async def _plotted(asked: Asked, ids: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def memories(asked: Asked) -> Response:
-    """Of some ids: what a search finds, or all of them. With `part=1` the rows alone, for the script."""
+    """The memories of some ids: what a search finds, or all. With `part=1` only the rows, for the script."""
     ids, query = asked.ids, asked.of("q")
     if not ids:
         return RedirectResponse("/", 303, HEADERS)
@@ -272,7 +272,7 @@ async def work(asked: Asked) -> Response:
 
 
 async def erasure(asked: Asked) -> Response:
-    """What would go."""
+    """What an erasure would remove."""
     ids = asked.ids
     if not ids:
         return RedirectResponse("/", 303, HEADERS)
@@ -310,7 +310,7 @@ async def retry(asked: Asked) -> str:
 
 
 async def erase(asked: Asked) -> str:
-    """Only where whoever asks has written out whose it is."""
+    """Erase, but only if the user has typed out whose it is."""
     ids = asked.ids
     if asked.given.get("confirm") != " ".join(ids.values()):
         raise InputError("nothing was erased: what you typed is not the name that the page asks for")

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from ...types import OPERATIONS, Day, Operation, Usage
 
 WIDTH, HEIGHT = 420, 160
-LEFT, RIGHT, TOP, BOTTOM = 38, 8, 10, 20  # what is kept free around the plot, for its labels
+LEFT, RIGHT, TOP, BOTTOM = 38, 8, 10, 20  # kept free around the plot, for its labels
 TOKENS = ("input", "output")
 
 Series = Mapping[str, Sequence[int]]  # name of a class -> a number for each day
@@ -32,7 +32,7 @@ class Span:
         return cls([known.get(at) or Day(at, {}, 0, Usage()) for at in dates])
 
     def known(self, now: int) -> list[int]:
-        """How many memories were known at the end of each day, where now there are so many."""
+        """How many memories were known at the end of each day, given how many there are now."""
         counts = [now]
         for day in reversed(self.days[1:]):
             counts.append(counts[-1] - day.balance)
@@ -109,7 +109,7 @@ def _told(day: Day, series: Series, at: int) -> str:
 
 
 def shares(title: str, totals: Mapping[str, int]) -> Markup:
-    """A bar for each name, as long as its number, which stands at its end."""
+    """A bar for each name, as long as its number, which is at its end."""
     most = max(totals.values(), default=0) or 1
     step = (HEIGHT - TOP) / max(len(totals), 1)
     room = WIDTH - 66 - 54
@@ -126,7 +126,7 @@ def shares(title: str, totals: Mapping[str, int]) -> Markup:
 
 
 def parts(contributions: Mapping[str, float]) -> Markup:
-    """A bar of what a score is made of: its whole width stands for 1."""
+    """A bar of a score's parts: its whole width stands for 1."""
     at, drawn = 0.0, []
     for name, value in contributions.items():
         if value > 0:

@@ -1,4 +1,4 @@
-"""Templates, and what they show values with. Everything is escaped; nothing comes from elsewhere."""
+"""Templates and their filters. Everything is escaped; nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # without any, forms would come from nowhere, and be refused
+    "Referrer-Policy": "same-origin",  # without a referrer, forms would have no origin, and be refused
     "Cache-Control": "no-store",
 }
 
@@ -46,7 +46,7 @@ def _templates() -> Environment:
 
 
 def address(path: str, *given: Mapping[str, Any] | Scope, **more: Any) -> str:
-    """A path of this server with what was given as its query; what is empty is left out."""
+    """A path of this server with the given values as its query; empty ones are left out."""
     query: dict[str, Any] = {}
     for one in given:
         query |= one.ids() if isinstance(one, Scope) else one
