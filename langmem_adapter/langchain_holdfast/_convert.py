@@ -47,8 +47,8 @@ def to_holdfast_messages(messages: Iterable[BaseMessage], *, media: bool = False
     What text, role, name and id do not say goes to `data`, so that `to_langchain_messages` gives equal messages back.
     A RemoveMessage says nothing and is left out.
 
-    media: keep pictures, sounds and files that stand in a message as base64; else their blocks are left out, and so
-        is a tool's artifact that holds such.
+    media: keep pictures, sounds and files that a message holds as base64; otherwise their blocks are left out, and so
+        is a tool's artifact that holds any.
     """
     return [_converted(message, media) for message in messages if not isinstance(message, RemoveMessage)]
 
@@ -64,8 +64,8 @@ def to_langchain_messages(said: Sequence[JournaledMessage]) -> list[BaseMessage]
 
 
 def is_framework_s(message: BaseMessage) -> bool:
-    """Whether an agent's machinery wrote it, by LangChain's own mark: a user's message in form (a summary, a
-    notification), nothing that the user said."""
+    """Whether an agent's machinery wrote it, by LangChain's own mark: a user's message in form only (a summary, a
+    notification)."""
     return isinstance(message.additional_kwargs.get("lc_source"), str)
 
 
@@ -82,7 +82,7 @@ def _converted(message: BaseMessage, media: bool) -> Message:
 
 
 def _without_media(data: dict[str, Any]) -> dict[str, Any]:
-    """A serialised message, less the blocks of its content, and the artifact, that hold base64."""
+    """A serialised message without the content blocks and the artifact that hold base64."""
     fields = dict(data["data"])
     if isinstance(fields.get("content"), list):
         fields["content"] = [block for block in fields["content"] if not _is_media(block)]
@@ -95,7 +95,7 @@ def _is_media(block: Any) -> bool:
     return isinstance(block, Mapping) and block.get("type") != "text" and _holds_base64(block)
 
 
-# Shorter strings in this alphabet are ids and names; what they would save is nothing.
+# Shorter strings in this alphabet are ids and names, which would save nothing.
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{512,}={0,2}")
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,")
 
@@ -130,18 +130,18 @@ def _role_of(message: BaseMessage) -> Role:
     if is_framework_s(message):
         return "system"
     if message.type == "chat":
-        # A role that nobody knows speaks for nobody: it is journaled, and nothing is extracted from it.
+        # An unknown role speaks for nobody: it is journaled, but nothing is extracted from it.
         return _CHAT_ROLES.get(str(getattr(message, "role", "")).lower(), "system")
     return _ROLES.get(message.type, "user")
 
 
 def _name_of(message: BaseMessage) -> str | None:
-    """The speaker. A tool's name is nobody's."""
+    """The speaker's name. A tool's name is not one."""
     if message.type in ("tool", "function") or not (message.name or "").strip():
         return None
     return storable(message.name or "")
 
 
 def _written(value: Any) -> str:
-    """What is no JSON as a text: bytes as they are usually sent."""
+    """A value that is not JSON, as text: bytes in their usual encoding."""
     return base64.b64encode(value).decode() if isinstance(value, (bytes, bytearray)) else str(value)

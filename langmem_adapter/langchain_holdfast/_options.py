@@ -1,4 +1,4 @@
-"""What callers pass to our parts, checked when they are made; and what becomes of a failing memory in a turn."""
+"""Arguments of our parts, checked when they are made; and what happens if memory fails during a turn."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _log = logging.getLogger("holdfast")
 
 
 def given(value: Given[T], runtime: Any) -> T:
-    """The value, or what its function says of this runtime."""
+    """The value, or what its function returns for this runtime."""
     return value(runtime) if callable(value) else value
 
 
 def checked(memory: Any, owner: str, **arguments: Any) -> Memory:
-    """The memory. Raises InputError where it is none, or where it would refuse an argument later, in a turn.
+    """The memory. Raises InputError if it is not one, or would refuse an argument later, in a turn.
 
     A function's result is only known, and checked, in a turn.
     """
@@ -36,7 +36,7 @@ def checked(memory: Any, owner: str, **arguments: Any) -> Memory:
 
 
 def one_of(name: str, value: Any, choices: Any) -> None:
-    """Raises InputError where `value` is none of the choices of a Literal."""
+    """Raises InputError if `value` is not among the choices of a Literal."""
     if value not in get_args(choices):
         raise InputError(f"{name}={value!r}: choose among {', '.join(map(repr, get_args(choices)))}")
 

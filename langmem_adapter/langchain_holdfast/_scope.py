@@ -2,21 +2,21 @@
 
 For `user_id` and `agent_id`, the first of these that names one:
 
-1. the constructor's argument, where it is a function: it is called with the runtime and decides alone
-2. for `user_id`, the user whom LangGraph Server authenticated
-3. the constructor's argument, where it is a string, or a memory that is bound to it, `memory.scoped(...)`: who is
+1. the constructor's argument, if it is a function: it is called with the runtime and decides alone
+2. for `user_id`, the user authenticated by LangGraph Server
+3. the constructor's argument, if it is a string, or the id that a view, `memory.scoped(...)`, is bound to: what is
    bound stays bound, whatever a client sends
 4. the runtime context: its attribute or key of that name
 5. the config: `{"configurable": {"user_id": ...}}`; `langgraph_user_id` is understood as well
 
-`run_id` is the constructor's only: contexts and configs carry the ids of traced runs under that name, and a memory
-of one run is forgotten with it.
+`run_id` only comes from the constructor: contexts and configs carry the ids of traced runs under that name, and a
+memory of one run is forgotten with it.
 
-Where a function, the context or the config says None for `user_id`, and nobody names one, the user is anonymous, and
-memory is left out: an agent's id alone would show what every user told it. Where nobody says anything of any id it is
-a mistake, and an InputError.
+If a function, the context or the config gives None for `user_id`, and none of them names a user, the user is
+anonymous and memory is left out: an agent's id alone would show what every user told it. If nothing gives any id,
+that is a mistake, and an InputError.
 
-What is found is a view, `memory.scoped(...)`, which reaches nothing else.
+The result is a view, `memory.scoped(...)`, which reaches nothing else.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NAMES = ("user_id", "agent_id", "run_id")
 
 @dataclass(frozen=True, slots=True)
 class Scoping:
-    """Where a part of ours takes its ids from.
+    """Where one of our parts gets its ids.
 
     owner: its name, for the error.
     memory: the store, or a view of it.
@@ -60,7 +60,7 @@ class Scoping:
                 _text(name, source)
 
     def scope(self, runtime: Any, config: Mapping[str, Any] | None) -> Scope | None:
-        """The ids of this call; None where there is nobody. Raises InputError where nobody says."""
+        """The ids of this call; None if there is no user. Raises InputError if nothing says."""
         configurable = (config or {}).get("configurable") or {}
         found = {name: _first(self._said(name, runtime, configurable)) for name in _NAMES}
         ids = {name: one for name, one in found.items() if isinstance(one, str)}
@@ -75,16 +75,16 @@ class Scoping:
         )
 
     def bound(self) -> ScopedMemory:
-        """The view of a part that is bound when it is made. Raises InputError where it names nobody."""
+        """The view of a part that is bound when it is made. Raises InputError if it names nobody."""
         scope = self.scope(None, None)
         return self.view(Scope() if scope is None else scope)
 
     def view(self, scope: Scope) -> ScopedMemory:
-        """The memory, as far as these ids reach."""
+        """The view of the memory with these ids."""
         return self.memory.scoped(**scope.ids())
 
     def _said(self, name: str, runtime: Any, configurable: Mapping[str, Any]) -> Iterator[str | None]:
-        """What is said of an id, the most trusted first: an id, or None for nobody's."""
+        """The values given for an id, the most trusted first: an id, or None for nobody."""
         own = self.memory.scope.ids() if isinstance(self.memory, ScopedMemory) else {}
         bound: IdSource = getattr(self, name) or own.get(name)
         if callable(bound):
@@ -111,7 +111,7 @@ def session_of(runtime: Any, config: Mapping[str, Any] | None) -> str | None:
 
 
 def running_config() -> Mapping[str, Any]:
-    """The config of the running graph; empty outside of one."""
+    """The config of the running graph; empty outside one."""
     try:
         return cast("Mapping[str, Any]", get_config())
     except RuntimeError:
@@ -119,7 +119,7 @@ def running_config() -> Mapping[str, Any]:
 
 
 def running_runtime() -> Any:
-    """The runtime of the running graph; None outside of one."""
+    """The runtime of the running graph; None outside one."""
     try:
         return get_runtime()
     except (RuntimeError, KeyError):
@@ -127,11 +127,11 @@ def running_runtime() -> Any:
 
 
 class _Silence:
-    """Nobody said anything."""
+    """Nothing was given."""
 
 
 def _first(said: Iterator[str | None]) -> str | type[_Silence] | None:
-    """The first id; None where only None is said."""
+    """The first id; None if only None is given."""
     silent: str | type[_Silence] | None = _Silence
     for one in said:
         if one is not None:
@@ -145,14 +145,14 @@ def _has(holder: Any, name: str) -> bool:
 
 
 def _member(holder: Any, name: str) -> Any:
-    """An attribute of an object, or a key of a mapping; None where there is neither."""
+    """An attribute of an object, or a key of a mapping; None if there is neither."""
     if isinstance(holder, Mapping):
         return holder.get(name)
     return getattr(holder, name, None)
 
 
 def _authenticated(runtime: Any, configurable: Mapping[str, Any]) -> str | None:
-    """Whom LangGraph Server authenticated. In a config it is an object, which no client can send."""
+    """The user authenticated by LangGraph Server. In a config it is an object, which no client can send."""
     identity = _member(_member(getattr(runtime, "server_info", None), "user"), "identity")
     if identity is None:
         identity = getattr(configurable.get("langgraph_auth_user"), "identity", None)

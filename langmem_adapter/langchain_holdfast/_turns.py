@@ -15,11 +15,11 @@ Inject: TypeAlias = Literal["user", "system"]
 
 
 def unjournaled(messages: Sequence[BaseMessage], last: str | None) -> list[BaseMessage]:
-    """What a thread says beyond what is journaled of it, oldest first.
+    """A thread's messages that are not journaled yet, oldest first.
 
-    last: the id of the last message that is. Where it is unknown or gone, the turn begins with the last messages of
-        the user: a client without a checkpointer sends its whole history every time. What is known of these is
-        not journaled twice, for its ids are.
+    last: the id of the last message that is. If it is unknown or gone, the turn begins with the last messages of
+        the user, as a client without a checkpointer sends its whole history every time. Messages with known ids
+        are not journaled twice.
     """
     said = [message for message in messages if not is_framework_s(message)]
     ids = [message.id for message in said]
@@ -27,7 +27,7 @@ def unjournaled(messages: Sequence[BaseMessage], last: str | None) -> list[BaseM
 
 
 def last_question(said: Sequence[BaseMessage]) -> int:
-    """Where the last uninterrupted run of the user's messages begins; the end where there is none."""
+    """Where the last uninterrupted run of the user's messages begins; the end if there is none."""
     at = len(said)
     while at > 0 and not isinstance(said[at - 1], HumanMessage):
         at -= 1
@@ -46,13 +46,13 @@ def question(messages: Sequence[BaseMessage]) -> str:
 
 
 def goes_on(messages: Sequence[BaseMessage]) -> bool:
-    """Whether tools are called next, so that what was answered is not yet the end of the turn."""
+    """Whether tools are called next, so that the answer does not end the turn."""
     return bool(messages) and isinstance(messages[-1], AIMessage) and bool(messages[-1].tool_calls)
 
 
 def shown(request: ModelRequest[ContextT], recalled: str, where: Inject) -> ModelRequest[ContextT]:
-    """The request with what was recalled: before the words of the user's last message, or where there is none or
-    it is wanted so, at the end of the system message."""
+    """The request with what was recalled: before the words of the user's last message, or if there is none or
+    `where` says so, at the end of the system message."""
     if not recalled:
         return request
     messages = request.messages
@@ -74,7 +74,7 @@ def _after(system: SystemMessage | None, recalled: str) -> SystemMessage:
 
 
 def _before(message: AnyMessage, recalled: str) -> AnyMessage:
-    """The user's message, what was recalled ahead of it: the question stays the last that a model reads."""
+    """The user's message with what was recalled ahead of it, so that the model reads the question last."""
     if isinstance(message.content, str):
         return message.model_copy(update={"content": f"{recalled}\n\n{message.content}"})
     return message.model_copy(update={"content": [{"type": "text", "text": recalled}, *message.content]})

@@ -6,7 +6,7 @@
       "store": {"path": "langchain_holdfast.agent_server.store"}
     }
 
-The server reads the path of an installed module with dots alone. It works on the folder of HOLDFAST_HOME, or on the
+The server takes an installed module's path with dots only. The store works on the folder of HOLDFAST_HOME, or on the
 database of HOLDFAST_LEDGER with the index of HOLDFAST_INDEX, which several servers may share. A `Memory` that a graph
 opens on the same folder, in the same process, shares the store.
 """
@@ -27,7 +27,7 @@ from .store import HoldfastStore
 async def store() -> AsyncIterator[HoldfastStore]:
     """The store, as the environment says. Neither opening nor closing it blocks the event loop.
 
-    Raises InputError, StoreLockedError where another process has the folder open, StorageError.
+    Raises InputError, StoreLockedError if another process has the folder open, StorageError.
     """
     async with await ASYNCIO.run(_opened) as memory:
         yield await ASYNCIO.run(HoldfastStore, memory)

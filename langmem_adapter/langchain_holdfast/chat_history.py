@@ -1,4 +1,4 @@
-"""`HoldfastChatMessageHistory`: a session's messages, out of the journal that memories come from."""
+"""`HoldfastChatMessageHistory`: a session's messages, from the journal that memories come from."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class HoldfastChatMessageHistory(BaseChatMessageHistory):
     remember: also extract memories from what is added, in the background.
     limit: how many of the newest messages `messages` returns; None for all.
     metadata, instructions, after_seconds: with `remember`, as for `Memory.add`.
-    media: keep pictures, sounds and files that stand in a message as base64. Without them the ledger stays small, and
+    media: keep pictures, sounds and files that a message holds as base64. Without them the ledger stays small, and
         such messages come back without them.
-    on_error: what becomes of a failure to add. "raise", the default here: the messages are the conversation itself.
-        "log" lets the chain answer without them. A history that cannot be read is always raised.
+    on_error: what happens if adding fails. "raise" is the default here, as the messages are the conversation itself.
+        "log" lets the chain answer without them. A failure to read the history is always raised.
 
     Every kind of message comes back equal to what was added: names, ids, tool calls, content blocks.
     Messages with an id are kept once. `clear` empties the log; memories, and the messages as their evidence,

@@ -1,6 +1,6 @@
 """`HoldfastMemory`: memory for the chains of langchain-classic. Needs the extra `classic`.
 
-`BaseMemory` is deprecated and works; new code takes `HoldfastMiddleware`.
+`BaseMemory` is deprecated but works; new code should use `HoldfastMiddleware`.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class HoldfastMemory(BaseMemory):
     memory: the store, or a view of it.
     user_id, agent_id, run_id: whose memory it is; at least one, unless `memory` is bound to one. No config reaches
         these chains, so each user has a memory, and a chain, of their own.
-    session_id: the conversation, for `clear` and the recent turns; by default one of its own.
-    memory_key: the variable of the prompt that it fills.
+    session_id: the conversation, for `clear` and the recent turns; by default a new one.
+    memory_key: the prompt variable that it fills.
     input_key, output_key: which of several inputs and outputs are what was said.
-    turns: how many of the session's last turns (a question with its answer) it shows beside what it recalls.
-    return_messages: fill the variable with messages, not with a string.
+    turns: how many of the session's last turns (a question with its answer) it shows besides what it recalls.
+    return_messages: fill the variable with messages instead of a string.
     human_prefix, ai_prefix: how turns begin in a string.
-    max_tokens: the budget of what is recalled. filters: as for `Memory.recall`. metadata, instructions: as of
+    max_tokens: the budget of what is recalled. filters: as for `Memory.recall`. metadata, instructions: as for
         `Memory.add`. background: remember after `save_context` has returned.
-    on_error: "log" lets the chain answer where memory fails, and logs the failure; "raise" raises it.
+    on_error: "log" logs a failure of memory and lets the chain answer without it; "raise" raises it.
 
     `clear` empties the session; memories stay until they are deleted or erased.
     """
@@ -88,7 +88,7 @@ class HoldfastMemory(BaseMemory):
 
     @property
     def memory_variables(self) -> list[str]:
-        """The variable of the prompt that it fills."""
+        """The prompt variable that it fills."""
         return [self.memory_key]
 
     # -- before the chain ---------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ class HoldfastMemory(BaseMemory):
         return self._variables(known, said)
 
     def _said(self, inputs: dict[str, Any]) -> str:
-        """What the user said; empty where the inputs do not tell, as for a memory asked without any."""
+        """What the user said; empty if the inputs do not tell, as when there are none."""
         key = self.input_key
         if key is None and len(set(inputs) - {self.memory_key, "stop"}) == 1:
             key = get_prompt_input_key(inputs, [self.memory_key])
@@ -143,7 +143,7 @@ class HoldfastMemory(BaseMemory):
     # -- after the chain ----------------------------------------------------------------------------------------
 
     def save_context(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
-        """Remember the turn. Only what was said of the inputs: they hold what was recalled, too."""
+        """Remember the turn. Of the inputs, only what was said: they also hold what was recalled."""
         run_inline(self._saved(_INLINE, inputs, outputs))
 
     async def asave_context(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:

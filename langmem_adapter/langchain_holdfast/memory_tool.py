@@ -53,18 +53,18 @@ class MemoryCommand(BaseModel):
 
 
 class MemoryToolMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generic[ContextT]):
-    """Gives an agent Anthropic's memory tool, on files of the user's in the memory's own database.
+    """Gives an agent Anthropic's memory tool, on the user's files in the memory's own database.
 
     memory: the store, or a view of it that is bound to ids, `memory.scoped(...)`.
-    user_id, agent_id, run_id: whose files they are, as of `HoldfastMiddleware`; never the model's choice.
-    native: True offers it as Claude knows it, `memory_20250818`; False as any function, for other models.
-    instructions: what the system prompt says of it; None for nothing. Claude knows the tool, but reads its files
-        before it answers only if it is told to.
+    user_id, agent_id, run_id: whose files they are, as for `HoldfastMiddleware`; never the model's choice.
+    native: True offers it as Claude knows it, `memory_20250818`; False as an ordinary function, for other models.
+    instructions: what the system prompt says about it; None for nothing. Claude knows the tool, but reads its files
+        before it answers only if told to.
     on_error: "log" logs a failure of the memory and tells the model; "raise" ends the turn with it.
 
-    Every version is kept: `memory.memory_tool(user_id=...)` has `history` and `undo`, and runs outside of agents.
+    Every version is kept: `memory.memory_tool(user_id=...)` has `history` and `undo`, and works outside agents.
 
-    Raises InputError, when it is made, for arguments that make no sense.
+    Raises InputError, when it is made, for invalid arguments.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class MemoryToolMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Gene
         request: ModelRequest[ContextT],
         handler: Callable[[ModelRequest[ContextT]], ModelResponse[Any]],
     ) -> ModelResponse[Any]:
-        """Offer the tool in the form that the model knows, and say what it is for."""
+        """Offer the tool in the form the model knows, and say what it is for."""
         return handler(self._offered(request))
 
     async def awrap_model_call(
@@ -146,7 +146,7 @@ class MemoryToolMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Gene
         )
 
     async def _run(self, io: IO, runtime: Any, config: Any, command: dict[str, Any]) -> str:
-        """The reply. Raises ToolException with what the model is told of its mistake, and InputError."""
+        """The reply. Raises ToolException with what the model is told about its mistake, and InputError."""
         scope = self._scoping.scope(runtime, config)
         if scope is None:
             raise ToolException(_NOBODY)

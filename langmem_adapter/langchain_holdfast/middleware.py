@@ -34,7 +34,7 @@ Query = Callable[[Any, Sequence[BaseMessage]], str]
 
 _INLINE, _ASYNCIO = Inline(), Asyncio()
 
-# A turn of which nothing more is heard for so long has broken off. Longer turns are remembered in two parts.
+# A turn that is silent for this long has broken off. Longer turns are remembered in two parts.
 BROKEN_OFF_SECONDS = 300.0
 
 
@@ -49,28 +49,28 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
     query: what to recall for, a function of the runtime and the thread's messages; by default what the user said
         last. Nothing is recalled for an empty query.
     metadata, instructions: as for `Memory.add`, or functions of the runtime.
-    recall, remember: False leaves one of the two out. A sub-agent that another agent gives its orders to takes
-        `remember=False`: what stands there in the user's name are not the user's words.
-    background: True remembers once the turn is journaled, while the user has the answer already; False only
+    recall, remember: False leaves one of the two out. A sub-agent that takes orders from another agent needs
+        `remember=False`: its messages in the user's name are not the user's words.
+    background: True remembers once the turn is journaled, when the user already has the answer; False only
         ends the turn when everything is merged.
-    after_seconds: with `background`, remember once the thread has been quiet for so long, all its turns at once.
+    after_seconds: with `background`, remember once the thread has been quiet this long, all its turns at once.
     inject: where the model sees what was recalled. "user", the default, puts it ahead of the user's last message:
         other middleware that writes the system prompt does not remove it there, and what a provider caches stays
         the same. "system" puts it at the end of the system message: this middleware then comes last in the list,
         after `dynamic_prompt` and whatever marks the prompt for caching.
-    media: also journal pictures, sounds and files that stand in a message as base64.
+    media: also journal pictures, sounds and files that a message holds as base64.
     on_error: "log" logs a failure of the memory and lets the agent answer without it; "raise" ends the turn with it.
-    name: tells several of them in one agent apart.
+    name: distinguishes several of them in one agent.
 
     Whose memory it is: `user_id` and `agent_id` come from the first of these that names one: a function given here;
-    for `user_id`, the user whom LangGraph Server authenticated; a string given here, or the id that `memory` is bound
+    for `user_id`, the user authenticated by LangGraph Server; a string given here, or the id that `memory` is bound
     to; the runtime context, its attribute or key of that name; the config, `{"configurable": {"user_id": ...}}` (or
-    `langgraph_user_id`). `run_id` is only given here. A `user_id` of None leaves memory out; where nobody says
-    anything of any id, the turn fails with an InputError before the model is called.
+    `langgraph_user_id`). `run_id` is only given here. A `user_id` of None leaves memory out; if no id
+    is given anywhere, the turn fails with an InputError before the model is called.
 
     The user's message is journaled when the turn begins, further messages as they come, each once, by its id. A turn
     that breaks off (a tool raises, the task is cancelled, nobody resumes it) is remembered with the user's next turn
-    in any thread, and at the latest five minutes later. Recalled text is neither checkpointed nor remembered
+    in any thread, or at the latest five minutes later. Recalled text is neither checkpointed nor remembered
     again. Nothing is extracted from what tools return.
 
     Without a checkpointer a client sends its whole history every time; all of it up to the user's last question
@@ -141,8 +141,8 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
     def _schema(self) -> Any:
         """Private state under keys of this instance's name, so that two of them do not share it.
 
-        What was recalled is never checkpointed: what is deleted from memory must not live on in a thread. What is
-        checkpointed is one id.
+        What was recalled is never checkpointed, as what is deleted from memory must not live on in a thread. Only one
+        id is checkpointed.
         """
         return TypedDict(  # type: ignore[operator]
             f"{self._name}State",
@@ -169,7 +169,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
         return {**journaled, self._recalled: await self._recall(io, state, runtime)}
 
     async def _recall(self, io: IO, state: Any, runtime: Any) -> str:
-        """Empty where there is nothing to recall for."""
+        """The recalled text; empty if there is nothing to recall for."""
         config = running_config()
         scope = self._scoping.scope(runtime, config)
         if scope is None or not self._recalls:
@@ -221,7 +221,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
     # -- the turn goes on, or is over -------------------------------------------------------------------------------
 
     def after_model(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
-        """Journal what was answered along with calls of tools: a summary may take it out of the thread."""
+        """Journal answers that come with tool calls, as a summary may remove them from the thread."""
         return run_inline(self._journal(_INLINE, state, runtime)) if goes_on(state["messages"]) else None
 
     async def aafter_model(self, state: AgentState[Any], runtime: Runtime[ContextT]) -> dict[str, Any] | None:
@@ -240,9 +240,9 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
         return {**await self._journal(io, state, runtime, over=True), self._recalled: None}
 
     async def _journal(self, io: IO, state: Any, runtime: Any, *, over: bool = False) -> dict[str, Any]:
-        """Journal what the thread says beyond what is journaled of it. over: remember it, and no longer wait.
+        """Journal the thread's messages that are not journaled yet. over: remember them without further waiting.
 
-        Returns the update of the state: the last message that is journaled.
+        Returns the update of the state: the last journaled message.
         """
         config = running_config()
         scope = self._scoping.scope(runtime, config)
@@ -250,7 +250,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
         if scope is None or not self._remembers or not messages:
             return {self._journaled: messages[-1].id} if messages else {}
         said = unjournaled(messages, state.get(self._journaled))
-        # The last message again, where all are journaled, says that the turn is over; its id is known.
+        # If all are journaled, the last message again says that the turn is over; its id is known.
         told = to_holdfast_messages(said or (messages[-1:] if over else ()), media=self._media)
         if not told:
             return {}

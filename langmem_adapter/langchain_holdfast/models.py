@@ -19,9 +19,9 @@ from holdfast.models.likelihoods import MOST_ALTERNATIVES
 Structure = Literal["json_schema", "tool", "text"]
 STRUCTURES: Rungs = ("json_schema", "tool", "text")
 
-# What chat models call the length at which a reply is cut off.
+# Chat models' names for the length at which a reply is cut off.
 _LIMITS = ("max_tokens", "num_predict", "max_output_tokens")
-# How they say that it was: OpenAI, Ollama, Anthropic, Google.
+# How they report that it was: OpenAI, Ollama, Anthropic, Google.
 _CUT_OFF = {
     ("finish_reason", "length"),
     ("done_reason", "length"),
@@ -34,20 +34,20 @@ class LangChainModel:
     """A LangChain chat model as the engine's language model.
 
     A chat model with the settings `logprobs` and `top_logprobs` (ChatOpenAI and its kin, ChatOllama, ChatHuggingFace)
-    is asked for them where a reply is a choice, as merging is better with them, until it refuses; with
-    `logprobs=False` it is not. One whose `max_tokens` (or `num_predict`) is not set is cut off where the form of a
-    reply cannot be longer, as small models may repeat themselves without end; a model that thinks before it answers
-    is not any more, once a reply shows it.
+    is asked for them if a reply is a choice, as merging is better with them, until it refuses; with
+    `logprobs=False` it is not. One whose `max_tokens` (or `num_predict`) is not set is cut off at the longest reply
+    that the form allows, as small models may repeat themselves without end; this stops once a reply shows that the
+    model thinks before it answers.
 
     model: a chat model, or a runnable around one (`with_retry`, `with_fallbacks`, `bind`).
     name: by default the model's own.
     structured: how the form of a reply is asked for. "auto" takes the first of "json_schema", "tool" and "text"
         that the model does not refuse, and remembers it for the life of this object.
-    callbacks: called for every request. Those of a surrounding chain or agent are not: what memory asks its
-        model is not part of the conversation, and shows in no stream.
+    callbacks: called for every request. Those of a surrounding chain or agent are not: memory's requests
+        to its model are not part of the conversation, and appear in no stream.
     config: further parts of the `RunnableConfig`, metadata or tags.
 
-    Raises InputError where `model` is no runnable, or `structured` none of these.
+    Raises InputError if `model` is not a runnable, or `structured` none of these.
     """
 
     def __init__(
@@ -70,7 +70,9 @@ class LangChainModel:
             **(config or {}),
             # LangGraph leaves such calls out of its streams.
             "tags": [*(config or {}).get("tags", []), "nostream"],
-            "callbacks": list(callbacks),  # given, even if empty: else the surrounding chain's are inherited
+            "callbacks": list(
+                callbacks
+            ),  # passed even if empty: otherwise the surrounding chain's are inherited
         }
 
     def __repr__(self) -> str:
@@ -85,9 +87,9 @@ class LangChainModel:
     async def complete(
         self, io: IO, messages: Sequence[Prompt], *, schema: Schema | None = None
     ) -> Completion:
-        """The reply to `messages`, as an object where the model gave one and `schema` asked for it.
+        """The reply to `messages`, as an object if the model gave one and `schema` asked for it.
 
-        Raises ModelRefusedError where the model, or its content filter, declined to answer, and whatever else the
+        Raises ModelRefusedError if the model or its content filter declined to answer, and whatever else the
         model raises.
         """
 
@@ -140,7 +142,7 @@ def _asking(model: Any, schema: Schema | None, dialect: Dialect) -> Any:
 
 
 def _changed(model: Any, schema: Schema, dialect: Dialect) -> dict[str, Any]:
-    """The settings that tell how likely tokens were, and where to cut off: where it has them, and none was made."""
+    """The settings for token likelihoods and for the cut-off, if it has them and they are not set."""
     has = set(getattr(type(model), "model_fields", ()))
     changed: dict[str, Any] = {}
     tells = schema.choice and dialect.likelihoods and {"logprobs", "top_logprobs"} <= has
@@ -153,7 +155,7 @@ def _changed(model: Any, schema: Schema, dialect: Dialect) -> dict[str, Any]:
 
 
 def _first(model: Any) -> Any:
-    """What the model says that it can do; "json_schema" where it says nothing."""
+    """What the model says it can do; "json_schema" if it says nothing."""
     if not hasattr(model, "with_structured_output"):
         return "text"
     profile = getattr(model, "profile", None)
@@ -173,7 +175,7 @@ def _reply(said: Any) -> Reply:
     refusal = said.additional_kwargs.get("refusal")
     if refusal or told.get("finish_reason") == "content_filter":
         raise ModelRefusedError(f"the model declined to answer: {refusal or 'its content filter stopped it'}")
-    # A call whose arguments are no JSON says something, too.
+    # A call whose arguments are not JSON says something, too.
     calls = [*getattr(said, "tool_calls", []), *getattr(said, "invalid_tool_calls", [])]
     usage = getattr(said, "usage_metadata", None) or {}
     tokens = told.get("logprobs") or []  # a list, or OpenAI's object around one
@@ -188,7 +190,7 @@ def _reply(said: Any) -> Reply:
 
 
 def _begun(error: Exception) -> Reply | None:
-    """What there is of a reply that was cut off: ChatOpenAI raises an error that holds it."""
+    """What there is of a truncated reply: ChatOpenAI raises an error that holds it."""
     whole = getattr(error, "completion", None)
     choices = getattr(whole, "choices", None)
     text = choices[0].message.content if choices else None
@@ -204,10 +206,10 @@ class LangChainEmbedder:
 
     embeddings: any `Embeddings`.
     name: the identity under which the store records its vectors; by default made of the class and the model.
-        Give one where two models would share it.
-    dimensions: the length of the vectors; by default found out by embedding one word.
+        Give one if two models would share it.
+    dimensions: the length of the vectors; by default determined by embedding one word.
 
-    Raises InputError where `embeddings` are no `Embeddings`.
+    Raises InputError if `embeddings` are not `Embeddings`.
     """
 
     def __init__(
@@ -273,7 +275,7 @@ def _model_name(model: Any) -> str:
 
 
 def _embedder_name(embeddings: Any) -> str:
-    """Class, model and, where it is chosen, the length of the vectors."""
+    """Class, model and, if it is chosen, the length of the vectors."""
     parts = [type(embeddings).__name__]
     for attribute in ("model", "model_name", "model_id", "deployment", "repo_id"):
         value = getattr(embeddings, attribute, None)

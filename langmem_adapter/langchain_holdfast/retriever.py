@@ -25,18 +25,18 @@ class HoldfastRetriever(BaseRetriever):
     """The memories that answer a query, as documents, best first.
 
     memory: the store, or a view of it.
-    user_id, agent_id, run_id: whose memory is searched, found in the order that `HoldfastMiddleware` tells. Keyword
-        arguments of `invoke`, user_id and agent_id, go before all of these. Nothing is found for a user_id of None.
+    user_id, agent_id, run_id: whose memory is searched, found in the order that `HoldfastMiddleware` gives. The
+        keyword arguments user_id and agent_id of `invoke` come before all of these. A user_id of None finds nothing.
     k: how many documents, at most.
     filters, threshold: as for `Memory.search`; `filters` may be a function of the runtime.
-    on_error: "log" finds nothing where memory fails, and logs the failure; "raise" raises it.
+    on_error: "log" logs a failure of memory and finds nothing; "raise" raises it.
 
-    A document's id is the memory's. Its metadata is the memory's own, and under it (these names win) `score`,
+    A document's id is the memory's. Its metadata is the memory's own, plus (these names win) `score`,
     `memory_id`, `user_id`, `agent_id`, `run_id`, `created_at`, `updated_at`, `happened_at`, `version`,
     `speakers` and `sources`, the ids of the journaled messages behind it; times in ISO 8601.
 
-    Raises InputError where nobody says whose memory it is, and, when it is made, for wrong arguments (a
-    ValidationError in pydantic's words).
+    Raises InputError if nothing says whose memory it is and, when it is made, for wrong arguments (as a pydantic
+    ValidationError).
     """
 
     memory: Memory = Field(exclude=True, repr=False)
@@ -125,7 +125,7 @@ def _always(identifier: str) -> Callable[[Any], str]:
 
 
 def _configurable(config: RunnableConfig | None) -> Mapping[str, Any]:
-    """What the config says, and around it those of the chains and graphs that it runs in."""
+    """What the config says, on top of those of the chains and graphs it runs in."""
     return ensure_config(config).get("configurable") or {}
 
 

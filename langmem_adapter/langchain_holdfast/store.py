@@ -1,8 +1,8 @@
 """`HoldfastStore`: LangGraph's `BaseStore` over the memory's own database, on SQLite and PostgreSQL.
 
-It behaves as LangGraph's SqliteStore does, where that and InMemoryStore differ, with these exceptions, each for the
+Where LangGraph's SqliteStore and InMemoryStore differ, it behaves as the former, with these exceptions, each for the
 better: an update keeps `created_at`; namespaces and keys may hold any character that LangGraph accepts, and filters
-may name any key; paging through a semantic search has no end before the items do; comparisons never hold between
+may name any key; paging through a semantic search ends only with the items; comparisons never hold between
 values of different kinds; expired items can be omitted; the sync methods may be called on an event loop's thread,
 which they block.
 """
@@ -41,20 +41,20 @@ from ._options import checked
 
 _log = logging.getLogger("holdfast")
 
-SWEEP_MINUTES = 5.0  # as LangGraph's own stores
+SWEEP_MINUTES = 5.0  # as in LangGraph's own stores
 
 
 class HoldfastStore(BaseStore):
     """A LangGraph store in a `Memory`'s database: `create_agent(..., store=HoldfastStore(memory))`.
 
     memory: the store; its embedder serves semantic search.
-    index: True (the default) indexes whole values, `{"fields": ["text", "chapters[*].title"]}` what lies at
+    index: True (the default) indexes whole values, `{"fields": ["text", "chapters[*].title"]}` what is at
         these paths, False nothing; `search(query=...)` then ignores its query, as LangGraph's stores do. Other
-        keys of LangGraph's IndexConfig are refused: the embedder is the memory's. `index_config` tells all of them.
+        keys of LangGraph's IndexConfig are refused: the embedder is the memory's. `index_config` has all of them.
     ttl: LangGraph's TTLConfig, all of it. A sweeper ends when the memory is closed.
 
-    Values are JSON objects; datetimes, UUIDs, enums, dataclasses and pydantic models in them are kept as they are
-    usually written, and come back as that. Needs no `setup()`. A batch is one transaction, whose reads see the state
+    Values are JSON objects; datetimes, UUIDs, enums, dataclasses and pydantic models in them are kept in
+    their usual form, and come back as that. Needs no `setup()`. A batch is one transaction, whose reads see the state
     before its writes. Both faces share one implementation; the async one never blocks the event loop.
 
     Raises InvalidNamespaceError, ValueError for filters that say nothing, FilterError (a ValueError) for those that
@@ -126,7 +126,7 @@ class HoldfastStore(BaseStore):
     def _texts(
         self, value: dict[str, Any] | None, index: Literal[False] | list[str] | None
     ) -> dict[str, str]:
-        """path -> text, numbered where a path leads to several."""
+        """path -> text, numbered if a path leads to several."""
         if value is None or index is False or not self._paths:
             return {}
         paths = self._paths if index is None else _paths(index)
@@ -148,7 +148,7 @@ class HoldfastStore(BaseStore):
         return await self._documents.asweep()
 
     def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
-        """Sweep every so many minutes, in a thread; by default as `ttl` says. Cancel the future to stop."""
+        """Sweep every `sweep_interval_minutes`, in a thread; by default as `ttl` says. Cancel the future to stop."""
         future: Future[None] = Future()
         if self._sweeper is not None and self._sweeper.is_alive():
             future.add_done_callback(lambda done: self._stop.set() if done.cancelled() else None)
@@ -165,7 +165,7 @@ class HoldfastStore(BaseStore):
         return future
 
     def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
-        """Stop sweeping. False where `timeout` seconds were not enough for the thread to end."""
+        """Stop sweeping. Returns False if `timeout` seconds were not enough for the thread to end."""
         self._stop.set()
         if self._sweeper is not None:
             self._sweeper.join(timeout)
@@ -248,8 +248,8 @@ OPERATORS = ("$eq", "$ne", *_ORDER)
 def matching(given: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
     """Whether a value fulfils LangGraph's filter. Raises ValueError for operators that do not exist.
 
-    A dot in a key leads into nested objects. A missing key is null: equal to None, and to nothing else; no other
-    comparison holds with it, `$ne` included, as in SQL.
+    A dot in a key leads into nested objects. A missing key is null: equal to None and nothing else; no other
+    comparison holds with it, including `$ne`, as in SQL.
     """
     conditions = [
         (_path(key), operator, operand)
@@ -262,7 +262,7 @@ def matching(given: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def _path(key: Any) -> list[str]:
-    """The names that a key leads through. Raises ValueError for what is no key."""
+    """The names that a key leads through. Raises ValueError for an invalid key."""
     if isinstance(key, str) and key.startswith("$"):
         raise ValueError(
             f"Invalid filter key {key!r}: it is none of a value; conditions on several keys all hold, and operators "
@@ -274,7 +274,7 @@ def _path(key: Any) -> list[str]:
 
 
 def _compared(key: Any, wanted: Any) -> list[tuple[str, Any]]:
-    """(operator, operand) for each condition on a key. Raises ValueError for what says nothing."""
+    """(operator, operand) for each condition on a key. Raises ValueError for an empty condition."""
     if not isinstance(wanted, Mapping):
         return [("$eq", wanted)]
     unknown = [operator for operator in wanted if operator not in OPERATORS]

@@ -1,8 +1,8 @@
-"""Tools with which an agent searches and manages memory itself. Whose memory it is, is never the model's choice.
+"""Tools with which an agent searches and manages memory itself. The model never chooses whose memory it is.
 
-What the model can put right (an id that does not exist, an argument that is missing, a filter that says nothing)
-comes back to it as the tool's message, and so does, unless it is to be raised, that memory fails. A call without an
-id is a mistake of the developer's, and raised.
+What the model can correct (an unknown id, a missing argument, an empty filter) comes back to it as the tool's
+message, and so does a failure of memory unless it is to be raised. A call without an id is the developer's mistake,
+and raised.
 
 Artifacts are plain dictionaries, the same before and after a checkpoint.
 """
@@ -85,10 +85,10 @@ def create_memory_tools(
     """`search_memory`, and unless `actions_permitted` is empty, `manage_memory`.
 
     user_id, agent_id, run_id: whose memory it is, as for `HoldfastMiddleware`.
-    actions_permitted: what the model may do beside searching.
+    actions_permitted: what the model may do besides searching.
     instructions: when to use `manage_memory`, in words, for the model.
     metadata: what every memory created by the tool carries, or a function of the runtime.
-    filters: conditions on what is found, beside the model's own, or a function of the runtime.
+    filters: conditions on what is found, besides the model's own, or a function of the runtime.
     on_error: "log" tells the model that memory cannot be reached; "raise" raises.
     """
     ids: dict[str, Any] = {"user_id": user_id, "agent_id": agent_id, "run_id": run_id, "on_error": on_error}
@@ -120,7 +120,7 @@ def create_search_memory_tool(
 ) -> BaseTool:
     """`search_memory(query, limit, offset, filter)`. The artifact is the list of hits, as dictionaries.
 
-    filters: conditions that hold beside the model's own, or a function of the runtime. threshold: the least score
+    filters: conditions besides the model's own, or a function of the runtime. threshold: the least score
     of a hit. on_error: as for `create_memory_tools`.
     """
     checked(memory, name, filters=filters, threshold=threshold)
@@ -236,7 +236,7 @@ def create_manage_memory_tool(
             raise _unreachable(error, name) from error
 
     def creation(content: str, runtime: Any, config: Any) -> dict[str, Any]:
-        # The role of a tool: in the journal of the thread it is no turn of the conversation.
+        # With a tool's role it is not a turn of the conversation in the thread's journal.
         return {
             "messages": [Message(content, role="tool")],
             "session_id": session_of(runtime, config),

@@ -53,8 +53,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish the requests under way, and close the memory.
 
-    tokens: an administrator's for this machine's user is made if a folder is served. ready: called with the address
-    once it listens, and with a link that opens the inspector once.
+    tokens: if a folder is served, another is made, an administrator's for this machine's user. ready: called with
+    the address once it listens, and with a link that opens the inspector once.
 
     Raises InputError, StoreLockedError if somebody has the folder, StorageError if the port is taken.
     """

@@ -36,7 +36,7 @@ _DECODER = json.JSONDecoder(strict=False)
 def read_object(content: str | Mapping[str, Any]) -> Mapping[str, Any]:
     """The JSON object in a reply, made safe to store: texts as `storable`, null for NaN.
 
-    Raises `Unreadable` where there is none, or more than one candidate.
+    Raises `Unreadable` if there is none, or more than one candidate.
     """
     try:
         found = content if isinstance(content, Mapping) else _found(_answer(content))

@@ -151,7 +151,7 @@ class Changing:
         return await io.run(self._store.ledger.memories.commit, exact, writes, embedder=basis.embedder.name)
 
     async def _undoable(self, io: IO, change_or_add_id: str, scope: Scope) -> list[Change]:
-        """The changes of that id that did something and are not undone yet. Raises where there is none."""
+        """The changes of that id that did something and are not undone yet. Raises if there is none."""
         self._store.check()
         memories = self._store.ledger.memories
         found = await io.run(memories.changes_of, text_of("change_or_add_id", change_or_add_id))

@@ -43,7 +43,7 @@ class Reply:
 
     parsed: the object, if it was parsed already.
     calls: the functions that the model called, each a name and its arguments.
-    tokens: `choices[0].logprobs.content` as OpenAI writes it; empty where the provider does not say.
+    tokens: `choices[0].logprobs.content` as OpenAI writes it; empty if the provider does not say.
     cut_off: whether a limit on its length ended it.
     """
 

@@ -115,7 +115,7 @@ def _made(folder: Path) -> Path:
 
 
 class _InFolder:
-    """Qdrant's engine in the process where it has a build, else qdrant-client's local mode. `Indexes`."""
+    """Qdrant's engine in the process if it has a build, else qdrant-client's local mode. `Indexes`."""
 
     blocking = True
 

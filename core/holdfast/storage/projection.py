@@ -90,7 +90,7 @@ class Projection:
         return await (io.alone(self._thread, locked) if self._blocking else locked(io))
 
     async def project(self, io: IO) -> None:
-        """Tell the index everything that it has not been told. Raises StorageError where it fails."""
+        """Tell the index everything that it has not been told. Raises StorageError if it fails."""
         await self.writing(io, self._project)
 
     async def _project(self, io: IO) -> None:

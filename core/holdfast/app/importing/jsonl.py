@@ -5,7 +5,7 @@
 - a conversation: `messages`, a list of `{"role", "content"}` with `id`, `name` and `happened_at` if
   known; and `session_id`, `user_id`, `agent_id`, `run_id`, `metadata`.
 
-Times are in ISO 8601, or seconds since 1970. A memory without an id is told from others by its text, a
+Times are in ISO 8601, or seconds since 1970. A memory without an id is identified by its text, a
 conversation without a session by how it begins.
 """
 

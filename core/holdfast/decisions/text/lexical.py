@@ -174,7 +174,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _languages(text: str, tokens: list[_Token]) -> list[str]:
-    """The languages of a text's words, the likeliest first; one will do where there are no words."""
+    """The languages of a text's words, the likeliest first; one will do if there are no words."""
     return likely_languages(text) if any(token.is_word for token in tokens) else [ENGLISH]
 
 

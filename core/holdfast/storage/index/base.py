@@ -66,11 +66,11 @@ class Index(Protocol):
         ...
 
     async def compact(self, io: IO) -> None:
-        """Remove deleted points' bytes from the files, where the index has files."""
+        """Remove deleted points' bytes from the files, if the index has any."""
         ...
 
     async def optimize(self, io: IO) -> bool:
-        """Lay out new data for reading, where the index has files. Returns whether there was anything to do."""
+        """Lay out new data for reading, if the index has files. Returns whether there was anything to do."""
         ...
 
     async def flush(self, io: IO) -> None: ...

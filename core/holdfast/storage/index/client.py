@@ -68,7 +68,7 @@ class ClientIndex:
         """The index in a collection, and whether it is new and has to be filled.
 
         location: ":memory:", the URL of a server, or a folder for local mode.
-        Raises StorageError where the server does not answer or the collection has other dimensions.
+        Raises StorageError if the server does not answer or the collection has other dimensions.
         """
         options = options or ServerOptions()
         with _Translated(f"opening the index at {location}"):

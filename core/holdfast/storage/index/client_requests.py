@@ -74,7 +74,7 @@ def everything() -> m.FilterSelector:
 
 
 def first_requests(query: IndexQuery, shard_key: str | None) -> Iterator[m.QueryRequest]:
-    """The best by vector and, where the query has terms, the best by terms."""
+    """The best by vector and, if the query has terms, the best by terms."""
     chosen = selection(WORDS, query)
     yield _dense(query, chosen, query.limit, _SEEN, shard_key)
     if query.sparse.indices:

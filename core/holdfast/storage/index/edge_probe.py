@@ -18,7 +18,7 @@ SECONDS = 300  # a shard of a million points loads in a few
 
 
 def loads(folder: Path, dimensions: int) -> bool:
-    """False where loading fails or kills. True where there is no interpreter to try it with."""
+    """False if loading fails or kills. True if there is no interpreter to try it with."""
     if not sys.executable or getattr(sys, "frozen", False):
         return True
     # By its path and isolated: neither the working directory nor an environment variable chooses what runs.

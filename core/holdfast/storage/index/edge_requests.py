@@ -24,7 +24,7 @@ def number_of(name: str) -> int:
 
 
 def first_requests(query: IndexQuery) -> Iterator[q.QueryRequest]:
-    """The best by vector and, where the query has terms, the best by terms."""
+    """The best by vector and, if the query has terms, the best by terms."""
     chosen = selection(WORDS, query)
     yield _dense(query, chosen, query.limit)
     if query.sparse.indices:

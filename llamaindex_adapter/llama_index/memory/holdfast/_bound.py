@@ -15,10 +15,10 @@ from ._registry import ModelSize, Path_, chosen_engine, keep_alive, open_already
 
 
 class Bound(BaseModel):
-    """Bound to an owner for good, and to an engine: the one that is passed, or one that is opened.
+    """Bound for good to an owner and an engine: the one that is passed, or one that is opened.
 
-    A dump names the engine and does not hold it. What is rebuilt from it finds the engine where this process has
-    it, or opens the folder that it named; see `restored_engine`.
+    A dump names the engine but does not contain it. What is rebuilt from it finds the engine if this process has
+    it, or opens the folder it names; see `restored_engine`.
     """
 
     fixed: ClassVar[frozenset[str]] = frozenset({"user_id", "agent_id", "run_id"})
@@ -74,7 +74,7 @@ class Bound(BaseModel):
     def engine(self) -> Memory:
         """The engine: everything that it can do beyond a chat's memory.
 
-        Raises InputError where this object came from another process and its engine is not to be had in this one.
+        Raises InputError if this object came from another process and its engine is not available in this one.
         """
         if self.memory is None:
             found = restored_engine(
@@ -88,7 +88,7 @@ class Bound(BaseModel):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy on the same engine. With another owner, session or engine it is another conversation.
 
-        Raises InputError where `update` names no field of this class, or leaves nobody who owns the copy.
+        Raises InputError if `update` names no field of this class, or leaves the copy without an owner.
         """
         changes = dict(update or {})
         self._check_names(changes)
@@ -120,7 +120,7 @@ class Bound(BaseModel):
 
     @property
     def _view(self) -> ScopedMemory:
-        """The engine, as far as its owner reaches."""
+        """The engine within its owner's ids."""
         return view_of(self.engine, self._scope)
 
     def _work_on(self, memory: Memory) -> None:
@@ -130,7 +130,7 @@ class Bound(BaseModel):
         self.llm_name = None if memory.llm is None else memory.llm.name
 
     def _check(self, memory: Memory) -> None:
-        """Raise now what the engine would say of this object's settings in the middle of a turn."""
+        """Raise now what the engine would raise for this object's settings during a turn."""
 
     def _part(self) -> None:
         """Forget what belongs to the conversation of the original."""

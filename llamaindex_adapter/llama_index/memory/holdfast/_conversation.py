@@ -1,4 +1,4 @@
-"""One conversation in the journal: its history, the turns of it that are remembered, what is recalled for a turn.
+"""One conversation in the journal: its history, its remembered turns, what is recalled for a turn.
 
 Written once, as coroutines over the engine's `IO`, for the sync and the async face of everything that uses it.
 """
@@ -36,7 +36,7 @@ class Settled:
     """What the messages of a conversation are remembered with.
 
     remember: False keeps them in the history only, for good. answers: the assistant's are remembered, too.
-    on_error: what becomes of a failure to remember; the history's own failures are always raised.
+    on_error: what happens if remembering fails; the history's own failures are always raised.
     """
 
     metadata: Mapping[str, Any] | None = None
@@ -51,7 +51,7 @@ class Settled:
 class Wanted:
     """What is recalled for a turn.
 
-    patience: seconds that the first recall of a conversation waits for what others are adding; later ones are brief.
+    patience: seconds that the first recall of a conversation waits for what others are adding; later waits are brief.
     """
 
     tokens: int
@@ -63,7 +63,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn by the id of its user message; by the message it follows, while that one is not in the journal yet."""
+    """A turn by the id of its user message, or by the message it follows while that one is not in the journal yet."""
 
     query: str
     user: str | None
@@ -80,9 +80,9 @@ class _Recalled:
 
 @contextmanager
 def surviving(on_error: OnError, what: str, *, journaled: bool = False) -> Iterator[None]:
-    """With "log", a failure of store or models is logged and the block left. A wrong call is always raised.
+    """With "log", a failure of store or models is logged and the block left. A wrong call always raises.
 
-    journaled: survive only what the journal has, and will be taken up.
+    journaled: survive only what is in the journal and will be taken up.
     """
     try:
         yield
@@ -96,12 +96,12 @@ def surviving(on_error: OnError, what: str, *, journaled: bool = False) -> Itera
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Conversation:
-    """A session in an engine's journal, as far as a view of it reaches.
+    """A session in an engine's journal, within a view of it.
 
-    Shared by all objects of the process that speak for it.
+    Shared by all objects of the process that work on it.
 
-    What is still to be remembered stands in the journal alone, so that it does not matter who puts what at the same
-    time: threads, tasks, other processes.
+    What is still to be remembered is only in the journal, so that threads, tasks and other processes may put
+    messages at the same time.
     """
 
     memory: ScopedMemory
@@ -116,15 +116,15 @@ class Conversation:
     # -- the history --------------------------------------------------------------------------------------------
 
     async def journaled(self, io: IO, limit: int | None = None) -> tuple[JournaledMessage, ...]:
-        """The history as it lies in the journal, oldest first; with a limit, the newest messages of it."""
+        """The history as it is in the journal, oldest first; with a limit, only its newest messages."""
         memory = self.memory
         return await io.call(memory.messages, memory.amessages, session_id=self.session_id, limit=limit)
 
     async def newest(
         self, io: IO, enough: int, tokenizer: Tokenizer
     ) -> tuple[list[JournaledMessage], list[ChatMessage], list[int]]:
-        """The newest messages, oldest first: at least as many as fill `enough` tokens. As they lie in the journal, as
-        LlamaIndex knows them, and how long each of them is."""
+        """The newest messages, oldest first: at least as many as fill `enough` tokens. As they are in the journal, as
+        LlamaIndex knows them, and how long each is."""
         limit = FIRST_LOOK
         while True:
             found = list(await self.journaled(io, limit))
@@ -137,7 +137,7 @@ class Conversation:
             limit *= 4
 
     def _length(self, said: JournaledMessage, message: ChatMessage, tokenizer: Tokenizer) -> int:
-        """A journaled message never changes: it is counted once by a tokenizer."""
+        """A journaled message never changes, so each tokenizer counts it once."""
         with self._guard:
             known = self._lengths.get(said.id)
         if known is not None and known[0] is tokenizer:
@@ -164,9 +164,9 @@ class Conversation:
         await self.write(io, waiting)
 
     async def replace(self, io: IO, messages: Sequence[ChatMessage]) -> None:
-        """Make `messages` the history. What was in it already stays as it is and is not remembered again.
+        """Make `messages` the history. What it has already stays as it is and is not remembered again.
 
-        What is new is context, not news: it was said elsewhere. A user message at the end is the turn that is
+        What is new is context, as it was said elsewhere. A user message at the end is the turn that is
         about to be answered, and is remembered with its answer.
         """
         known = await self.journaled(io)
@@ -179,7 +179,7 @@ class Conversation:
         await self.write(io, given, keep)
 
     async def record(self, io: IO, messages: Sequence[ChatMessage]) -> None:
-        """Add messages to the history, and no more."""
+        """Only add messages to the history."""
         await self.write(io, together(messages, given=True))
 
     async def finish(self, io: IO, settled: Settled) -> None:
@@ -210,7 +210,7 @@ class Conversation:
             )
 
     async def write(self, io: IO, said: Sequence[Message], keep: Sequence[str] | None = None) -> None:
-        """Journal messages, and no more. With `keep` everything but these leaves the history."""
+        """Only journal messages. With `keep`, everything except these leaves the history."""
         if said:
             memory = self.memory
             await io.call(memory.record, memory.arecord, list(said), session_id=self.session_id, keep=keep)
@@ -218,7 +218,7 @@ class Conversation:
             await self.clear(io, keep)
 
     async def clear(self, io: IO, keep: Sequence[str] = ()) -> None:
-        """Take everything out of the history, but for the journaled messages of these ids."""
+        """Remove everything from the history except the journaled messages with these ids."""
         memory = self.memory
         await io.call(
             memory.clear_messages,
@@ -228,17 +228,17 @@ class Conversation:
         )
 
     async def _answered(self, io: IO, answer: Message, settled: Settled) -> None:
-        """Remember what users said since the last answer, and this one."""
+        """Remember this answer and what users said since the last one."""
         if settled.remember:
             await self.remember(io, [*await self._untold(io), answer], settled)
         else:
             await self.write(io, [answer])
 
     async def _untold(self, io: IO, *, whole: bool = False) -> list[Message]:
-        """What users said that was not remembered yet, in earlier runs of this session, too.
+        """What users said that is not remembered yet, including in earlier runs of this session.
 
-        Each answer takes up all of it, so that looking back ends where everything was taken up; with `whole` it
-        ends where the session begins.
+        Each answer takes up all of it, so looking back ends where everything was taken up; with `whole` it ends
+        where the session begins.
         """
         limit = None if whole else FIRST_LOOK
         while True:
@@ -257,10 +257,10 @@ class Conversation:
         *,
         shown: Collection[str],
     ) -> Context:
-        """What is known that matters for the turn: once per turn, however often it is asked for.
+        """What is known that matters for the turn, looked up once per turn.
 
-        shown: the ids of the messages of this conversation that the prompt shows; what is known from these alone is
-            not recalled.
+        shown: the ids of the messages of this conversation that the prompt shows; what is known only from these
+            is not recalled.
         """
         with self._guard:
             cached = self._recalled
@@ -282,7 +282,7 @@ class Conversation:
             return self._recalled.context if self._recalled is not None else Context("")
 
     async def recalled_again(self, io: IO, tokens: int) -> Context:
-        """What the last `recall` asked for, within fewer tokens: the best of it."""
+        """The best of what the last `recall` asked for, within fewer tokens."""
         with self._guard:
             last = self._recalled
         if last is None:
@@ -306,7 +306,7 @@ class Conversation:
         )
 
     def _claim(self, said: Message) -> None:
-        """Some engines recall first and put the user message afterwards: the recall is that message's then."""
+        """Some engines recall first and put the user message afterwards; the recall then belongs to that message."""
         with self._guard:
             recalled = self._recalled
             if recalled is None:
@@ -345,13 +345,13 @@ def _is_untold(journaled: JournaledMessage) -> bool:
 
 
 def _taken_up(older: Sequence[JournaledMessage]) -> bool:
-    """Whether all of a stretch was remembered, as far as it is for remembering; False where nobody spoke."""
+    """Whether everything to be remembered in a stretch was; False if nobody spoke."""
     users = [message for message in older if message.message.role == "user"]
     return bool(users) and not any(_is_untold(message) for message in users)
 
 
 def _common(known: Sequence[JournaledMessage], messages: Sequence[ChatMessage]) -> int:
-    """How many messages the two histories begin with in common."""
+    """How many messages at the start the two histories have in common."""
     count = 0
     for journaled, message in zip(known, messages, strict=False):
         if not same(from_journal(journaled), message):

@@ -1,7 +1,7 @@
 """Chat messages of LlamaIndex as messages of the journal, and back.
 
-A journaled message carries what may be remembered in `content`; what else LlamaIndex needs to restore its own
-object (blocks, tool calls, additional arguments) lies in `data`, as JSON.
+A journaled message carries what may be remembered in `content`; whatever else LlamaIndex needs to restore its own
+object (blocks, tool calls, additional arguments) is in `data`, as JSON.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _ROLES: dict[MessageRole, Role] = {
     MessageRole.TOOL: "tool",
     MessageRole.FUNCTION: "tool",
 }
-# How the ReAct agent's last step begins and goes on, in the one message that its steps are put as.
+# How the ReAct agent's last step begins and continues, in the one message that holds its steps.
 _THOUGHT, _ANSWER = "Thought: ", "\nAnswer: "
-# What the CodeAct agent looks for in its model's replies, to execute what is between.
+# What the CodeAct agent looks for in its model's replies, to execute the text between.
 _CODE, _CODE_END = "<execute>", "</execute>"
 
 
@@ -43,10 +43,10 @@ def to_holdfast_messages(
 ) -> list[Message]:
     """Messages of LlamaIndex as `Memory.add` and `Memory.record` of the engine take them.
 
-    happened_at: when they were said; of a message whose `additional_kwargs` hold a "happened_at" (a datetime, or
-        ISO 8601), that. By default the time of the call that takes them.
+    happened_at: when they were said; a "happened_at" in a message's `additional_kwargs` (a datetime, or ISO 8601)
+        comes first. By default the time of the call that takes them.
 
-    Text is what is remembered: of a ReAct agent only the answer, of a CodeAct agent not the code and its output.
+    Only text is remembered: from a ReAct agent only the answer, from a CodeAct agent neither code nor output.
     What tools and the system say is kept in the log. `to_llamaindex_messages` restores all of it.
     """
     said = together(list(messages))
@@ -63,7 +63,7 @@ def together(messages: Sequence[ChatMessage], *, given: bool = False) -> list[Me
     """Messages that were handed over together, for the journal.
 
     The CodeAct agent puts the output of its code in a user's name, after the code, in the one call that ends its
-    run: what follows code in the same call is a tool's word, and the code is a step and no answer.
+    run: what follows code in the same call is from a tool, and the code is a step rather than an answer.
     """
     said = [to_journal(message, given=given) for message in messages]
     for at, (code, output) in enumerate(pairwise(messages)):
@@ -81,7 +81,7 @@ def _as_step(message: ChatMessage, said: Message, role: Role, content: str) -> M
 def to_journal(message: ChatMessage, *, given: bool = False) -> Message:
     """The message for the journal, under a new id.
 
-    given: it was handed over as history, and is not to be remembered again.
+    given: it was handed over as history, and must not be remembered again.
     """
     at = message.additional_kwargs.get(HAPPENED_AT)
     message = _undated(message)
@@ -107,7 +107,7 @@ def from_journal(journaled: JournaledMessage) -> ChatMessage:
 
 
 def remembered_text(message: ChatMessage) -> str:
-    """What a message says that could be worth remembering: its text, of a ReAct agent only the answer."""
+    """What a message says that could be worth remembering: its text, or from a ReAct agent only the answer."""
     text = storable(message.content or "")
     return _concluded(text) if _ROLES.get(message.role) == "assistant" else text
 
@@ -130,14 +130,14 @@ def _executes(message: ChatMessage) -> bool:
 
 
 def same(one: ChatMessage, other: ChatMessage) -> bool:
-    """Whether two messages say the same in the same role, whatever they carry beside it."""
+    """Whether two messages say the same in the same role, whatever else they carry."""
     return one.role == other.role and _dumped(_undated(one)) == _dumped(_undated(other))
 
 
 def _concluded(text: str) -> str:
-    """What a ReAct agent's steps conclude with; a text that is not its steps, as it is.
+    """The conclusion of a ReAct agent's steps; any other text as it is.
 
-    Steps begin with a thought and end with a thought and its answer. A text that only begins so is no step.
+    Steps begin with a thought and end with a thought and its answer. A text that only begins so is not one.
     """
     end = text.rfind(_ANSWER)
     if not text.startswith(_THOUGHT) or end < 0:
@@ -147,7 +147,7 @@ def _concluded(text: str) -> str:
 
 
 def _undated(message: ChatMessage) -> ChatMessage:
-    """The message without the time that it was said: the journal's to keep, and unknown to providers."""
+    """The message without the time it was said, which the journal keeps and providers do not know."""
     if HAPPENED_AT not in message.additional_kwargs:
         return message
     kept = {name: value for name, value in message.additional_kwargs.items() if name != HAPPENED_AT}
@@ -155,7 +155,7 @@ def _undated(message: ChatMessage) -> ChatMessage:
 
 
 def _plain(message: ChatMessage, role: Role, content: str) -> bool:
-    """Whether role and content say it all."""
+    """Whether role and content are all there is."""
     if message.additional_kwargs or message.role.value != role or len(message.blocks) != 1:
         return False
     block = message.blocks[0]

@@ -2,13 +2,13 @@
 
 For each of `user_id`, `agent_id` and `run_id`, the first of these:
 
-1. the argument: a string, or, of tools and retrievers, a function without arguments that is asked at every call
-2. the id that `memory` is bound to, where that is a view, `memory.scoped(...)`
+1. the argument: a string or, for tools and retrievers, a function without arguments that is called every time
+2. the id that `memory` is bound to, if that is a view, `memory.scoped(...)`
 
-There is nothing else that could name somebody: no setting, no context. Where nobody is named it is a mistake, and an
-InputError; where a function tells None, nothing is found or done.
+Nothing else can name an owner: no setting, no context. If nobody is named, that is a mistake, and an InputError; if a
+function returns None, nothing is found or done.
 
-What works is a view, `memory.scoped(...)`, which reaches nothing else.
+The result is a view, `memory.scoped(...)`, which reaches nothing else.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _WAYS = (
 
 
 def given_ids(memory: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The ids that name whose memory it is, as they are given, and those that the memory is bound to.
+    """The ids that say whose memory it is: those given, and those that the memory is bound to.
 
-    memory: the engine, a view of it, or None where it is not opened yet.
-    given: arguments, these three among them.
+    memory: the engine, a view of it, or None if it is not open yet.
+    given: arguments, including these three.
 
-    Raises InputError where nobody is named.
+    Raises InputError if nobody is named.
     """
     bound = memory.scope.ids() if isinstance(memory, ScopedMemory) else {}
     named = {name: bound.get(name) if given.get(name) is None else given[name] for name in _NAMES}
@@ -44,12 +44,12 @@ def given_ids(memory: Any, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def view_of(memory: Memory, scope: Scope) -> ScopedMemory:
-    """The memory, as far as these ids reach."""
+    """The view of the memory with these ids."""
     return memory.scoped(**scope.ids())
 
 
 def view_now(memory: Memory, named: Mapping[str, Any]) -> ScopedMemory | None:
-    """The memory as this call may see it; None where a function tells nobody: that is not everybody.
+    """The memory as this call may see it; None if a function names nobody, which does not mean everybody.
 
     memory: the engine, or a view of it.
     named: what `given_ids` returned.

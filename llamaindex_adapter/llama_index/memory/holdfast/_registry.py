@@ -45,23 +45,23 @@ ModelSize = Literal["auto", "large", "small"]
 Key = tuple[str, int, int, ModelSize]
 Talk = tuple[int, Scope, str]
 
-_LEDGER = "ledger.db"  # there is one in every embedded store
+_LEDGER = "ledger.db"  # every embedded store has one
 
 _guard = threading.RLock()
 _conversations: WeakValueDictionary[Talk, Conversation] = WeakValueDictionary()
 _named: dict[str, Memory] = {}
 _engines: WeakValueDictionary[str, Memory] = WeakValueDictionary()
-# Strong: requests come and go, and opening a store for each would cost what remembering costs.
+# Strong references: requests come and go, and opening a store for each would cost as much as remembering.
 _opened: dict[Key, Memory] = {}
 
 
 def shared_conversation(memory: Memory, scope: Scope, session_id: str) -> Conversation:
-    """The conversation of an owner and a session on an engine: one per process, whoever speaks for it."""
+    """The conversation of an owner and a session on an engine: one per process, whatever works on it."""
     key = (
         id(memory),
         scope,
         session_id,
-    )  # a conversation holds its engine: no other one has its id meanwhile
+    )  # a conversation holds its engine, so no other one can have its id meanwhile
     with _guard:
         found = _conversations.get(key)
         if found is None:
@@ -70,11 +70,11 @@ def shared_conversation(memory: Memory, scope: Scope, session_id: str) -> Conver
 
 
 def register_engine(memory: Memory, name: str) -> None:
-    """Have objects that this process restores find an engine: by this name, and by its folder.
+    """Let objects that this process restores find an engine, by this name and by its folder.
 
-    Call it when a process starts, with the same name in each, where contexts or dumps go from one process to
-    another and the engine is not what `open_engine` would open there: a database on a server, models of one's own.
-    An engine stays registered until it is closed, or another one takes its name.
+    Call it when a process starts, with the same name in each, if contexts or dumps go from one process to
+    another and the engine is not what `open_engine` would open there: a database on a server, models of your own.
+    An engine stays registered until it is closed or another one takes its name.
     """
     with _guard:
         for known in [known for known, engine in _named.items() if engine.closed]:
@@ -83,7 +83,7 @@ def register_engine(memory: Memory, name: str) -> None:
 
 
 def keep_alive(memory: Memory) -> str:
-    """The name of an engine in dumps: what it was registered by, else one that lives as long as it does."""
+    """The name of an engine in dumps: the one it was registered by, else one that lives as long as it does."""
     with _guard:
         for known, engine in (*_named.items(), *_engines.items()):
             if engine is memory:
@@ -111,9 +111,9 @@ def restored_engine(
 ) -> Memory:
     """The engine of an object that was rebuilt from a dump.
 
-    It is the one of that name, or one on that folder, where this process has it open. Else the folder is opened
-    with the models that `open_engine` finds. Raises InputError, and makes nothing, where there is no store any
-    more, where a model was used and none is configured here, and where the embedder is another one.
+    It is the one of that name, or one on that folder, if this process has it open. Otherwise the folder is opened
+    with the models that `open_engine` finds. Raises InputError, and makes nothing, if the store no longer exists,
+    a model was used and none is configured here, or the embedder is another one.
     """
     with _guard:
         if (found := open_already(engine_id, path)) is not None:
@@ -140,13 +140,13 @@ def open_already(engine_id: str, path: str | None) -> Memory | None:
             return memory
     if path is None:
         return None
-    # A view that is bound to somebody is nobody else's engine.
+    # A view bound to one owner cannot be another's engine.
     whole = (memory for _, memory in there if not isinstance(memory, ScopedMemory))
     return next((memory for memory in whole if str(memory.folder) == path), None)
 
 
 def _open() -> Iterator[tuple[str, Memory]]:
-    """The engines that this process has open, those first that were named for being found."""
+    """The engines that this process has open, first those that were registered."""
     opened = (("", memory) for memory in _opened.values())
     for known, memory in (*_named.items(), *_engines.items(), *opened):
         if not memory.closed:
@@ -171,16 +171,16 @@ def open_engine(
     """The engine on a folder, opened once per process for the same model and embedder objects.
 
     path: as `holdfast.Memory` takes it. ":memory:" is a new store at every call.
-    llm: a LlamaIndex LLM, a `holdfast.LanguageModel`, or None for none. By default `Settings.llm` where it was
+    llm: a LlamaIndex LLM, a `holdfast.LanguageModel`, or None for none. By default `Settings.llm` if it was
         set, else what `holdfast.Memory` finds in the environment.
-    embed_model: by default `Settings.embed_model` where it was set, else the bundled embedder.
+    embed_model: by default `Settings.embed_model` if it was set, else the bundled embedder.
     model_size: as `holdfast.Memory` takes it: "large" and "small" say how the model is asked, "auto" has it
         examined once.
 
     Returns the engine, which `close_engines` closes. Raises what `holdfast.Memory` raises, and InputError for models
     of another kind.
     """
-    # The public properties of Settings would make an OpenAI client where nothing was set.
+    # The public properties of Settings would make an OpenAI client if nothing was set.
     model = Settings._llm if llm is FROM_ENVIRONMENT and Settings._llm is not None else llm
     chosen = embed_model if embed_model is not None else Settings._embed_model
 
@@ -198,7 +198,7 @@ def open_engine(
 
 
 def close_engines() -> None:
-    """Close the engines that this package opened: background work is finished, folders are given free."""
+    """Close the engines that this package opened: background work is finished, folders are released."""
     with _guard:
         engines = list(_opened.values())
         _opened.clear()
@@ -214,8 +214,8 @@ def _opened_with(
     try:
         return Memory(path, llm=llm, embedder=embedder, model_size=model_size)
     except EmbedderMismatchError:
-        # Settings is global, and set by others for other reasons: a store that was made with the bundled embedder
-        # stays with it. Whoever names an embedder for this store gets the error.
+        # Settings is global and set by others for other reasons: a store made with the bundled embedder stays
+        # with it. Naming an embedder for this store raises the error.
         if named or embedder is None:
             raise
         memory = Memory(path, llm=llm, model_size=model_size)

@@ -1,4 +1,4 @@
-"""What of a history fits a prompt, and where recalled memories go in it. Pure functions; inputs stay as they are."""
+"""Which part of a history fits a prompt, and where recalled memories go. Pure functions; inputs are not changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ InsertMethod = Literal["user", "system"]
 Count = Callable[[str], int]
 Measured = tuple[ChatMessage, int]  # a message and its tokens
 
-# What LlamaIndex's `Memory` counts, too: an image or a recording, and a document.
+# As LlamaIndex's `Memory` counts, too: an image or a recording, and a document.
 MEDIUM_TOKENS = 256
 DOCUMENT_TOKENS = 2048
 RECALL_SHARE = 0.3  # of a token limit, at most; LlamaIndex's `Memory` leaves as much to its blocks
@@ -47,7 +47,7 @@ def _block_tokens(block: BaseContentBlock, count: Count) -> int:
         case ToolCallBlock():
             return count(f"{block.tool_name} {block.tool_kwargs}")
         case CachePoint() | CacheControl():
-            return 0  # a mark for the provider, and no content
+            return 0  # a mark for the provider rather than content
         case DocumentBlock():
             return DOCUMENT_TOKENS
         case BaseRecursiveContentBlock():
@@ -62,8 +62,8 @@ def fitting(history: Sequence[ChatMessage], lengths: Sequence[int], limit: int) 
     lengths: the tokens of each message.
 
     Turns stay whole, so that a tool call never loses its result and the first message is a user's. The last turn
-    is kept even where it is longer than the limit by itself; its tool calls then go, the oldest first, and what
-    the user said stays.
+    is kept even if it alone exceeds the limit; its tool calls are then dropped, the oldest first, but not what
+    the user said.
     """
     if sum(lengths) <= limit:
         return list(history)
@@ -85,9 +85,9 @@ def inserted(
     """The history with recalled memories in it: merged into one message, which is a copy.
 
     method: "user" merges them into `said`, so that a provider's cache of the earlier messages stays good; "system"
-        into the system message that leads the history. Where there is none to merge into, they become a system
+        into the system message that leads the history. If there is none to merge into, they become a system
         message in front.
-    said: the message of `history` that is being answered, where it is there already. Earlier ones were sent before,
+    said: the message of `history` that is being answered, if it is there already. Earlier ones were sent before,
         and stay as they are.
     """
     if not recalled:
@@ -103,7 +103,7 @@ def inserted(
 
 
 def _merged(message: ChatMessage, recalled: str, *, before: bool) -> ChatMessage:
-    """A copy of the message with the memories in it: in its own text where it has one, so that it stays plain."""
+    """A copy of the message with the memories in it: in its own text if it has one, so that it stays plain."""
     if len(message.blocks) == 1 and isinstance(message.blocks[0], TextBlock):
         own = message.blocks[0].text
         text = f"{recalled}\n\n{own}" if before else f"{own}\n\n{recalled}"
@@ -131,7 +131,7 @@ def _split(messages: Sequence[Measured], role: MessageRole) -> list[list[Measure
 
 
 def _shortened(turn: Sequence[Measured], limit: int) -> list[Measured]:
-    """A turn without its oldest tool calls and their results, as far as that is needed."""
+    """A turn without as many of its oldest tool calls and their results as necessary."""
     first, rounds = list(turn[:1]), _split(turn[1:], MessageRole.ASSISTANT)
     while len(rounds) > 1 and _total((*first, *chain(*rounds))) > limit:
         rounds.pop(0)

@@ -20,7 +20,7 @@ from ._convert import to_llamaindex_messages, together
 from ._registry import shared_conversation
 from .chat_store import keys_of, one
 
-ARCHIVED = "archived"  # key of a message's `data`: it came here as an archived one
+ARCHIVED = "archived"  # key of a message's `data`: it was archived when it came here
 
 
 class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
@@ -28,15 +28,15 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
 
     What is stored here is history and is not remembered; a `HoldfastMemoryBlock` of the same owner in the same
     memory remembers it, and finds it in the journal instead of writing it a second time. A key is a session, as
-    of `HoldfastChatStore` and `HoldfastMemory`. Messages are counted from 0, or from the end below 0.
+    for `HoldfastChatStore` and `HoldfastMemory`. Messages are counted from 0, or from the end below 0.
 
     user_id, agent_id, run_id: whose histories; at least one, unless `memory` is bound to one.
     memory: the engine; by default the one that `open_engine` opens with `path`, `llm`, `embed_model` and
         `model_size`.
 
-    Messages leave `Memory`'s queue oldest first. Up to where they did is a document of the engine, under
-    ("llama_index", a hash of owner and key): a `ScopedMemory`, which has no documents, is refused. Raises
-    InputError where no id is given, or an argument that it does not know.
+    Messages leave `Memory`'s queue oldest first. A document of the engine, under ("llama_index", a hash of owner
+    and key), says how far: a `ScopedMemory`, which has no documents, is refused. Raises InputError if no id is
+    given, and for unknown arguments.
     """
 
     @classmethod
@@ -58,7 +58,7 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
         return to_llamaindex_messages(found if limit is None else found[:limit])
 
     async def count_messages(self, key: str, status: MessageStatus | None = MessageStatus.ACTIVE) -> int:
-        """How many messages `get_messages` has."""
+        """How many messages `get_messages` returns."""
         return len(await self._listed(key, status))
 
     async def add_message(
@@ -76,7 +76,7 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
     async def set_messages(
         self, key: str, messages: list[ChatMessage], status: MessageStatus = MessageStatus.ACTIVE
     ) -> None:
-        """Make `messages` all that a key has. What it has of them already, from the beginning, stays as it is."""
+        """Make `messages` all that a key has. Those it has already, from the beginning, stay as they are."""
         talk = self._talk(key)
         flagged = any(map(_is_flagged, await talk.journaled(ASYNCIO)))
         if flagged or status == MessageStatus.ARCHIVED:
@@ -86,20 +86,20 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
         await self._mark(key, None)
 
     async def delete_message(self, key: str, idx: int) -> ChatMessage | None:
-        """Remove one message. Returns it, or None where there is none."""
+        """Remove one message. Returns it, or None if there is none."""
         removed = await self._remove(key, (await self._listed(key, None))[one(idx)])
         return removed[0] if removed else None
 
     async def delete_messages(self, key: str, status: MessageStatus | None = None) -> None:
-        """Remove all messages of a status, or of every one."""
+        """Remove all messages with a status, or with any."""
         await self._remove(key, await self._listed(key, status))
 
     async def delete_oldest_messages(self, key: str, n: int) -> list[ChatMessage]:
-        """Remove the oldest messages that are active. Returns them."""
+        """Remove the oldest active messages. Returns them."""
         return await self._remove(key, (await self._listed(key, MessageStatus.ACTIVE))[: max(0, n)])
 
     async def archive_oldest_messages(self, key: str, n: int) -> list[ChatMessage]:
-        """Archive the oldest messages that are active. Returns them."""
+        """Archive the oldest active messages. Returns them."""
         oldest = (await self._listed(key, MessageStatus.ACTIVE))[: max(0, n)]
         if oldest:
             await self._mark(key, oldest[-1].id)
@@ -124,7 +124,7 @@ class HoldfastAsyncChatStore(Bound, AsyncDBChatStore):
         ]
 
     async def _archived(self, key: str, known: Sequence[JournaledMessage]) -> set[str]:
-        """The ids of those that were archived: up to the mark, where that message is still there."""
+        """The ids of the archived ones: up to the mark, if that message is still there."""
         [found] = await self.engine.documents.abatch([Get(self._place(key), ARCHIVED)])
         through = found.value["through"] if isinstance(found, Document) else None
         ids = [message.id for message in known]

@@ -18,15 +18,15 @@ from ._convert import is_answer, together
 from ._registry import shared_conversation
 from .memory import PATIENCE, RECALL_TOKENS, EngineFilters
 
-LOOK_BACK = 400  # messages of the journal that overflowing ones are looked for in; 30,000 tokens hold fewer
+LOOK_BACK = 400  # how many journaled messages are searched for overflowing ones; 30,000 tokens hold fewer
 
 
 class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
-    """Remembers what passes through a `Memory`, and recalls what matters for the message that is to be answered.
+    """Remembers what passes through a `Memory`, and recalls what matters for the message to be answered.
 
     `Memory` gives a block only what overflows its token limit. This one reads along whenever it is asked for its
     content: a user message is remembered in the turn in which it is said, an answer at the latest with the next
-    message, each of them once, whatever overflows later.
+    message, each only once, whatever overflows later.
 
     user_id, agent_id, run_id: whose memory it is; at least one, unless `memory` is bound to one.
     memory: the engine; by default the one that `open_engine` opens with `path`, `llm`, `embed_model` and
@@ -36,8 +36,8 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
     background, remember, remember_answers, patience, on_error, instructions, metadata, filters, threshold: as for
         `HoldfastMemory.from_defaults`.
 
-    A dump or a pickle of it finds its engine as one of a `HoldfastMemory` does. Raises InputError where no id is
-    given, or an argument that it does not know.
+    A dump or pickle finds its engine as that of a `HoldfastMemory` does. Raises InputError if no id is given,
+    and for unknown arguments.
     """
 
     name: str = "holdfast"
@@ -53,11 +53,11 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
     metadata: dict[str, Any] | None = None
     filters: EngineFilters = None
     threshold: float | None = None
-    # A field for the reason that `Bound.memory` is one.
+    # A field for the same reason as `Bound.memory`.
     conversations: Any = Field(default_factory=dict, exclude=True, repr=False)
 
     async def _aget(self, messages: list[ChatMessage] | None = None, **block_kwargs: Any) -> str:
-        """Remember what is new in `messages`, and recall for the last of them that a user said.
+        """Remember what is new in `messages`, and recall for the user's last one.
 
         session_id: the conversation, as `Memory` passes it. Whatever else it passes is ignored.
         """
@@ -69,14 +69,14 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
         return context.text
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
-        """Remember what overflows the history, where it was not read along before."""
+        """Remember what overflows the history and was not read before."""
         session = next((m.additional_kwargs.get("session_id") for m in messages), None)
         talk = self._conversation(session)
         known = await talk.journaled(ASYNCIO, LOOK_BACK)
         await self._read_along(talk, known, _without_repeats(together(messages)))
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
-        """The best of what was recalled, `tokens_to_truncate` tokens shorter; None where nothing would be left."""
+        """The best of what was recalled, `tokens_to_truncate` tokens shorter; None if nothing would be left."""
         for talk in self.conversations.values():
             context = talk.last_recalled
             if context.text == content and context.tokens > tokens_to_truncate:
@@ -118,7 +118,7 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
     async def _read_along(
         self, talk: Conversation, known: Sequence[JournaledMessage], shown: Sequence[Message]
     ) -> None:
-        """Remember what is new in `shown`, and what of it another one of this session has only written down."""
+        """Remember what is new in `shown`, and what another object of this session has only recorded."""
         settled = Settled(
             self.metadata,
             self.instructions,
@@ -139,7 +139,7 @@ def _line(said: Message) -> Line:
 
 
 def _untold(known: Sequence[JournaledMessage], shown: Sequence[Message], *, answers: bool) -> list[Message]:
-    """What is shown and not remembered yet: what the journal has of it under the id that it has there."""
+    """What is shown but not remembered yet, under its id in the journal if it is there."""
     spoken = [
         said for said in known if said.message.content.strip() and said.message.role in ("user", "assistant")
     ]
@@ -156,8 +156,8 @@ def _stretch(known: Sequence[Line], window: Sequence[Line]) -> tuple[int, int]:
     """Where in `known` the window begins, and how much of the window it has: the window is a stretch of a
     conversation whose past is `known`.
 
-    A window that lies within what is known has no news. Else its beginning, as long as it can be, is the end of
-    what is known.
+    A window within what is known has nothing new. Otherwise its longest possible beginning is the end of what
+    is known.
     """
     length = len(window)
     for at in reversed(range(len(known) - length + 1)):
@@ -170,7 +170,7 @@ def _stretch(known: Sequence[Line], window: Sequence[Line]) -> tuple[int, int]:
 
 
 def _without_repeats(messages: Sequence[Message]) -> list[Message]:
-    """What users said and assistants answered. An agent hands over the message at hand twice: once is enough."""
+    """What users said and assistants answered. An agent hands over the current message twice; once is enough."""
     kept: list[Message] = []
     for said in messages:
         told = said.role == "user" and bool(said.content.strip())

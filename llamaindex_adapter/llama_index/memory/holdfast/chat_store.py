@@ -14,17 +14,17 @@ from ._convert import from_journal
 
 
 class HoldfastChatStore(Bound, BaseChatStore):
-    """Histories by key in the engine's journal: no second database beside the memory's.
+    """Histories by key in the engine's journal: no second database besides the memory's.
 
     What is stored here is history and is not remembered; `HoldfastMemory` does both. A key is a session: a
-    `HoldfastMemory` of the same owner with `session_id=key` goes on with what was stored, and the other way round.
+    `HoldfastMemory` of the same owner with `session_id=key` continues what was stored, and vice versa.
 
     user_id, agent_id, run_id: whose histories; at least one, unless `memory` is bound to one.
     memory: the engine; by default the one that `open_engine` opens with `path`, `llm`, `embed_model` and
         `model_size`.
 
     A message whose `additional_kwargs` hold a "happened_at" (a datetime, or ISO 8601) was said then. Raises
-    InputError where no id is given, or an argument that it does not know.
+    InputError if no id is given, and for unknown arguments.
     """
 
     @classmethod
@@ -42,7 +42,7 @@ class HoldfastChatStore(Bound, BaseChatStore):
         await self._talk(key).replace(ASYNCIO, messages)
 
     def get_messages(self, key: str) -> list[ChatMessage]:
-        """The history of a key, empty where there is none."""
+        """The history of a key, empty if there is none."""
         return run_inline(self._get(INLINE, key))
 
     async def aget_messages(self, key: str) -> list[ChatMessage]:
@@ -58,7 +58,7 @@ class HoldfastChatStore(Bound, BaseChatStore):
         await self._talk(key).record(ASYNCIO, [message])
 
     def delete_messages(self, key: str) -> list[ChatMessage] | None:
-        """Empty the history of a key. Returns what it was, None where there was none."""
+        """Empty the history of a key. Returns what it was, None if there was none."""
         return run_inline(self._delete(INLINE, key, slice(None))) or None
 
     async def adelete_messages(self, key: str) -> list[ChatMessage] | None:
@@ -66,7 +66,7 @@ class HoldfastChatStore(Bound, BaseChatStore):
         return await self._delete(ASYNCIO, key, slice(None)) or None
 
     def delete_message(self, key: str, idx: int) -> ChatMessage | None:
-        """Remove one message, counted from 0, or from the end below 0. Returns it, or None where there is none."""
+        """Remove one message, counted from 0, or from the end below 0. Returns it, or None if there is none."""
         return _only(run_inline(self._delete(INLINE, key, one(idx))))
 
     async def adelete_message(self, key: str, idx: int) -> ChatMessage | None:
@@ -74,7 +74,7 @@ class HoldfastChatStore(Bound, BaseChatStore):
         return _only(await self._delete(ASYNCIO, key, one(idx)))
 
     def delete_last_message(self, key: str) -> ChatMessage | None:
-        """Remove the newest message. Returns it, or None where there is none."""
+        """Remove the newest message. Returns it, or None if there is none."""
         return _only(run_inline(self._delete(INLINE, key, one(-1))))
 
     async def adelete_last_message(self, key: str) -> ChatMessage | None:
@@ -117,7 +117,7 @@ async def keys_of(io: IO, memory: ScopedMemory) -> list[str]:
 
 
 def one(idx: int) -> slice:
-    """The message at an index, counted from the end below 0; nothing where there is none."""
+    """The message at an index, counted from the end below 0; nothing if there is none."""
     return slice(idx, idx + 1 or None)
 
 

@@ -46,12 +46,12 @@ class HoldfastMemory(Bound, BaseMemory):
     """Short-term history within a token limit, plus what is known from before.
 
     What is put is journaled at once: the journal is the history, and a session resumes after a restart. A turn is
-    remembered with the answer that ends it. What is recalled is merged into a copy of one message of what `get`
-    returns; it is never part of the history and never remembered again.
+    remembered with the answer that ends it. What is recalled is merged into a copy of one of the messages that
+    `get` returns; it is never part of the history and never remembered again.
 
     Make it with `from_defaults`. Copies, pickles and objects rebuilt from `to_dict` share the engine and the
     conversation of the original while the process lives; in another process they find the engine as
-    `register_engine` says. Whose conversation it is cannot be assigned.
+    `register_engine` says. The conversation's owner cannot be changed.
     """
 
     fixed: ClassVar[frozenset[str]] = Bound.fixed | {"session_id"}
@@ -69,7 +69,7 @@ class HoldfastMemory(Bound, BaseMemory):
     metadata: dict[str, Any] | None = None
     filters: EngineFilters = None
     threshold: float | None = None
-    # Fields for the reason that `Bound.memory` is one.
+    # Fields for the same reason as `Bound.memory`.
     conversation: Any = Field(default=None, exclude=True, repr=False)
     tokenizer_fn: Callable[[str], Sized] = Field(default=tokens_of, exclude=True, repr=False)
 
@@ -108,33 +108,33 @@ class HoldfastMemory(Bound, BaseMemory):
         """A memory for one conversation.
 
         user_id, agent_id, run_id: whose memory it is; at least one, unless `memory` is bound to one.
-        session_id: the conversation. Pass the one of an earlier conversation to go on with it; by default a new one.
+        session_id: the conversation. Pass that of an earlier conversation to continue it; by default a new one.
         memory: the engine. By default one is opened at `path`, once per process:
         path, llm, embed_model, model_size: as `open_engine` takes them; not together with `memory`.
         chat_history: what the conversation begins with: context, which is not remembered. A message whose
             `additional_kwargs` hold a "happened_at" (a datetime, or ISO 8601) was said then.
-        token_limit: how long what `get` returns may be; at least the latest user message is kept.
-        recall_tokens: how much of that recalled memories may take, at most 30 % of the limit; 0 recalls nothing.
+        token_limit: the most that `get` returns; at least the latest user message is kept.
+        recall_tokens: the share of that for recalled memories, at most 30 % of the limit; 0 recalls nothing.
         insert_method: "user" merges recalled memories into the user message that is being answered, which leaves a
             system prompt the only system message and a provider's cache of the earlier messages good; "system"
             merges them into the system message that leads the history, or makes one. LlamaIndex's `InsertMethod`
             is taken, too.
-        background: remember while the conversation goes on; False waits until each turn is remembered.
-        remember: False keeps a history and recalls, and remembers nothing. For agents that another agent orders
-            about: what is said to them in a user's name are not the user's words, and nothing marks them.
+        background: remember while the conversation continues; False waits until each turn is remembered.
+        remember: False keeps a history and recalls, but remembers nothing. For agents that take orders from another
+            agent: what they are told in a user's name are not the user's words, and nothing marks them.
         remember_answers: False keeps what the assistant says in the history only. Small models, asked to extract
             from both, tend to take the assistant's general knowledge for facts.
         patience: seconds that the first recall of a conversation waits for what others are still adding, unless
             their model has failed.
-        on_error: "log" lets the conversation go on where recalling or remembering fails, with the failure in the
-            log of `holdfast`; what was to be remembered is journaled, and taken up later. A history that cannot be
-            read or written is raised in any case.
+        on_error: "log" lets the conversation continue if recalling or remembering fails, with the failure in the
+            log of `holdfast`; what was to be remembered is journaled, and taken up later. A failure to read or
+            write the history is always raised.
         instructions: what to remember or leave out, in words, for the model that extracts.
         metadata: what memories of this conversation carry.
         filters, threshold: which ones are recalled; the engine's filters, or LlamaIndex's `MetadataFilters`.
         tokenizer_fn: text -> tokens, to count the history with.
 
-        Raises InputError where no id is given, and what opening the store raises.
+        Raises InputError if no id is given, and what opening the store raises.
         """
         made = cls(
             user_id=user_id,
@@ -184,8 +184,8 @@ class HoldfastMemory(Bound, BaseMemory):
     ) -> list[ChatMessage]:
         """The newest part of the history, with what is recalled for `input` or for the last user message.
 
-        What is known only from messages that it shows is not recalled beside them.
-        initial_token_count (as chat engines pass it): how many tokens of the limit a prompt takes already.
+        What is known only from the messages shown is not recalled.
+        initial_token_count (as chat engines pass it): how many tokens of the limit a prompt already takes.
         """
         return run_inline(self._get(INLINE, input, **kwargs))
 
@@ -206,7 +206,7 @@ class HoldfastMemory(Bound, BaseMemory):
         return await self._get_all(ASYNCIO)
 
     def recall(self, query: str) -> Context:
-        """What is known that matters for `query`, whatever the history shows of it."""
+        """What is known that matters for `query`, even if the history shows it."""
         return run_inline(self._recall(INLINE, query))
 
     async def arecall(self, query: str) -> Context:
@@ -232,7 +232,7 @@ class HoldfastMemory(Bound, BaseMemory):
         await self._talk().put(ASYNCIO, messages, self._settled)
 
     def set(self, messages: list[ChatMessage]) -> None:
-        """Replace the history. Memories stay, and what is handed over as history is not remembered again."""
+        """Replace the history. Memories stay, and messages handed over as history are not remembered again."""
         run_inline(self._talk().replace(INLINE, messages))
 
     async def aset(self, messages: list[ChatMessage]) -> None:
@@ -250,7 +250,7 @@ class HoldfastMemory(Bound, BaseMemory):
     def flush(self, timeout: float | None = None) -> Flushed:
         """Remember what is left of the conversation and wait for what can be done, as `holdfast.Memory.flush` does.
 
-        Returns what is still pending, and why: false where that is anything.
+        Returns what is still pending, and why; falsy if anything is.
         """
         return run_inline(self._flush(INLINE, timeout))
 

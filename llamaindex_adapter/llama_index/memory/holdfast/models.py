@@ -26,13 +26,13 @@ class LlamaIndexModel:
     """Any LlamaIndex `LLM` as the engine's `LanguageModel`.
 
     A chat model with the settings `logprobs` and `top_logprobs` (OpenAI and its kin) is asked for replies that keep
-    to a JSON Schema, and, where a reply is a choice, for how likely each value was, as merging is better with it.
-    One that refuses, or has no such settings, is made to call a function whose arguments are the reply, where it
-    calls functions; the others are shown the form of the reply in the prompt. What a model answered to is remembered
-    for the life of this object.
+    to a JSON Schema, and, if a reply is a choice, for how likely each value was, as merging is better with it.
+    One that refuses, or has no such settings, is made to call a function whose arguments are the reply, if it calls
+    functions; the others are shown the form of the reply in the prompt. What a model answered to is remembered for
+    the life of this object.
 
-    A model whose `max_tokens` is not set is cut off where the form of a reply cannot be longer, as small models may
-    repeat themselves without end; one that thinks before it answers is not any more, once a reply shows it.
+    A model whose `max_tokens` is not set is cut off at the longest reply that the form allows, as small models may
+    repeat themselves without end; this stops once a reply shows that the model thinks before it answers.
 
     llm: any `LLM`.
     """
@@ -80,7 +80,7 @@ class LlamaIndexModel:
 class LlamaIndexEmbedder:
     """Any LlamaIndex `BaseEmbedding` as the engine's `Embedder`.
 
-    The length of its vectors is found out by embedding one word, when it is first asked for.
+    The length of its vectors is determined by embedding one word, when first needed.
     """
 
     def __init__(self, embed_model: BaseEmbedding) -> None:
@@ -122,7 +122,7 @@ class LlamaIndexEmbedder:
 
 
 def as_language_model(llm: LLM | LanguageModel) -> LanguageModel:
-    """The engine's `LanguageModel` for what a user passes: a LlamaIndex model, or one of the engine's own.
+    """The engine's `LanguageModel` for what a user passes: a LlamaIndex model or one of the engine's.
 
     Raises InputError for anything else.
     """
@@ -145,7 +145,7 @@ def as_embedder(embed_model: BaseEmbedding | Embedder) -> Embedder:
 
 
 class _ReplyMetadata(ToolMetadata):
-    """A tool whose parameters are a function's as they stand, not what pydantic derives."""
+    """A tool whose parameters are a function's own, not what pydantic derives."""
 
     def __init__(self, function: Mapping[str, Any]) -> None:
         super().__init__(description=function["description"], name=function["name"])
@@ -156,7 +156,7 @@ class _ReplyMetadata(ToolMetadata):
 
 
 def _rungs(llm: LLM) -> Rungs:
-    """How a model can be asked for structure, as far as it says."""
+    """How a model can be asked for structure, according to itself."""
     told = llm.metadata
     kin = told.is_chat_model and {"logprobs", "top_logprobs"} <= type(llm).model_fields.keys()
     calls = isinstance(llm, FunctionCallingLLM) and told.is_function_calling_model
@@ -175,9 +175,9 @@ def _never_called(**reply: Any) -> None:
 
 
 def _reply(said: ChatResponse, caller: FunctionCallingLLM | None = None) -> Reply:
-    """caller: the model, where it was given functions to call.
+    """caller: the model, if it was given functions to call.
 
-    How likely the tokens were, and whether they were cut off, stands in the provider's own reply alone."""
+    Only the provider's own reply says how likely the tokens were, and whether they were cut off."""
     calls = caller.get_tool_calls_from_response(said, error_on_no_tool_call=False) if caller else ()
     [choice, *_] = getattr(said.raw, "choices", None) or [None]
     return Reply(
@@ -190,7 +190,7 @@ def _reply(said: ChatResponse, caller: FunctionCallingLLM | None = None) -> Repl
 
 
 def _usage(reply: ChatResponse) -> Usage:
-    """Tokens where the integration says: in `additional_kwargs`, or as the provider's own `usage`."""
+    """Tokens, if the integration reports them: in `additional_kwargs`, or as the provider's own `usage`."""
     raw = reply.raw
     told = [
         reply.additional_kwargs,

@@ -16,7 +16,7 @@ from ._filters import Filters, engine_filters
 from ._owner import Id, given_ids, view_now
 from ._registry import ModelSize, Path_, chosen_engine
 
-# What of a node's metadata a model is shown with its text: when it was said. Ids say nothing to a model.
+# The metadata of a node that a model sees with its text: when it was said. Ids mean nothing to a model.
 _SHOWN = ("happened_at",)
 
 
@@ -24,18 +24,18 @@ class HoldfastRetriever(BaseRetriever):
     """Finds memories.
 
     user_id, agent_id, run_id: whose memory it is; at least one, unless `memory` is bound to one. Each may be a
-        function without arguments that tells it for the run at hand, such as the `get` of a `ContextVar`: one
+        function without arguments that returns it for the current run, such as the `get` of a `ContextVar`: one
         retriever then serves many users.
     memory, path, llm, embed_model, model_size: as for `HoldfastMemory.from_defaults`.
     similarity_top_k: how many memories, at most.
     filters: the engine's, or LlamaIndex's `MetadataFilters`. threshold, as_of: as for `holdfast.Memory.search`.
-    on_error: "log" finds nothing where searching fails, with the failure in the log of `holdfast`.
+    on_error: "log" finds nothing if searching fails, with the failure in the log of `holdfast`.
     callback_manager, verbose: as for every retriever.
 
     A node's id is the memory's, its score in [0, 1] the engine's. Its metadata holds the memory's own, under their
     names, and memory_id, user_id, agent_id, run_id, created_at, updated_at, happened_at, version and sources: the
     ids of the journaled messages that it came from. An empty query finds nothing,
-    and so does a run whose function tells None. Raises InputError where nobody is given.
+    and so does a run whose function returns None. Raises InputError if no owner is given.
     """
 
     def __init__(

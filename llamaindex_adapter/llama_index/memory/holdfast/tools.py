@@ -16,7 +16,7 @@ from ._owner import Id, given_ids, view_now
 from ._registry import ModelSize, Path_, chosen_engine
 
 LIMIT = 20  # memories a model may ask for at once; longer answers crowd out the conversation
-# Of an id, its random end: models copy eight characters right, and few get thirty-six right.
+# The random end of an id: models copy eight characters correctly, but few copy thirty-six.
 SHORT = 8
 REMEMBERED_IDS = 10_000
 FAILED = "The memory failed: nothing is found or changed for now."
@@ -26,20 +26,20 @@ NOBODY = "Nothing was done: whose memory it is, is not known in this run."
 class HoldfastToolSpec(BaseToolSpec):
     """Search and manage what is remembered, as four tools, each sync and async.
 
-    Whose memory it is, is bound to this object: no tool has an argument for it, and an id of somebody else's
-    memory is unknown to the tools.
+    This object is bound to an owner: no tool has an argument for it, and the ids of somebody else's memories are
+    unknown to the tools.
 
     user_id, agent_id, run_id: whose memory it is; at least one, unless `memory` is bound to one. Each may be a
-        function without arguments that tells it for the run at hand, such as the `get` of a `ContextVar`: one list
+        function without arguments that returns it for the current run, such as the `get` of a `ContextVar`: one list
         of tools then serves many users.
     memory, path, llm, embed_model, model_size: as for `HoldfastMemory.from_defaults`.
-    metadata: what memories carry that are saved by the tool.
+    metadata: what memories saved by the tool carry.
     filters: which ones it finds; the engine's, or LlamaIndex's `MetadataFilters`.
     on_error: "log" tells the model that the memory failed, with the failure in the log of `holdfast`.
 
-    Memories are shown with the day that they tell of and the end of their id, which the tools of this object take
-    for the whole. What the model can mend (an unknown id, an empty text) it is told in the tool's answer; everything
-    else, such as a failing store or model, is raised.
+    Memories are shown with the day they tell of and the end of their id, which this object's tools accept for the
+    whole. What the model can correct (an unknown id, an empty text) is said in the tool's answer; everything else,
+    such as a failing store or model, is raised.
     """
 
     spec_functions = [  # noqa: RUF012 - the base class declares it so, as an instance variable
@@ -71,7 +71,7 @@ class HoldfastToolSpec(BaseToolSpec):
         self._filters = engine_filters(filters)
         self._on_error = on_error
         self._memory.check(filters=self._filters, metadata=metadata)
-        self._ids: dict[str, str] = {}  # by the end that was shown of them
+        self._ids: dict[str, str] = {}  # by the end that was shown
 
     def search_memories(self, query: str, limit: int = 5) -> str:
         """Search what is remembered of earlier conversations: facts, preferences, plans.
