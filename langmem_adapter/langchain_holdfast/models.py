@@ -126,7 +126,7 @@ def convert_prompts_to_langchain(prompts: Sequence[Prompt]) -> list[BaseMessage]
 
 
 def _asking(model: Any, schema: Schema | None, dialect: Dialect) -> Any:
-    """The model, made to reply in this form, as far as it has settings for it."""
+    """The model, made to reply in this form if it has settings for it."""
     if schema is None:
         return model
     model = model.model_copy(update=changed) if (changed := _changed(model, schema, dialect)) else model

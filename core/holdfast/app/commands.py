@@ -401,7 +401,7 @@ def _file_of(source: str) -> Iterator[str]:
         yield str(path)
 
 
-# -- for whoever keeps the store ------------------------------------------------------------------------------
+# -- for the store's operator ---------------------------------------------------------------------------------
 
 
 @command("stats")

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 FILE = "serve.json"
-SECONDS = 2  # for a server of this machine to say that it is there
+SECONDS = 2  # for a server on this machine to answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ class Flushing(Arguments):
     timeout: float | None = Field(None, description="seconds to wait at most")
 
 
-# -- what is done, where it is more than one method of `Memory` -----------------------------------------------
+# -- operations that take more than one method of `Memory` ----------------------------------------------------
 
 
 async def _get(memory: Memory, memory_id: str, **given: Any) -> MemoryItem:

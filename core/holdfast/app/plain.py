@@ -10,7 +10,7 @@ JsonObject = dict[str, Any]
 
 
 def plain(value: Any) -> Any:
-    """Records as objects, lists of them as lists; what is JSON already as it is."""
+    """Records as objects, lists of them as lists; JSON as it is."""
     if isinstance(value, Record):
         return value.to_dict()
     if isinstance(value, (list, tuple)):

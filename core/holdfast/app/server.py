@@ -144,7 +144,7 @@ async def export(request: Request) -> Response:
 
 
 async def sent(path: Path, behind: AsyncExitStack) -> AsyncIterator[bytes]:
-    """A file in pieces; then, or when the client has gone, what is behind it is cleared away."""
+    """A file in pieces; then, or when the client has gone, `behind` is closed."""
     async with behind:
         with open(path, "rb") as file:  # noqa: ASYNC230 - pieces that the disk cache has
             while piece := file.read(PIECE):

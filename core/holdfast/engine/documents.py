@@ -1,6 +1,6 @@
 """The document store of a `Memory`: documents found by key, by filter, or by meaning.
 
-What frameworks keep beside memories: profiles, settings, an agent's notes. Documents are written and read as they
+What frameworks keep besides memories: profiles, settings, an agent's notes. Documents are written and read as they
 are; nothing is extracted from them and nothing merges. Operations are data: a batch of them is one transaction, in
 which every read sees the state before the batch's writes.
 

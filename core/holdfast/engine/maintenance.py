@@ -13,7 +13,7 @@ from .reindex import reindex
 
 
 class IndexMaintenance:
-    """The index of a store, for whoever keeps it: `memory.index`. Thread-safe.
+    """The index of a store, for its operator: `memory.index`. Thread-safe.
 
     It belongs to the whole store, so a scoped memory has none.
     """

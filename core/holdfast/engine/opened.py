@@ -102,7 +102,7 @@ class OpenMemory:
         resume_on_open: finish in the background what an earlier process left unfinished.
         workers: how many adds the background works on at a time, each for a different scope; adds for the same
             ids wait for those before them.
-        require_scope: refuse every read and change that names no id. Calls for whoever keeps the store (resume,
+        require_scope: refuse every read and change that names no id. Calls for the store's operator (resume,
             flush, jobs, index) are not affected.
         now: the clock.
 
@@ -189,7 +189,7 @@ class OpenMemory:
 
     @property
     def documents(self) -> Documents:
-        """The store of documents beside the memories: JSON objects under namespaces and keys."""
+        """The store of documents besides the memories: JSON objects under namespaces and keys."""
         self._door.whole("documents")
         return Documents(self._store, self._masking)
 
@@ -207,7 +207,7 @@ class OpenMemory:
 
     @property
     def index(self) -> IndexMaintenance:
-        """The index, for whoever keeps the store: `verify`, `repair`, `rebuild`, `optimize`."""
+        """The index, for the store's operator: `verify`, `repair`, `rebuild`, `optimize`."""
         self._door.whole("index")
         return IndexMaintenance(self._store, self._events)
 

@@ -26,7 +26,7 @@ MESSAGES_OF_SMALL = 2  # a turn and its answer: given six messages, a 1.5B model
 @dataclass(frozen=True, slots=True)
 class Path:
     """How a model is asked. merger: None if no model is asked, and only equal texts are folded.
-    messages: at most so many per extraction question; None for as many as a window holds."""
+    messages: the most per extraction question; None for as many as a window holds."""
 
     merger: MergeStrategy | None
     messages: int | None = None

@@ -1,4 +1,4 @@
-"""What searches stand on: an embedder, and the index of its vectors. `reindex` replaces both at once."""
+"""What searches use: an embedder, and the index of its vectors. `reindex` replaces both at once."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Remembered:
     """A memory.
 
     texts: what it said since when, oldest first; a time that the source does not give is None.
-    ids: whose it is, as far as the source says.
+    ids: whose it is, if the source says.
     id: its id there, if it is a UUID used for nothing else; key: distinguishes it in its source otherwise.
     happened_at: the time it tells of. forgotten_at: when it was deleted there.
     where: its line or number in the source.

@@ -43,8 +43,8 @@ STOP_WORD_WEIGHT = 0.3
 
 QUERY_LANGUAGES = 2  # the likeliest ones, and English: same bench
 
-# Characters at each end of a query that its keywords are read from. What is longer is a page that somebody pasted:
-# what is asked of it stands where it begins or ends, and the words of all of it are in most memories.
+# Characters at each end of a query from which its keywords are read. A longer one is a pasted page: the question is
+# at its beginning or end, and most memories share words with the rest.
 QUERY_ENDS = 2_000
 
 _UNSPACED = (

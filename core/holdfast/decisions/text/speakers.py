@@ -6,7 +6,7 @@ import re
 
 from ...types import ROLES, Message
 
-NAME_LENGTH = 40  # characters of a speaker's name; what is longer is no name
+NAME_LENGTH = 40  # characters of a speaker's name; anything longer is not a name
 _ROLE_NAMES = frozenset({*ROLES, "human", "ai", "developer"})  # as frameworks call roles
 
 

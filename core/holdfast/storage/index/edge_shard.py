@@ -1,4 +1,4 @@
-"""A shard's files: what is in them, where they lie, and how they are loaded."""
+"""A shard's files: what is in them, where they are, and how they are loaded."""
 
 from __future__ import annotations
 

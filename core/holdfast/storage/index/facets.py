@@ -12,7 +12,7 @@ _ROW = Struct("<qqqI")
 
 
 def facets(payload: Mapping[str, Any]) -> Facets:
-    """The facets of a point (the keys stand in `base`). What is absent counts as nothing."""
+    """The facets of a point (the keys are listed in `base`). What is absent counts as nothing."""
     get = payload.get
     happened, episode = get("h"), get("e")
     row = _ROW.pack(

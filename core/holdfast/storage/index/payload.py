@@ -1,4 +1,4 @@
-"""How metadata lies in a point's payload, so that Qdrant compares exactly as `filters.matches` does.
+"""How metadata is stored in a point's payload, so that Qdrant compares exactly as `filters.matches` does.
 
 Qdrant has no match on floats, takes 1 and 1.0 for different values, and looks into lists where our order
 comparisons do not. So each key's value is stored by how it may be queried:

@@ -132,7 +132,7 @@ def _sqlite(url: URL, shared: bool) -> Engine:
         )
         for pragma in (
             "journal_mode=WAL",
-            "synchronous=FULL",  # a journaled message survives a power cut as far as the disk is honest
+            "synchronous=FULL",  # a journaled message survives a power cut if the disk is honest
             "foreign_keys=ON",
             "secure_delete=ON",  # erased text leaves no bytes in freed pages
             f"cache_size={-1024 * CACHE_MB}",

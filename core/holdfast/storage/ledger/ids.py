@@ -13,7 +13,7 @@ _last = 0
 def new_id() -> str:
     """A UUID of version 7: the time in milliseconds, then 74 random bits. Later ids of a process are greater.
 
-    Rows that are written together then lie together in every index of the database. With random ids each new row
+    Rows written together are then together in every index of the database. With random ids each new row
     touches pages all over the file, and adding gets slower with every memory: `python -m bench.cost.scale`.
     """
     global _last
