@@ -8,20 +8,21 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from typer.testing import CliRunner
+
+from holdfast.app.commands import app
 
 FENCE = re.compile(
     r"^(?:<!-- not run: (?P<why>[^\n]+) -->\n\n?)?^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$",
     re.M | re.S,
 )
 CODE = ("python", "sh")  # what runs; other languages show what was printed, or a file
-CORE = Path(__file__).parents[2] / "core"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def blocks(page: Path, *languages: str) -> list[Block]:
 
 
 def run(block: Block, names: dict[str, Any]) -> None:
-    """Python in `names`; shell in the working directory, where it must succeed; JSON must be JSON."""
+    """Python in `names`; shell as far as it calls `holdfast`, which must succeed; JSON must be JSON."""
     match block.language:
         case "python":
             code = compile(
@@ -73,15 +74,30 @@ def run(block: Block, names: dict[str, Any]) -> None:
             if asyncio.iscoroutine(result):
                 asyncio.run(result)
         case "sh":
-            paths = (str(CORE), os.environ.get("PYTHONPATH", ""))
-            environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-            script = f'holdfast() {{ "{sys.executable}" -m holdfast.app "$@"; }}\n{block.text}'
-            done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", script], env=environment, capture_output=True, text=True
-            )
-            assert done.returncode == 0, f"{block.page}, line {block.line}:\n{done.stdout}{done.stderr}"
+            shell(block)
         case "json":
             json.loads(block.text)
         case "jsonl":
             for line in block.text.splitlines():
                 json.loads(line)
+
+
+def shell(block: Block) -> None:
+    """Lines that call `holdfast`, run in this process; `echo` may feed it, and `export` sets its environment."""
+    environment = dict[str, str]()
+    for number, line in enumerate(block.text.splitlines(), block.line):
+        words = shlex.split(line, comments=True)
+        match words:
+            case []:
+                continue
+            case ["export", *settings]:
+                environment |= dict(setting.split("=", 1) for setting in settings)
+                continue
+            case ["echo", said, "|", "holdfast", *arguments]:
+                given: str | None = f"{said}\n"
+            case ["holdfast", *arguments]:
+                given = None
+            case _:
+                raise AssertionError(f"{block.page}, line {number}: say why no test runs {words[0]}")
+        result = CliRunner(env=environment).invoke(app, arguments, input=given)
+        assert result.exit_code == 0, f"{block.page}, line {number}: {result.output}"
