@@ -26,7 +26,8 @@ UNCHANGED: Unchanged = "unchanged"
 
 AHEAD = timedelta(minutes=10)  # how far the clock behind a given time may differ from this one
 LARGEST_LIMIT = 2**31 - 1
-# Bytes in UTF-8. Anything larger is a file rather than a message: keep it elsewhere, and a reference to it here.
+# Bytes in UTF-8. Anything larger is a file rather than a message: keep it elsewhere, and a reference to it
+# here.
 TEXT_BYTES = 16 * 2**20
 QUERY_BYTES = 2**20
 INSTRUCTIONS_BYTES = 2**16

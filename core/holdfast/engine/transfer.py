@@ -37,7 +37,7 @@ from .embed import BATCH, Matrix, embed_documents
 from .transfer_rows import FORMAT, VERSION, Checker, read_header, read_row
 
 Place = str | PathLike[str] | IO_[str]
-# A line is one row. The longest holds a message and its data, in which JSON needs at worst six characters for one.
+# A line is one row. The longest holds a message and its data, where JSON may write six characters for one.
 LINE = 6 * 2 * TEXT_BYTES + 2**20
 
 

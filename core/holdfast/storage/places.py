@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ..errors import InputError, StorageError
 
-# The embedded engine maps its files, and a page without room on the disk kills the process, so no step begins with
-# less than it may take: making a shard takes 17 MB, opening it for the first time 38, and a write may grow the files
-# of all its fields, which are 36 together.
+# The embedded engine maps its files, and a page without room on the disk kills the process, so no step begins
+# with less than it may take: making a shard takes 17 MB, opening it for the first time 38, and a write may
+# grow the files of all its fields, which are 36 together.
 ROOM_TO_MAKE = 20 * 2**20
 ROOM_TO_LOAD = 40 * 2**20
 ROOM_TO_INDEX = 36 * 2**20

@@ -26,8 +26,8 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-# How far clocks may differ: those of machines that share a ledger, or one machine's before and after a correction.
-# A time further ahead than this comes from a wrong clock.
+# How far clocks may differ: those of machines that share a ledger, or one machine's before and after a
+# correction. A time further ahead than this comes from a wrong clock.
 SKEW = 600 * 1_000_000
 
 

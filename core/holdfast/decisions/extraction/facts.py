@@ -27,8 +27,8 @@ from .windows import Window, is_shown
 
 _TOKENS_PER_FACT = 8  # of a message, where facts follow each other closely ("I'm 34, vegan, live in Berlin")
 
-# What could be taken for a line of ours or a turn of the chat: a number in brackets or a role at the start of a line,
-# and the control tokens of chat templates. They are altered or removed; nothing else in a message changes.
+# What could be taken for a line of ours or a turn of the chat: a number in brackets or a role at the start of
+# a line, and the control tokens of chat templates. They are altered or removed; all else in a message stays.
 _BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _MARK = re.compile(r"^([ \t]*)\[(\d+)\]", re.M)
 _ROLE = re.compile(r"^([ \t]*)(system|developer|assistant|user|tool)([ \t]*[:：])", re.M | re.I)

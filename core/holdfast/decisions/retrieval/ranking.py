@@ -50,9 +50,9 @@ _LEAST_SPREAD = 0.25
 # The best keyword score counts in full from here on: one rare term in a hundred memories, or several common ones.
 _LEAST_KEYWORD = 4.0
 
-# If the best cosine is below the first and no shared word is rare, at most a few memories are relevant to the query;
-# if it is below the second and no word is shared, none is ("hi", "thanks"). Almost none of the sets' questions has
-# its evidence beyond that.
+# If the best cosine is below the first and no shared word is rare, at most a few memories are relevant to the
+# query; if it is below the second and no word is shared, none is ("hi", "thanks"). Almost none of the sets'
+# questions has its evidence beyond that.
 _NEAR, _FAR, _FEW_SHOWN = 0.3, 0.15, 5
 _RARE = 2.5
 

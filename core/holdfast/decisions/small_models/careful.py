@@ -24,9 +24,9 @@ Action = Literal["keep", "join", "change", "add"]
 
 SHARED = 0.5  # the weight of shared terms beside the cosine: from .25 to 2 it makes no difference
 
-# What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact beside
-# it, if the fact says the same, adds, changes, or is about something else. Losing a fact is expensive; a duplicate
-# and two things in one memory cost the same.
+# What it costs to keep the memory as it is, join the fact to it, put the fact in its place, or add the fact
+# beside it, if the fact says the same, adds, changes, or is about something else. Losing a fact is expensive;
+# a duplicate and two things in one memory cost the same.
 COSTS: Mapping[Action, Mapping[Relation, float]] = {
     "keep": {"same": 0, "adds": 4, "changes": 4, "different": 4},
     "join": {"same": 0.5, "adds": 0, "changes": 1, "different": 1.25},
@@ -34,8 +34,8 @@ COSTS: Mapping[Action, Mapping[Relation, float]] = {
     "add": {"same": 1.25, "adds": 1.25, "changes": 1.25, "different": 0},
 }
 
-# How many terms of a memory its new text may leave out unasked, and if a model said so. Zero unasked loses as little
-# but asks more; three lose twice as much.
+# How many terms of a memory its new text may leave out unasked, and if a model said so. Zero unasked loses as
+# little but asks more; three lose twice as much.
 MOST_DROPPED, MOST_GIVEN_WAY = 1, 4
 LONGEST = 400  # characters of a memory that grows: one that grows without end says nothing in the end
 

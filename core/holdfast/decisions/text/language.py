@@ -22,8 +22,8 @@ STEMMERS = {
 }  # fmt: skip
 
 ENGLISH = "en"  # its words occur in texts of every other language
-# How much likelier than another language, before a text is seen. With it, none of 20 English notes of two or three
-# words is misjudged, without it seven; of 212 sentences in 15 languages four instead of two.
+# How much likelier than another language, before a text is seen. With it, none of 20 English notes of two or
+# three words is misjudged, without it seven; of 212 sentences in 15 languages four instead of two.
 ENGLISH_BEFORE = 10
 LOOKED_AT = 1_000  # characters: more tell a text's language no better
 

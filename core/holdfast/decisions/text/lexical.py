@@ -37,14 +37,14 @@ CHARACTER_WEIGHT = 0.2
 
 LONGEST_WORD = 40  # anything longer is not a word (a key, a hash): not stemmed and not cached
 
-# Of a query's stop words, which are most of a question's words. Anything from .2 to .6 does as well; without them, or
-# with them in full, less is found. Same bench.
+# Of a query's stop words, which are most of a question's words. Anything from .2 to .6 does as well; without
+# them, or with them in full, less is found. Same bench.
 STOP_WORD_WEIGHT = 0.3
 
 QUERY_LANGUAGES = 2  # the likeliest ones, and English: same bench
 
-# Characters at each end of a query from which its keywords are read. A longer one is a pasted page: the question is
-# at its beginning or end, and most memories share words with the rest.
+# Characters at each end of a query from which its keywords are read. A longer one is a pasted page: the
+# question is at its beginning or end, and most memories share words with the rest.
 QUERY_ENDS = 2_000
 
 _UNSPACED = (

@@ -17,8 +17,8 @@ from .qdrant_filters import CURRENT, END
 
 _log = logging.getLogger("holdfast")
 
-# The indexed fields. Each costs memory, and time on opening, with every point (a time some 8 MB per 100,000), so
-# all others are looked up in the payloads of the scope's points. Without these two times, `as_of` over a
+# The indexed fields. Each costs memory, and time on opening, with every point (a time some 8 MB per 100,000),
+# so all others are looked up in the payloads of the scope's points. Without these two times, `as_of` over a
 # million memories of one agent took 14 s.
 TENANT, KEYWORDS, TIMES = "u", ("a", "r", *CURRENT.values()), ("t0", END)
 

@@ -18,8 +18,8 @@ from .database import scope_key
 from .ids import new_id
 from .schema import changes, evidence, outbox, vectors, versions
 
-# Ordinals are microseconds with room for the memories of one commit: 4,096 each from 1970 to 2027 and 4 otherwise,
-# which fits 63 bits for every date. A larger commit uses those of the following microseconds.
+# Ordinals are microseconds with room for the memories of one commit: 4,096 each from 1970 to 2027 and 4
+# otherwise, which fits 63 bits for every date. A larger commit uses those of the following microseconds.
 ROOM_SINCE = to_micros(datetime(2027, 1, 1, tzinfo=UTC))
 ROOM_BITS_BEFORE, ROOM_BITS = 12, 2
 

@@ -33,8 +33,8 @@ PointOf = Callable[[Row[Any], npt.NDArray[np.float32]], Point]
 
 CLAIM = 60 * 1_000_000  # an index write takes milliseconds; after this its process is presumed dead
 DROPPED = 2_000  # vectors per transaction
-# Settled rows that an embedded store may keep until a later transaction removes them. If the process is killed,
-# the next one tells the index that many points again.
+# Settled rows that an embedded store may keep until a later transaction removes them. If the process is
+# killed, the next one tells the index that many points again.
 LAZY_ROWS = 512
 
 

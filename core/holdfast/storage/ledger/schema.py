@@ -134,9 +134,9 @@ jobs = Table(
     sqlite_autoincrement=True,
 )
 
-# Every version of every memory. `ordinal` orders the memories by their creation and stays.
-# `restores` names the version whose content an undo brought back. What has expired stays as it is, but no search
-# finds it; without `expires_at` a version never expires.
+# Every version of every memory. `ordinal` orders the memories by their creation and stays. `restores` names
+# the version whose content an undo brought back. What has expired stays as it is, but no search finds it;
+# without `expires_at` a version never expires.
 versions = Table(
     "versions",
     metadata,
