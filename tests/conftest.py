@@ -19,9 +19,10 @@ from tests.support.postgres import postgres, postgres_url
 __all__ = ["postgres", "postgres_url"]
 
 # CI tries the same examples every time, so that it judges the change and not its luck; elsewhere they vary.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# No example has a time limit: machines are shared.
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 # Face and store. The faces share every line but their driver, so each is tried where it differs: files and their
 # engine in both; a server, whose answers are awaited, in the async one. Other rooms use it in the sync one.
