@@ -295,3 +295,12 @@ def test_a_retried_add_with_a_duration_is_not_remembered_twice(open_memory: Open
             assert attempt == 0
     assert memory.count(user_id="alice") == 1
     assert len(memory.messages(user_id="alice")) == 1
+
+
+def test_a_memory_that_expires_is_found_after_searches_that_knew_of_none(memory: Face) -> None:
+    memory.add("I live in Lisbon.", user_id="alice", infer=False)
+    for _ in range(2):
+        assert [hit.text for hit in memory.search("Lisbon", user_id="alice")] == ["I live in Lisbon."]
+    memory.add("I am in Lisbon for a day.", user_id="alice", infer=False, expires_at="P1D")
+    found = {hit.text for hit in memory.search("Lisbon", user_id="alice")}
+    assert found == {"I live in Lisbon.", "I am in Lisbon for a day."}

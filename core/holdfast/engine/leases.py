@@ -59,7 +59,7 @@ class Leases:
             entry = self._journal(scope, said, session_id=session_id, job=job)
             journaled.append(entry)
             self._store.news = object()
-            return self._store.ledger.jobs.get(job.id) if entry.fresh and not background else None
+            return None if background else entry.job
 
         try:
             result = await self.finish(io, journal)

@@ -40,6 +40,7 @@ class Database:
         url = _url(place)
         self._folder = None if not isinstance(place, Path) else place.parent
         self.sqlite = url.get_backend_name() == "sqlite"
+        self.written = 0  # transactions of this process that may have changed something
         self._shared = self.sqlite and url.database in (None, "", ":memory:")
         self._engine = _sqlite(url, self._shared) if self.sqlite else _server(url)
         # SQLite has one writer at a time; queueing here is fair, and never ends in "database is locked".
@@ -68,8 +69,11 @@ class Database:
         with self._translated(), self._writer, self._engine.connect() as connection:
             if self.sqlite:
                 connection = connection.execution_options(holdfast_begin="BEGIN IMMEDIATE")
-            with connection.begin():
-                yield connection
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                self.written += 1
 
     def compact(self) -> None:
         """Rewrite the file without the bytes of deleted rows, and empty the write-ahead log."""

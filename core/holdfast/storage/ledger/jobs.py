@@ -227,24 +227,39 @@ class Jobs:
             )
 
 
-def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob, now: int) -> None:
+def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob, now: int) -> JobRecord:
+    owner = job.owner or ""
+    retry_at = now + job.delay if job.delay else None
     db.execute(
         jobs.insert().values(
             id=job.id,
             **scope_key(scope),
             session_id=session_id or "",
-            state="running" if job.owner else "pending",
+            state="running" if owner else "pending",
             **asdict(job.options),
             windows_done=0,
             attempts=0,
             lease_owner=job.owner,
-            lease_until=now + LEASE if job.owner else None,
-            retry_at=now + job.delay if job.delay else None,
+            lease_until=now + LEASE if owner else None,
+            retry_at=retry_at,
             calls=0,
             input_tokens=0,
             output_tokens=0,
             created_at=now,
         )
+    )
+    return JobRecord(
+        id=job.id,
+        scope=scope,
+        session_id=session_id,
+        options=job.options,
+        state="running" if owner else "pending",
+        windows_done=0,
+        attempts=0,
+        error=None,
+        created_at=from_micros(now),
+        retry_at=None if retry_at is None else from_micros(retry_at),
+        owner=owner,
     )
 
 

@@ -13,7 +13,7 @@ from ..times import MICROSECOND, SKEW, Clock, from_micros, to_micros
 from .database import Database, exactly, in_scope, lock_scope, scope_key
 from .edits import edited, give_up_ids, revise
 from .ids import new_id
-from .jobs import AddOptions, NewJob, insert_job, options_of, put_off, take_over
+from .jobs import AddOptions, JobRecord, NewJob, insert_job, options_of, put_off, take_over
 from .schema import edits, jobs, messages, scopes
 
 # A pause longer than this ends an episode. Chats resume within minutes or come back hours later; LoCoMo's
@@ -27,10 +27,11 @@ CHUNK = 500  # ids per statement: databases limit their parameters
 @dataclass(frozen=True, slots=True)
 class Journaled:
     """fresh: the messages written now and, with a job, earlier ones that were only recorded or put off.
-    known: those that were there before, by the caller's own ids."""
+    known: those that were there before, by the caller's own ids. job: what was written to remember the fresh."""
 
     fresh: tuple[JournaledMessage, ...]
     known: tuple[JournaledMessage, ...]
+    job: JobRecord | None = None
 
 
 class Journal:
@@ -84,10 +85,12 @@ class Journal:
                         last_session=last["session_id"],
                     )
                 )
+            made = None
             if job is not None and (rows or adopted or revised):
-                insert_job(db, scope, session_id, job, now)
+                made = insert_job(db, scope, session_id, job, now)
         written = (*revised, *adopted.values(), *(_journaled_from(row) for row in rows))
-        return Journaled(written, tuple(message for message in known.values() if message.id not in adopted))
+        before = tuple(message for message in known.values() if message.id not in adopted)
+        return Journaled(written, before, made)
 
     def of_add(self, add_id: str) -> tuple[JournaledMessage, ...]:
         with self._database.reading() as db:

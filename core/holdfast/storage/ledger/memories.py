@@ -70,6 +70,7 @@ class Memories:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._nothing_expires = (-1, 0)  # as of this many writes, from this instant on
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -147,9 +148,16 @@ class Memories:
             return _items(db, [row])[row.id], row.id
 
     def expiring(self) -> bool:
-        """Whether anything expires later than now."""
+        """Whether anything expires later than now, where only this process writes."""
+        written, now = self._database.written, self._clock()
+        of, since = self._nothing_expires
+        if of == written and since <= now:
+            return False
         with self._database.reading() as db:
-            return db.execute(_EXPIRING, {"now": self._clock()}).first() is not None
+            found = db.execute(_EXPIRING, {"now": now}).first() is not None
+        if not found:
+            self._nothing_expires = written, now
+        return found
 
     def forgotten(self, message_ids: Iterable[str], at: int) -> set[str]:
         """Those of the messages behind a memory that was deleted, or has expired by `at`: they would bring back what
