@@ -103,6 +103,8 @@ class Projection:
                 await io.run(self._ledger.outbox.release, pending.seqs)
                 raise
             await io.run(self._ledger.outbox.settle, pending.seqs)
+            if len(pending.seqs) < SLICE:
+                break  # what was committed since is told by whoever committed it
         self._behind = False
 
     async def after_commit(self, io: IO) -> None:

@@ -19,11 +19,13 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
     exists,
     func,
     not_,
     or_,
     select,
+    text,
     update,
 )
 
@@ -37,6 +39,18 @@ LEASE = 300 * 1_000_000  # renewed before every request to a model, which itself
 LONGEST_WAIT = 3600 * 1_000_000  # before a job is tried again
 UNFINISHED = ("pending", "running")
 SCOPE = ("user_id", "agent_id", "run_id")
+
+
+# What every add asks, built once: to build a statement takes longer than SQLite takes to answer it.
+_OLDER = (
+    select(jobs.c.seq)
+    .where(
+        text("state <> 'done'"),
+        *(jobs.c[name] == bindparam(name) for name in SCOPE),
+        jobs.c.seq < select(jobs.c.seq).where(jobs.c.id == bindparam("job")).scalar_subquery(),
+    )
+    .limit(1)
+)
 
 
 class LeaseLost(Exception):
@@ -118,6 +132,8 @@ class Jobs:
 
         ahead_of: only jobs of this one's exact scope that were journaled before it. job_id: only that job.
         """
+        if ahead_of is not None and not self._has_older(ahead_of):
+            return None
         now = self._clock()
         query = _next(now)
         if job_id is not None:
@@ -126,6 +142,11 @@ class Jobs:
             own = select(jobs.c.seq).where(jobs.c.id == ahead_of.id).scalar_subquery()
             query = query.where(jobs.c.seq < own, *exactly(jobs, ahead_of.scope))
         return self._take(query, owner, now)
+
+    def _has_older(self, job: JobRecord) -> bool:
+        """Whether anything unfinished of its exact scope was journaled before a job: mostly not."""
+        with self._database.reading() as db:
+            return db.execute(_OLDER, {"job": job.id, **scope_key(job.scope)}).first() is not None
 
     def peek(self, *, beside: Sequence[Scope] = ()) -> JobRecord | None:
         """What `lease` would take, outside the exact scopes in `beside`. Lock its scope before leasing it, so that
@@ -352,7 +373,7 @@ def _free(now: int) -> ColumnElement[bool]:
     )
 
 
-def put_off(table: FromClause, now: int) -> ColumnElement[bool]:
+def put_off(table: FromClause, now: int | ColumnElement[int]) -> ColumnElement[bool]:
     """Not due, and never tried."""
     due = func.coalesce(table.c.retry_at, 0)
     waits = ~_over(due, now, LONGEST_WAIT)
@@ -363,7 +384,7 @@ def _due(now: int) -> ColumnElement[bool]:
     return or_(jobs.c.retry_at.is_(None), _over(jobs.c.retry_at, now, LONGEST_WAIT))
 
 
-def _over(end: ColumnElement[int], now: int, longest: int) -> ColumnElement[bool]:
+def _over(end: ColumnElement[int], now: int | ColumnElement[int], longest: int) -> ColumnElement[bool]:
     """A wait is over, or ends later than any can because the clock was wrong when it began."""
     return or_(end <= now, end > now + longest + SKEW)
 

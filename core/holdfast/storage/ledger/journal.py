@@ -6,7 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, not_, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Connection,
+    Row,
+    bindparam,
+    insert,
+    not_,
+    select,
+    text,
+    update,
+)
 
 from ...types import JournaledMessage, Message, Role, Scope
 from ..times import MICROSECOND, SKEW, Clock, from_micros, to_micros
@@ -22,6 +33,15 @@ EPISODE_GAP = 60 * 60 * 1_000_000
 
 TOLD_AGAIN = 24 * 60 * 60 * 1_000_000  # a later repetition is a new message
 CHUNK = 500  # ids per statement: databases limit their parameters
+
+# What every add asks, built once. Over the whole store: unfinished jobs are few and have an index.
+_NOW: BindParameter[int] = bindparam("now", type_=BigInteger)
+_TRIED = select(jobs.c.seq, jobs.c.user_id, jobs.c.agent_id, jobs.c.run_id, jobs.c.session_id).where(
+    text("state <> 'done'"),
+    jobs.c.retry_at.is_not(None),
+    ~put_off(jobs, _NOW),
+    jobs.c.created_at > _NOW - TOLD_AGAIN,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +174,10 @@ def _told_again(
 ) -> tuple[JournaledMessage, ...]:
     """The messages of a tried but unfinished add of the last day that has exactly the same messages."""
     place = {**scope_key(scope), "session_id": session_id or ""}
-    # Over the whole store: unfinished jobs are few and have an index.
-    unfinished = select(jobs.c.seq, *(jobs.c[name] for name in place)).where(
-        text("state <> 'done'"),
-        jobs.c.retry_at.is_not(None),
-        ~put_off(jobs, now),
-        jobs.c.created_at > now - TOLD_AGAIN,
-    )
-    here = [row.seq for row in db.execute(unfinished) if tuple(row[1:]) == tuple(place.values())]
+    unfinished = db.execute(_TRIED, {"now": now})
+    here = [row.seq for row in unfinished if tuple(row[1:]) == tuple(place.values())]
+    if not here:
+        return ()
     query = select(jobs).where(
         jobs.c.seq.in_(here[-CHUNK:]), jobs.c.state != "running", not_(put_off(jobs, now))
     )
