@@ -86,7 +86,7 @@ def text_of(kind: str, length: int) -> str:
 
 
 class Script:
-    """Tells what it is shown: the first hundred characters of each message; and adds every fact."""
+    """Tells what it is shown: the last hundred characters; and adds every fact."""
 
     name = "bench/script"
 
