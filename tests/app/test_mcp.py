@@ -127,7 +127,7 @@ async def of_alice_for_bob(bob: Client, added: Any) -> None:
 @asynccontextmanager
 async def over_http(url: str, **headers: str) -> AsyncIterator[Client]:
     async with (
-        httpx2.AsyncClient(headers=headers) as asking,
+        httpx2.AsyncClient(headers=headers, timeout=60) as asking,
         Client(streamable_http_client(url, http_client=asking)) as client,
     ):
         yield client
@@ -174,7 +174,7 @@ async def test_the_connection_says_whose_memory_it_is(shared_server: Serving) ->
         (f"{url}?user_id=alice", f"Bearer {BOB}", 403),
         (f"{url}/alice", "Bearer nonsense", 401),
     ):
-        async with httpx2.AsyncClient() as asking:
+        async with httpx2.AsyncClient(timeout=60) as asking:
             answer = await asking.post(place, json=body, headers={"authorization": token})
             # There are no sessions, so that there is nothing to listen to, and nothing that a stop would wait for.
             assert (await asking.get(place, headers={"authorization": token})).status_code == 405
@@ -183,7 +183,7 @@ async def test_the_connection_says_whose_memory_it_is(shared_server: Serving) ->
 
 async def test_clients_of_earlier_versions_are_served(shared_server: Serving) -> None:
     async with (
-        httpx2.AsyncClient(headers={"authorization": f"Bearer {shared_server.token}"}) as asking,
+        httpx2.AsyncClient(headers={"authorization": f"Bearer {shared_server.token}"}, timeout=60) as asking,
         Client(
             streamable_http_client(f"{shared_server.url}/mcp/frank", http_client=asking), mode="legacy"
         ) as client,

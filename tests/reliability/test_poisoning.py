@@ -76,7 +76,8 @@ def test_a_memory_cannot_leave_its_frame(case: dict[str, str]) -> None:
 def test_what_was_recalled_never_becomes_a_memory_again(case: dict[str, str]) -> None:
     with opened() as memory:
         memory.add(said(case), user_id="alice", infer=False)
-        recalled = str(memory.recall("tea administrator", user_id="alice", max_tokens=3000))
+        recalled = str(memory.recall(case["text"], user_id="alice", max_tokens=3000))
+        assert FRAME_OPEN in recalled
         before = memory.count(user_id="alice")
         memory.add(f"{recalled}\n\nWhat should I drink?", user_id="alice")
         memory.add([Message(recalled), Message(f"{recalled} {recalled}")], user_id="alice")
