@@ -20,8 +20,8 @@ demo: $(READY)  ## extraction and merging over several days; ARGS=--no-model doe
 SCRATCH := $(shell $(PYTHON) -c "import os, shutil; shm = '/dev/shm'; \
 	print('TMPDIR=' + shm if os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 4 << 30 else '')" 2>/dev/null)
 
-test: $(READY)  ## the whole suite, two tests at a time
-	$(SCRATCH) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+test: $(READY)  ## the whole suite, three tests at a time: many wait for a process or a server
+	$(SCRATCH) $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: $(READY)  ## style, types and import contracts
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """How much of the evidence search and recall find, on every set, through the public face of `Memory`.
 
-    python -m bench.quality.retrieval [--locomo locomo.json] [--beam beam.json.gz] [--minilm folder ...]
+    python -m bench.quality.retrieval [--locomo locomo.json] [--beam beam.json.gz] [--minilm vectors.npz ...]
         --sets             turns observations beam chinese chats six (default: all whose data is given)
         --minilm           .npz files of stored all-MiniLM-L6-v2 vectors: instead of the bundled embedder
         --ablation         what each signal is worth: the figures without it
