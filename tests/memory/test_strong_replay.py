@@ -22,8 +22,12 @@ faces = pytest.mark.parametrize(
 )
 
 
-@faces
-@pytest.mark.parametrize("calls", [False, True], ids=["objects", "function calls"])
+@pytest.mark.parametrize(
+    ("open_memory", "calls"),
+    [(("sync", "in-memory"), False), (("async", "in-memory"), True)],
+    ids=["objects, sync", "function calls, async"],
+    indirect=["open_memory"],
+)
 def test_every_decision_of_the_model_is_carried_out_as_it_is(open_memory: Opener, calls: bool) -> None:
     model = strong.StrongModel(calls=calls)
     memory = open_memory(llm=model)

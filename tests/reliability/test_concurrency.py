@@ -51,15 +51,14 @@ def expect_everything(memory: Memory) -> None:
     assert not memory.jobs.pending()
 
 
-@pytest.mark.parametrize("place", ["folder", ":memory:"])
-def test_sixty_four_threads(tmp_path: Path, place: str) -> None:
+def test_sixty_four_threads(tmp_path: Path) -> None:
     def work(at: int) -> None:
         for user in users_of(at):
             memory.add(f"fact {at} for {user}", user_id=user, infer=False)
             memory.add("I like green tea.", user_id=user)
             assert memory.search(f"fact {at}", user_id=user)
 
-    with opened(tmp_path if place == "folder" else place) as memory:
+    with opened(tmp_path) as memory:
         with ThreadPoolExecutor(WRITERS) as pool:
             list(pool.map(work, range(WRITERS)))
         expect_everything(memory)
