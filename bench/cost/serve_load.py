@@ -182,7 +182,7 @@ def main() -> int:
         )
         assert server.stdout is not None
         try:
-            address = "".join(server.stdout.readline() for _ in range(3))  # {"url": ...}, a line each
+            address = "".join(iter(server.stdout.readline, "}\n")) + "}"  # an object, a line each key
             clients = asyncio.run(load(json.loads(address)["url"], tokens, options.seconds))
             used = resident(server.pid)
             server.send_signal(signal.SIGTERM)
