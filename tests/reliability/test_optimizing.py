@@ -100,6 +100,28 @@ def test_killed_while_optimizing_a_store_is_as_it_was(store: Path, tmp_path: Pat
         assert not list(copy.glob("*damaged*"))
 
 
+def test_points_that_lie_in_the_old_and_in_the_new_segment_count_once(store: Path, tmp_path: Path) -> None:
+    """What a kill leaves between writing the new segment and removing the old one."""
+    with opened(store) as memory:
+        before = answers(memory)
+    optimized = Path(shutil.copytree(store, tmp_path / "optimized"))
+    optimizing_ends(optimized, None)
+    [old], new = segments(store), segments(optimized)
+    for segment in new:
+        shutil.copytree(segment, old.parent / segment.name)
+    assert len(segments(store)) > len(new)
+    with opened(store) as memory:
+        assert answers(memory) == before
+        assert memory.index.verify()
+    with opened(store) as memory:
+        assert answers(memory) == before
+    assert len(segments(store)) == len(new)
+
+
+def segments(store: Path) -> list[Path]:
+    return list(store.glob("index-*/segments/*"))
+
+
 def optimizing_ends(folder: Path, kill_after: float | None) -> float:
     """Seconds that another process optimized for until it was done, or killed."""
     child = children.start("optimizes", folder, DIMENSIONS, stdout=subprocess.PIPE)

@@ -22,7 +22,7 @@ import qdrant_edge as q
 from ...decisions.retrieval.candidates import Candidate, Facets
 from ...errors import ClosedError, StorageError, StoreLockedError
 from ...io import IO
-from ..places import ROOM_TO_INDEX, ROOM_TO_LOAD, expect_room
+from ..places import ROOM_TO_INDEX, ROOM_TO_LOAD, expect_room, free_at
 from ..points import Point
 from .base import IndexQuery
 from .edge_requests import NAME, fill_requests, first_requests, number_of, retrieve, sparse
@@ -95,7 +95,9 @@ class EdgeIndex:
                 if shard is None:
                     set_aside(folder)
                 elif set(shard.info().payload_schema) == {name for name, _ in fields()}:
-                    return cls(folder, dimensions, shard), False
+                    index = cls(folder, dimensions, shard)
+                    index._finish_optimizing()
+                    return index, False
                 else:
                     _log.warning("the index in %s is of an earlier version", folder)
                     shard.close()
@@ -304,6 +306,20 @@ class EdgeIndex:
     def _optimize(self) -> bool:
         with self._using("optimizing the index", ROOM_TO_INDEX + self._size()) as shard:
             return shard.optimize()
+
+    def _finish_optimizing(self) -> None:
+        """A process that dies while it optimizes can leave points in the old and in the new segment. Each is found
+        once, but counts twice in how common a term is, until they are merged."""
+        with self._using("opening the index") as shard:
+            doubled = shard.info().points_count > shard.count(q.CountRequest(exact=True))
+            if not doubled:
+                return
+            if free_at(self._path) < ROOM_TO_INDEX + self._size():
+                _log.warning(
+                    "the index in %s counts points twice until there is room to optimize it", self._path
+                )
+                return
+            shard.optimize()
 
     def _size(self) -> int:
         """The shard's bytes on the disk: the most that a copy of it may take."""
