@@ -11,7 +11,7 @@ from typing import Any
 
 from .engine import arguments as inputs
 from .engine import transfer
-from .engine.arguments import UNCHANGED, Expiry, Filters, Infer, Unchanged
+from .engine.arguments import UNCHANGED, Filters, Infer, Unchanged
 from .engine.opened import BoundMemory, OpenMemory
 from .engine.search import hits_for
 from .engine.waiting import WAIT
@@ -26,6 +26,7 @@ from .types import (
     Context,
     Day,
     Erasure,
+    Expiry,
     Feed,
     Flushed,
     Hits,

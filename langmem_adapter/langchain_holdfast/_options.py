@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from holdfast import HoldfastError, InputError, Memory
+from holdfast.types import Expiry
 
 T = TypeVar("T")
 
 Given: TypeAlias = T | Callable[[Any], T]  # a value, or a function of the runtime that gives it
 Filters: TypeAlias = Mapping[str, Any] | None
 Metadata: TypeAlias = Mapping[str, Any] | None
+End: TypeAlias = Expiry | None
 OnError: TypeAlias = Literal["raise", "log"]
 
 _log = logging.getLogger("holdfast")

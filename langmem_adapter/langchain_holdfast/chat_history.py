@@ -12,7 +12,7 @@ from holdfast import InputError, Memory
 from holdfast.io import IO, Asyncio, Inline, run_inline
 
 from ._convert import to_holdfast_messages, to_langchain_messages
-from ._options import Metadata, OnError, checked, failing_open, one_of
+from ._options import End, Metadata, OnError, checked, failing_open, one_of
 from ._scope import Scoping
 
 _INLINE, _ASYNCIO = Inline(), Asyncio()
@@ -26,7 +26,7 @@ class HoldfastChatMessageHistory(BaseChatMessageHistory):
     user_id, agent_id, run_id: whose conversation it is; at least one, unless `memory` is bound to one.
     remember: also extract memories from what is added, in the background.
     limit: how many of the newest messages `messages` returns; None for all.
-    metadata, instructions, after_seconds: with `remember`, as for `Memory.add`.
+    metadata, instructions, after_seconds, expires_at: with `remember`, as for `Memory.add`.
     media: keep pictures, sounds and files that a message holds as base64. Without them the ledger stays small, and
         such messages come back without them.
     on_error: what happens if adding fails. "raise" is the default here, as the messages are the conversation itself.
@@ -49,6 +49,7 @@ class HoldfastChatMessageHistory(BaseChatMessageHistory):
         limit: int | None = None,
         metadata: Metadata = None,
         instructions: str | None = None,
+        expires_at: End = None,
         after_seconds: float = 0,
         media: bool = True,
         on_error: OnError = "raise",
@@ -56,6 +57,7 @@ class HoldfastChatMessageHistory(BaseChatMessageHistory):
         options: dict[str, Any] = {
             "metadata": metadata,
             "instructions": instructions,
+            "expires_at": expires_at,
             "after_seconds": after_seconds,
         }
         checked(

@@ -19,7 +19,7 @@ from holdfast.io import IO, Asyncio, Inline, run_inline
 from holdfast.types import storable
 
 from ._convert import to_holdfast_messages, to_langchain_messages
-from ._options import Filters, Metadata, OnError, checked, failing_open
+from ._options import End, Filters, Metadata, OnError, checked, failing_open
 from ._scope import Scoping
 
 _INLINE, _ASYNCIO = Inline(), Asyncio()
@@ -37,8 +37,9 @@ class HoldfastMemory(BaseMemory):
     turns: how many of the session's last turns (a question with its answer) it shows besides what it recalls.
     return_messages: fill the variable with messages instead of a string.
     human_prefix, ai_prefix: how turns begin in a string.
-    max_tokens: the budget of what is recalled. filters: as for `Memory.recall`. metadata, instructions: as for
-        `Memory.add`. background: remember after `save_context` has returned.
+    max_tokens: the budget of what is recalled. filters: as for `Memory.recall`.
+    metadata, instructions, expires_at: as for `Memory.add`; a duration counts from each turn.
+    background: remember after `save_context` has returned.
     on_error: "log" logs a failure of memory and lets the chain answer without it; "raise" raises it.
 
     `clear` empties the session; memories stay until they are deleted or erased.
@@ -60,6 +61,7 @@ class HoldfastMemory(BaseMemory):
     filters: Filters = None
     metadata: Metadata = None
     instructions: str | None = None
+    expires_at: End = None
     background: bool = False
     on_error: OnError = "log"
 
@@ -82,6 +84,7 @@ class HoldfastMemory(BaseMemory):
             filters=self.filters,
             metadata=self.metadata,
             instructions=self.instructions,
+            expires_at=self.expires_at,
         )
         self._view = Scoping("HoldfastMemory", self.memory, self.user_id, self.agent_id, self.run_id).bound()
         return self
@@ -166,6 +169,7 @@ class HoldfastMemory(BaseMemory):
             "session_id": self.session_id,
             "metadata": self.metadata,
             "instructions": self.instructions,
+            "expires_at": self.expires_at,
             "background": self.background,
         }
 

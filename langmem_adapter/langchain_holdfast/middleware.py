@@ -24,7 +24,7 @@ from holdfast.io import IO, Asyncio, Inline, run_inline
 from holdfast.types import storable
 
 from ._convert import to_holdfast_messages
-from ._options import Filters, Given, Metadata, OnError, checked, failing_open, given, one_of
+from ._options import End, Filters, Given, Metadata, OnError, checked, failing_open, given, one_of
 from ._scope import IdSource, Scoping, running_config, session_of
 from ._turns import Inject, goes_on, question, shown, unjournaled
 
@@ -49,6 +49,8 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
     query: what to recall for, a function of the runtime and the thread's messages; by default what the user said
         last. Nothing is recalled for an empty query.
     metadata, instructions: as for `Memory.add`, or functions of the runtime.
+    expires_at: when memories of this agent expire, as for `Memory.add`, or a function of the runtime. A duration
+        ("P30D") counts from each turn.
     recall, remember: False leaves one of the two out. A sub-agent that takes orders from another agent needs
         `remember=False`: its messages in the user's name are not the user's words.
     background: True remembers once the turn is journaled, when the user already has the answer; False only
@@ -92,6 +94,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
         query: Query | None = None,
         metadata: Given[Metadata] = None,
         instructions: Given[str | None] = None,
+        expires_at: Given[End] = None,
         recall: bool = True,
         remember: bool = True,
         background: bool = True,
@@ -114,6 +117,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
             threshold=threshold,
             metadata=metadata,
             instructions=instructions,
+            expires_at=expires_at,
             background=background,
             after_seconds=after_seconds,
         )
@@ -123,7 +127,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
         one_of("on_error", on_error, OnError)
         self._scoping = Scoping(name, memory, user_id, agent_id, run_id)
         self._max_tokens, self._filters, self._threshold, self._query = max_tokens, filters, threshold, query
-        self._metadata, self._instructions = metadata, instructions
+        self._metadata, self._instructions, self._expires_at = metadata, instructions, expires_at
         self._recalls, self._remembers = recall, remember
         self._background, self._after_seconds = background, after_seconds
         self._inject, self._media, self._on_error = inject, media, on_error
@@ -258,6 +262,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
             "session_id": session_of(runtime, config),
             "metadata": given(self._metadata, runtime),
             "instructions": given(self._instructions, runtime),
+            "expires_at": given(self._expires_at, runtime),
             "background": self._background or not over,
             "after_seconds": self._after_seconds if over else max(self._after_seconds, BROKEN_OFF_SECONDS),
         }

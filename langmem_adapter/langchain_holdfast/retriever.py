@@ -32,8 +32,8 @@ class HoldfastRetriever(BaseRetriever):
     on_error: "log" logs a failure of memory and finds nothing; "raise" raises it.
 
     A document's id is the memory's. Its metadata is the memory's own, plus (these names win) `score`,
-    `memory_id`, `user_id`, `agent_id`, `run_id`, `created_at`, `updated_at`, `happened_at`, `version`,
-    `speakers` and `sources`, the ids of the journaled messages behind it; times in ISO 8601.
+    `memory_id`, `user_id`, `agent_id`, `run_id`, `created_at`, `updated_at`, `happened_at`, `expires_at`,
+    `version`, `speakers` and `sources`, the ids of the journaled messages behind it; times in ISO 8601.
 
     Raises InputError if nothing says whose memory it is and, when it is made, for wrong arguments (as a pydantic
     ValidationError).

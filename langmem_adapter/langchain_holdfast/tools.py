@@ -34,7 +34,7 @@ from holdfast import (
 from holdfast.io import IO, Asyncio, Inline, run_inline
 from holdfast.types import storable
 
-from ._options import Filters, Given, Metadata, OnError, checked, given, one_of
+from ._options import End, Filters, Given, Metadata, OnError, checked, given, one_of
 from ._scope import IdSource, Scoping, session_of
 
 Action: TypeAlias = Literal["create", "update", "delete"]
@@ -79,6 +79,7 @@ def create_memory_tools(
     actions_permitted: Sequence[Action] = ACTIONS,
     instructions: str = _INSTRUCTIONS,
     metadata: Given[Metadata] = None,
+    expires_at: Given[End] = None,
     filters: Given[Filters] = None,
     on_error: OnError = "log",
 ) -> list[BaseTool]:
@@ -88,6 +89,8 @@ def create_memory_tools(
     actions_permitted: what the model may do besides searching.
     instructions: when to use `manage_memory`, in words, for the model.
     metadata: what every memory created by the tool carries, or a function of the runtime.
+    expires_at: when they expire, as for `Memory.add`, or a function of the runtime. A duration ("P30D") counts from
+        each call.
     filters: conditions on what is found, besides the model's own, or a function of the runtime.
     on_error: "log" tells the model that memory cannot be reached; "raise" raises.
     """
@@ -101,6 +104,7 @@ def create_memory_tools(
                 actions_permitted=actions_permitted,
                 instructions=instructions,
                 metadata=metadata,
+                expires_at=expires_at,
             )
         )
     return tools
@@ -190,6 +194,7 @@ def create_manage_memory_tool(
     actions_permitted: Sequence[Action] = ACTIONS,
     instructions: str = _INSTRUCTIONS,
     metadata: Given[Metadata] = None,
+    expires_at: Given[End] = None,
     on_error: OnError = "log",
     name: str = "manage_memory",
     description: str | None = None,
@@ -198,10 +203,10 @@ def create_manage_memory_tool(
 
     What the model creates is a fact already: it is merged with what is known, not extracted from again, so that
     a fact told twice is one memory. Updates and deletions reach the bound scope's memories only, and `undo`
-    takes them back. metadata, on_error: as for `create_memory_tools`.
+    takes them back. metadata, expires_at, on_error: as for `create_memory_tools`.
     """
     allowed = _allowed(actions_permitted)
-    checked(memory, name, metadata=metadata)
+    checked(memory, name, metadata=metadata, expires_at=expires_at)
     one_of("on_error", on_error, OnError)
     scoping = Scoping(name, memory, user_id, agent_id, run_id)
 
@@ -241,6 +246,7 @@ def create_manage_memory_tool(
             "messages": [Message(content, role="tool")],
             "session_id": session_of(runtime, config),
             "metadata": given(metadata, runtime),
+            "expires_at": given(expires_at, runtime),
             "infer": "merge",
         }
 

@@ -90,6 +90,9 @@ def test_memories_expire(holdfast: Command) -> None:
     memory_id = added["changes"][0]["memory_id"]
     holdfast.done("update", memory_id, "--expires-at", "2999-01-01")
     assert holdfast.done("get", memory_id)["expires_at"].startswith("2999-01-01")
+    assert "2999-01-01 00:00" in holdfast.run("list", "-u", "alice", "-o", "text").stdout
+    soon = '{"expires_at": {"lt": "2998-01-01"}}'
+    assert holdfast.done("list", "-u", "alice", "--filter", soon)["items"] == []
     holdfast.done("update", memory_id, "--expires-at", "never")
     assert holdfast.done("get", memory_id)["expires_at"] is None
 

@@ -27,7 +27,7 @@ from holdfast.app.visits import IDLE, LINK, Visits
 from holdfast.types import Day, Usage
 from tests.app.conftest import ADMIN, ALICE, BOB, GRANTS, HERE
 from tests.reliability.test_poisoning import CASES
-from tests.support.fakes import HashEmbedder, ScriptedModel, facts
+from tests.support.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 HOSTILE = [
     "<script>window.poisoned = 1</script>",
@@ -295,8 +295,11 @@ def test_a_memory_is_edited_forgotten_and_brought_back(browser: Browser, memory:
     memory_id = keep(memory, "I live in Berlin")
     browser.enter(ADMIN)
     answer = browser.send(f"/memories/{memory_id}/update", text="I live\r\nin Lisbon")
-    assert "says the new text now" in answer.text
-    assert "says the new text now" not in browser.get(f"/memories/{memory_id}"), "told once"
+    assert "The memory is changed." in answer.text
+    assert "The memory is changed." not in browser.get(f"/memories/{memory_id}"), "told once"
+    assert (
+        "Nothing was changed." in browser.send(f"/memories/{memory_id}/update", text="I live\nin Lisbon").text
+    )
     assert "forgotten" in browser.send(f"/memories/{memory_id}/forget").text
     assert memory.count() == 0
     gone = memory.history(memory_id)[-1].id
@@ -304,6 +307,41 @@ def test_a_memory_is_edited_forgotten_and_brought_back(browser: Browser, memory:
     assert [item.text for item in memory.get_all(user_id="alice")] == ["I live\nin Lisbon"]
     first = memory.history(memory_id)[0].id
     assert browser.send("/undo", id=first).status_code == 409
+
+
+def test_when_a_memory_expires_is_shown_and_set(browser: Browser, memory: Memory) -> None:
+    memory_id = keep(memory, "I am in Berlin")
+    browser.enter(ADMIN)
+    path = f"/memories/{memory_id}/update"
+    for given in ("2999-01-31", "P30D", " 2999-01-31 12:30 "):
+        browser.send(path, text="I am in Berlin", expires=given)
+        item = memory.get(memory_id)
+        assert item is not None
+        assert item.expires_at is not None
+    shown = [browser.get(f"/memories/{memory_id}"), browser.get("/memories?user_id=alice")]
+    assert all("expires" in page and "2999-01-31 12:30" in page for page in shown)
+    assert 'value="2999-01-31 12:30"' in shown[0]
+    until = datetime.now(UTC) + timedelta(hours=1, microseconds=1)
+    memory.update(memory_id, expires_at=until)
+    browser.send(path, text="I am in Bonn", expires=f"{until:%Y-%m-%d %H:%M}")  # as the form had it
+    item = memory.get(memory_id)
+    assert item is not None
+    assert (item.text, item.expires_at, item.version) == ("I am in Bonn", until, 6)
+    for wrong in ("soon", "2001-01-01"):
+        assert "expires_at" in browser.send(path, text="x", expires=wrong).text
+    assert browser.send("/memories/nobody/update", text="x", expires="P1D").status_code == 404
+    browser.send(path, text="I am in Bonn", expires="")
+    item = memory.get(memory_id)
+    assert item is not None
+    assert (item.text, item.expires_at, item.version) == ("I am in Bonn", None, 7)
+
+
+def test_what_has_expired_is_told_apart(opened: Callable[[Memory], Browser]) -> None:
+    with Memory(":memory:", llm=None, embedder=HashEmbedder(), now=Ticking()) as memory:
+        memory_id = keep(memory, "I am in Berlin", expires_at="P1D")
+        browser = opened(memory).enter(ADMIN)
+        assert "expired" in browser.get("/memories?user_id=alice")
+        assert "<dt>expired</dt>" in browser.get(f"/memories/{memory_id}")
 
 
 def test_erasing_shows_what_would_go_and_wants_the_name_typed(browser: Browser, memory: Memory) -> None:

@@ -78,6 +78,22 @@ async def test_a_memory_lives_through_all_tools(memory: Memory) -> None:
         assert memory.count(user_id="alice") == 0
 
 
+async def test_a_model_says_when_a_memory_expires(memory: Memory) -> None:
+    async with bound(memory, "alice") as client:
+        added = await used(client, "add_memory", messages="I am in Berlin", expires_at="2999-01-31")
+        memory_id = added["changes"][0]["memory_id"]
+        told = await used(client, "get_memory", memory_id=memory_id)
+        assert told["expires_at"] == "2999-01-31T00:00:00+00:00"
+        await used(client, "update_memory", memory_id=memory_id, text="I am in Bonn")
+        assert (await used(client, "get_memory", memory_id=memory_id))["expires_at"] == told["expires_at"]
+        await used(client, "update_memory", memory_id=memory_id, expires_at=None)
+        told = await used(client, "get_memory", memory_id=memory_id)
+        assert "expires_at" not in told
+        assert told["text"] == "I am in Bonn"
+        assert "expires_at='soon'" in await refused(client, "add_memory", messages="x", expires_at="soon")
+        assert "none of them was given" in await refused(client, "update_memory", memory_id=memory_id)
+
+
 async def test_tools_say_what_they_do_and_name_no_user(memory: Memory) -> None:
     async with bound(memory, "alice") as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}

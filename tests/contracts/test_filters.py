@@ -32,7 +32,12 @@ from tests.contracts.implementations import DATABASES, Place
 
 UTC = timezone.utc  # noqa: UP017
 MAY = datetime(2023, 5, 7, 12, 30, tzinfo=UTC)
-TIMES = {"created_at": MAY, "updated_at": MAY + timedelta(days=1), "happened_at": None}
+TIMES = {
+    "created_at": MAY,
+    "updated_at": MAY + timedelta(days=1),
+    "happened_at": None,
+    "expires_at": MAY + timedelta(days=9),
+}
 DATA: dict[str, Any] = {
     "category": "hobbies",
     "age": 30,
@@ -93,6 +98,8 @@ DATA: dict[str, Any] = {
         ({"NOT": [{"category": "work"}, {"age": 30}]}, False),
         ({"NOT": {"happened_at": {"gt": "2000-01-01"}}}, True),
         ({"happened_at": {"gt": "2000-01-01"}}, False),
+        ({"expires_at": {"lt": "2023-06-01"}}, True),
+        ({"expires_at": {"gt": "2023-06-01"}}, False),
         ({"created_at": "2023-05-07"}, True),
         ({"created_at": date(2023, 5, 7)}, True),
         ({"created_at": {"gt": date(2023, 5, 7)}}, False),
@@ -182,6 +189,7 @@ TABLE = Table(
     Column("created_at", BigInteger),
     Column("updated_at", BigInteger),
     Column("happened_at", BigInteger),
+    Column("expires_at", BigInteger),
 )
 COLUMNS = dict(TABLE.c.items())
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -236,7 +244,9 @@ values = (
 )
 keys = st.sampled_from(KEYS) | st.just("a")
 moments = st.integers(0, 2 * 24 * 3600).map(lambda s: MAY - timedelta(seconds=s - 86_400)) | st.just(MAY)
-rows = st.tuples(st.dictionaries(keys, values, max_size=4), moments, moments, st.none() | moments)
+rows = st.tuples(
+    st.dictionaries(keys, values, max_size=4), moments, moments, st.none() | moments, st.none() | moments
+)
 
 leaves = (
     st.tuples(keys, scalars).map(lambda pair: {pair[0]: pair[1]})
@@ -278,9 +288,7 @@ def _check(connection: Connection, wanted: dict[str, Any], stored: list[Any]) ->
             {
                 "id": number,
                 "metadata": row[0],
-                "created_at": _microseconds(row[1]),
-                "updated_at": _microseconds(row[2]),
-                "happened_at": _microseconds(row[3]),
+                **dict(zip(TIMES, map(_microseconds, row[1:]), strict=True)),
             }
             for number, row in enumerate(stored)
         ],
@@ -316,7 +324,7 @@ def test_a_database_finds_the_same_rows(
 
 
 def test_a_database_takes_the_largest_permitted_filters(connection: Connection) -> None:
-    stored = [({"a": n}, MAY, MAY, None) for n in range(3)]
+    stored = [({"a": n}, MAY, MAY, None, None) for n in range(3)]
     _check(connection, {"OR": [{"a": n} for n in range(200)]}, stored)
     _check(connection, {"AND": [{"a": {"nin": list(range(1, 1001))}}] * 20}, stored)
     deep: dict[str, Any] = {"a": 1}

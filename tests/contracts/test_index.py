@@ -251,12 +251,13 @@ def test_filters_mean_what_they_mean_elsewhere(index: Index) -> None:
     for n in range(120):
         data = {key: rng.choice(VALUES) for key in rng.sample(KEYS, 3)}
         data["a"] = rng.choice(VALUES)
-        moments = [MAY + timedelta(microseconds=rng.choice([0, 1, -1, 86_400_000_000])) for _ in range(3)]
-        times = dict(zip(filters.TIMES, [*moments[:2], rng.choice([None, moments[2]])], strict=True))
+        moments = [MAY + timedelta(microseconds=rng.choice([0, 1, -1, 86_400_000_000])) for _ in range(4)]
+        known = [*moments[:2], *(rng.choice([None, moment]) for moment in moments[2:])]
+        times = dict(zip(filters.TIMES, known, strict=True))
         rows.append((data, times))
         given = {
             key: micros(at)
-            for key, at in zip(("c", "t0", "h"), times.values(), strict=True)
+            for key, at in zip(("c", "t0", "h", "x"), times.values(), strict=True)
             if at is not None
         }
         points.append(point(n, f"text {n}", ALICE, data, **given))

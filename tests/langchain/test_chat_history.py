@@ -150,6 +150,13 @@ def test_a_limit_gives_the_newest(memory: Memory) -> None:
     assert [message.content for message in history(memory, limit=2).messages] == ["3", "4"]
 
 
+def test_what_it_remembers_expires_when_it_is_to(memory: Memory, run: Runner) -> None:
+    log = history(memory, remember=True, expires_at="2999-01-31")
+    run.call(log, "add_messages", [HumanMessage("I like tea.")])
+    assert memory.flush(30)
+    assert [str(item.expires_at)[:10] for item in memory.get_all(user_id="alice")] == ["2999-01-31"]
+
+
 def test_without_an_owner_it_is_refused(memory: Memory) -> None:
     with pytest.raises(InputError, match="user_id"):
         HoldfastChatMessageHistory(memory, "s")
@@ -162,6 +169,7 @@ def test_without_an_owner_it_is_refused(memory: Memory) -> None:
         {"limit": 0},
         {"on_error": "no"},
         {"metadata": {"user_id": "x"}},
+        {"expires_at": "soon"},
         {"after_seconds": -1},
         {"memory": "folder"},
         {"user_id": ""},

@@ -53,6 +53,12 @@ def test_a_plain_string_is_an_input_too(memory: Memory, run: Runner) -> None:
     assert [item.text for item in memory.get_all(user_id="alice")] == ["I live in Lisbon."]
 
 
+def test_its_memories_expire_when_they_are_to(memory: Memory, run: Runner) -> None:
+    chain, _ = conversation(HoldfastMemory(memory=memory, user_id="alice", expires_at="2999-01-31"), "Noted.")
+    run(chain, "I live in Lisbon.")
+    assert [str(item.expires_at)[:10] for item in memory.get_all(user_id="alice")] == ["2999-01-31"]
+
+
 def test_what_was_recalled_is_not_said_by_the_user(memory: Memory, run: Runner) -> None:
     memory.add("I'm allergic to peanuts.", user_id="alice")
     chain, _ = conversation(HoldfastMemory(memory=memory, user_id="alice"), "An apple?")
@@ -188,6 +194,7 @@ def test_a_memory_that_cannot_be_reached_does_not_take_the_answer_away(run: Runn
     [
         {"filters": {"a": {"approximately": 1}}},
         {"metadata": {"user_id": "x"}},
+        {"expires_at": "soon"},
         {"on_error": "no"},
         {"user_id": ""},
     ],

@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from holdfast import EmbeddingError, InputError, Memory
 from langchain_holdfast import HoldfastMiddleware
 from tests.langchain.fakes import Runner, ScriptedChat, User, calls, says, thread
 from tests.support import inside
-from tests.support.fakes import HashEmbedder
+from tests.support.fakes import HashEmbedder, Ticking
 
 ALICE = User("alice")
 
@@ -206,6 +207,27 @@ def test_metadata_reaches_the_memories(memory: Memory, run: Runner) -> None:
     agent = agent_of(memory, ScriptedChat("a"), ours={"metadata": {"channel": "web"}})
     run(agent, says("I live in Lisbon."), config=thread("t"), context=ALICE)
     assert memory.get_all(user_id="alice", filters={"channel": "web"}).total == 1
+
+
+@pytest.mark.parametrize("end", ["2999-01-31", lambda runtime: datetime(2999, 1, 31, tzinfo=UTC)])
+def test_its_memories_expire_when_they_are_to(memory: Memory, run: Runner, end: Any) -> None:
+    agent = agent_of(memory, ScriptedChat("a", "b"), ours={"expires_at": end})
+    for said in ("I live in Lisbon.", "I have a dog."):
+        run(agent, says(said), config=thread("t"), context=ALICE)
+    assert [item.expires_at for item in memory.get_all(user_id="alice")] == [
+        datetime(2999, 1, 31, tzinfo=UTC)
+    ] * 2
+
+
+def test_a_duration_counts_from_each_turn(run: Runner) -> None:
+    clock = Ticking()
+    with Memory(":memory:", llm=None, embedder=HashEmbedder(), now=clock) as memory:
+        agent = agent_of(memory, ScriptedChat("a", "b"), ours={"expires_at": "P1D"})
+        run(agent, says("I live in Lisbon."), config=thread("t"), context=ALICE)
+        clock.at += timedelta(hours=23)
+        run(agent, says("I have a dog."), config=thread("t"), context=ALICE)
+        clock.at += timedelta(hours=2)
+        assert [hit.text for hit in memory.search("Lisbon dog", user_id="alice")] == ["I have a dog."]
 
 
 # -- whose memory ------------------------------------------------------------------------------------------------
@@ -666,6 +688,7 @@ def test_a_closed_memory_does_not_take_the_answer_away(memory: Memory, run: Runn
         ({"filters": {"a": {"$gt": 1}}}, "gt"),
         ({"metadata": {"user_id": "x"}}, "user_id"),
         ({"metadata": {"a": object()}}, "metadata"),
+        ({"expires_at": "2020-01-01"}, "expires_at='2020-01-01'"),
         ({"instructions": ""}, "instructions"),
         ({"inject": "assistant"}, "inject='assistant'"),
         ({"on_error": "ignore"}, "on_error='ignore'"),

@@ -195,10 +195,18 @@ def test_functions_of_the_runtime_say_what_is_found_and_how_it_is_kept(memory: M
     assert [row["content"] for row in json.loads(str(found.content))] == ["Likes tea"]
 
 
+def test_what_it_creates_expires_when_it_is_to(memory: Memory, run: Runner) -> None:
+    tools = create_memory_tools(memory, expires_at=lambda runtime: f"2999-01-0{len(runtime.context.user_id)}")
+    in_agent(run, tools, calls("manage_memory", content="Likes tea"))
+    [item] = memory.get_all(user_id="alice")
+    assert str(item.expires_at) == "2999-01-05 00:00:00+00:00"
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"filters": {"a": {"approximately": 1}}},
+        {"expires_at": "soon"},
         {"metadata": {"user_id": "x"}},
         {"on_error": "no"},
         {"user_id": ""},

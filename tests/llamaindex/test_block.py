@@ -70,6 +70,15 @@ def test_a_message_is_remembered_in_the_turn_in_which_it_is_said(
     assert engine.texts() == [FACT]
 
 
+def test_its_memories_expire_when_they_are_to(face: Face, engine: Counted, memory_with: Makes) -> None:
+    remembering = block(engine, expires_at="2999-01-31")
+    face(
+        SimpleChatEngine.from_defaults(llm=Listening("Noted."), memory=memory_with(remembering)), "chat", FACT
+    )
+    assert engine.texts() == [FACT]
+    assert [str(item.expires_at)[:10] for item in engine.memory.get_all(user_id="alice")] == ["2999-01-31"]
+
+
 def test_what_is_remembered_is_recalled_in_another_conversation(
     face: Face, engine: Counted, memory_with: Makes
 ) -> None:

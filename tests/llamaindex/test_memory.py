@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,22 @@ def test_recall_keeps_to_filters_and_new_memories_carry_metadata(
     shown = text_of(pairs(memory.get()))
     assert "budget" in shown
     assert "chess" not in shown
+
+
+@pytest.mark.parametrize("end", ["2999-01-31", datetime(2999, 1, 31, tzinfo=UTC)])
+def test_its_memories_expire_when_they_are_to(face: Face, remembers: Remembers, end: Any) -> None:
+    memory = remembers(expires_at=end, background=False)
+    face(memory, "put_messages", [user("I live in Lisbon."), assistant("Noted.")])
+    assert {str(item.expires_at)[:10] for item in memory.engine.get_all(user_id="alice")} == {"2999-01-31"}
+
+
+def test_a_dump_keeps_how_long_memories_last(remembers: Remembers) -> None:
+    for given, kept in ((timedelta(days=1), "PT86400S"), ("P30D", "P30D"), (None, None)):
+        memory = remembers(expires_at=given)
+        assert HoldfastMemory.from_json(memory.to_json()).expires_at == memory.expires_at == kept
+    for wrong in ("soon", timedelta(0), "2020-01-01", 3):
+        with pytest.raises(InputError, match="expires_at"):
+            remembers(expires_at=wrong)
 
 
 def test_the_same_question_is_recalled_anew_in_the_next_turn(engine: Counted, remembers: Remembers) -> None:

@@ -70,6 +70,12 @@ def test_filters_thresholds_and_times_are_the_engine_s(engine: Counted) -> None:
     assert len(retriever(engine, threshold=0.0).retrieve("peanuts")) == 2
 
 
+def test_a_node_says_when_its_memory_expires(engine: Counted) -> None:
+    engine.memory.add(FACT, user_id="alice", expires_at="2999-01-31")
+    [found] = retriever(engine).retrieve("peanuts")
+    assert found.node.metadata["expires_at"] == "2999-01-31T00:00:00+00:00"
+
+
 def test_other_users_memories_are_not_found(engine: Counted) -> None:
     told(engine, FACT, user_id="bob")
     assert retriever(engine).retrieve("peanuts") == []

@@ -138,6 +138,17 @@ def test_metadata_and_filters_are_bound_too(engine: Counted) -> None:
     assert "budget" in work.search_memories("Mondays")
 
 
+@pytest.mark.parametrize("name", ["save_memory", "asave_memory"])
+def test_what_it_saves_expires_when_it_is_to(engine: Counted, name: str) -> None:
+    spec = HoldfastToolSpec("alice", memory=engine.memory, expires_at="2999-01-31")
+    saved = getattr(spec, name)("Parks on level 3")
+    if inspect.isawaitable(saved):
+        asyncio.run(saved)  # type: ignore[arg-type]
+    assert [str(item.expires_at)[:10] for item in engine.memory.get_all(user_id="alice")] == ["2999-01-31"]
+    with pytest.raises(InputError, match="expires_at"):
+        HoldfastToolSpec("alice", memory=engine.memory, expires_at="soon")
+
+
 async def test_an_agent_uses_them(engine: Counted) -> None:
     told(engine, "I'm allergic to peanuts.")
     llm = Calling(("search_memories", {"query": "peanuts"}), "No peanuts, then.")

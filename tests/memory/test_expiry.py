@@ -304,3 +304,23 @@ def test_a_memory_that_expires_is_found_after_searches_that_knew_of_none(memory:
     memory.add("I am in Lisbon for a day.", user_id="alice", infer=False, expires_at="P1D")
     found = {hit.text for hit in memory.search("Lisbon", user_id="alice")}
     assert found == {"I live in Lisbon.", "I am in Lisbon for a day."}
+
+
+def test_filters_know_what_expires_when(memory: Face, clock: Clock) -> None:
+    kept(memory, "The gate code is 1.", expires_at=timedelta(hours=1))
+    kept(memory, "The gate code is 2.", expires_at=timedelta(days=30))
+    kept(memory, "The gate is green.")
+    soon = {"expires_at": {"lt": clock.at + timedelta(days=7)}}
+    never = {"NOT": {"expires_at": {"gte": "1970-01-01"}}}
+    assert found(memory, filters=soon) == ["The gate code is 1."]
+    assert found(memory, filters=never) == ["The gate is green."]
+    assert "green" not in str(memory.recall("gate", user_id="alice", filters=soon))
+    memory.update(memory.get_all(user_id="alice").items[0].id, "The gate code is 9.")
+    assert found(memory, filters=soon) == ["The gate code is 9."]
+    assert found(memory, filters=soon, as_of=clock.at - timedelta(seconds=1)) != []
+    clock.forward(hours=2)
+    over = {"expires_at": {"lte": clock.at}}
+    assert [item.text for item in memory.get_all(user_id="alice", filters=over)] == ["The gate code is 9."]
+    assert memory.count(user_id="alice", filters=never) == 1
+    [gone] = memory.delete_all(user_id="alice", filters=over)
+    assert gone.before == "The gate code is 9."

@@ -29,7 +29,16 @@ from ..memory import Memory
 from .access import IDS, Access
 from .connections import Local
 from .failures import answer
-from .operations import FILTERS, METADATA, OPERATIONS, Arguments, Filters, read_arguments
+from .operations import (
+    EXPIRES_AT,
+    FILTERS,
+    METADATA,
+    NEW_EXPIRES_AT,
+    OPERATIONS,
+    Arguments,
+    Filters,
+    read_arguments,
+)
 from .plain import JsonObject
 
 INSTRUCTIONS = (
@@ -48,6 +57,7 @@ class AddMemory(Arguments):
     )
     metadata: JsonObject | None = METADATA
     infer: bool = Field(True, description="false keeps the text word for word")
+    expires_at: str | None = EXPIRES_AT
 
 
 class SearchMemories(Arguments):
@@ -72,7 +82,8 @@ class MemoryId(Arguments):
 
 
 class UpdateMemory(MemoryId):
-    text: str = Field(description="the memory's new text")
+    text: str | None = Field(None, description="the memory's new text; left out, it stays")
+    expires_at: str | None = NEW_EXPIRES_AT
 
 
 class Undo(Arguments):
@@ -82,7 +93,9 @@ class Undo(Arguments):
 def memory_told(item: Mapping[str, Any]) -> JsonObject:
     """The parts of a memory that are useful to a model."""
     told = {"id": item["id"], "text": item["text"], "updated_at": item["updated_at"]}
-    return told | {name: item[name] for name in ("happened_at", "metadata", "speakers") if item[name]}
+    return told | {
+        name: item[name] for name in ("happened_at", "expires_at", "metadata", "speakers") if item[name]
+    }
 
 
 def hits_told(result: JsonObject) -> JsonObject:
@@ -162,7 +175,7 @@ TOOLS: Mapping[str, MemoryTool] = {
         MemoryTool(
             "update_memory",
             "update",
-            "Replace a memory's text. The old one stays in its history; undo brings it back.",
+            "Replace a memory's text, or set when it expires. The old one stays in its history; undo brings it back.",
             UpdateMemory,
             change_told,
             idempotent=True,

@@ -50,6 +50,11 @@ FILTERS = Field(
 )
 AS_OF = Field(None, description="what was known at that instant (ISO 8601) instead of now")
 METADATA = Field(None, description="a JSON object that the memories carry")
+EXPIRES_AT = Field(
+    None, description="from when on it is found no more: a time, or a duration from now like P30D (ISO 8601)"
+)
+UNCHANGED = "unchanged"  # the default of `Memory.update`
+NEW_EXPIRES_AT = Field(UNCHANGED, description="a time, a duration from now like P30D, or null for never")
 
 
 class Adding(Whose):
@@ -69,10 +74,7 @@ class Adding(Whose):
     after_seconds: float = Field(
         0, description="with background: begin when the session was quiet for so long"
     )
-    expires_at: str | None = Field(
-        None,
-        description="from when on it is found no more: a time, or a duration from now like P30D (ISO 8601)",
-    )
+    expires_at: str | None = EXPIRES_AT
 
 
 class Asking(Whose):
@@ -134,15 +136,10 @@ class Getting(One):
     as_of: str | None = AS_OF
 
 
-UNCHANGED = "unchanged"  # the default of `Memory.update`
-
-
 class Updating(One):
     text: str | None = Field(None, description="the new text")
     metadata: JsonObject | None = Field(None, description="the new metadata, as a whole")
-    expires_at: str | None = Field(
-        UNCHANGED, description="a time, a duration from now like P30D, or null for never"
-    )
+    expires_at: str | None = NEW_EXPIRES_AT
 
 
 class Undoing(Whose):
@@ -291,7 +288,11 @@ OPERATIONS: Mapping[str, Operation] = {
             reads=True,
         ),
         Operation(
-            "update", "Replace a memory's text, its metadata, or both.", Updating, Memory.aupdate, Change
+            "update",
+            "Replace a memory's text or metadata, or set when it expires.",
+            Updating,
+            Memory.aupdate,
+            Change,
         ),
         Operation(
             "delete",

@@ -55,11 +55,20 @@ def whose(item: Mapping[str, Any]) -> str:
 
 
 def memories(result: JsonObject) -> RenderableType:
+    items = result["items"]
+    ends = any(item["expires_at"] for item in items)
     rows = [
-        (item["id"], when(item["happened_at"] or item["created_at"]), whose(item), item["text"])
-        for item in result["items"]
+        (
+            item["id"],
+            when(item["happened_at"] or item["created_at"]),
+            *((when(item["expires_at"]),) if ends else ()),
+            whose(item),
+            item["text"],
+        )
+        for item in items
     ]
-    return paged(table(("id", "when", "whose", "text"), rows), result)
+    columns = ("id", "when", *(("expires",) if ends else ()), "whose", "text")
+    return paged(table(columns, rows), result)
 
 
 def memory(item: JsonObject) -> RenderableType:

@@ -19,7 +19,6 @@ from ..types.storable import UNSTORABLE
 
 Filters = Mapping[str, Any] | None
 Infer = bool | Literal["merge"]
-Expiry = datetime | timedelta | str
 Unchanged = Literal["unchanged"]
 
 UNCHANGED: Unchanged = "unchanged"

@@ -12,13 +12,12 @@ from ..ports import LanguageModel
 from ..storage.filters import Filter, parse
 from ..storage.ledger.jobs import AddOptions
 from ..storage.store import Store
-from ..types import Message, Messages, Metadata, Scope
+from ..types import Expiry, Message, Messages, Metadata, Scope
 from .arguments import (
     INSTRUCTIONS_BYTES,
     QUERY_BYTES,
     TEXT_BYTES,
     UNCHANGED,
-    Expiry,
     Filters,
     Infer,
     Unchanged,

@@ -25,7 +25,7 @@ from ..storage.opening import open_store
 from ..storage.places import IN_MEMORY, folder_of
 from ..storage.store import OPEN_STORES
 from ..storage.times import now_utc
-from ..types import Scope
+from ..types import Expiry, Scope
 from .add import Remembering
 from .arguments import (
     INSTRUCTIONS_BYTES,
@@ -152,6 +152,7 @@ class OpenMemory:
         instructions: str | None = None,
         background: bool = True,
         after_seconds: float = 0,
+        expires_at: Expiry | None = None,
     ) -> None:
         """Raise the InputError that `add`, `search` or `recall` would raise for these arguments."""
         limit_of(max_tokens, "max_tokens")
@@ -162,6 +163,7 @@ class OpenMemory:
         if instructions is not None:
             text_of("instructions", instructions, INSTRUCTIONS_BYTES)
         delay_of(after_seconds, background)
+        self._door.expiry(expires_at)
 
     @property
     def llm(self) -> LanguageModel | None:

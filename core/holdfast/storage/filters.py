@@ -5,7 +5,8 @@
     {"OR": [{"tags": {"contains": "sport"}}, {"NOT": {"category": "work"}}]}
     {"happened_at": {"gte": "2023-05-01", "lt": "2023-06-01"}}
 
-A key is a top-level key of the metadata, or one of the times `created_at`, `updated_at`, `happened_at`.
+A key is a top-level key of the metadata, or one of the times `created_at`, `updated_at`, `happened_at`,
+`expires_at` (missing where a memory never expires).
 
 Every condition is true or false, never unknown. It is false where the field is missing or its value has
 another type; `ne`, `nin` and `NOT` are the exact opposites of `eq`, `in` and what they enclose, and so are
@@ -31,7 +32,7 @@ Operand: TypeAlias = "Scalar | datetime | tuple[Scalar, ...] | tuple[datetime, .
 Filter: TypeAlias = "Condition | All | AnyOf | Not"
 
 OPERATORS = ("eq", "ne", "in", "nin", "gt", "gte", "lt", "lte", "contains")
-TIMES = ("created_at", "updated_at", "happened_at")
+TIMES = ("created_at", "updated_at", "happened_at", "expires_at")
 SCOPE_KEYS = ("user_id", "agent_id", "run_id")
 
 # Numbers from here on are not exact in every store that has to agree (JSON, float64).

@@ -237,7 +237,7 @@ def point_of(row: Any, vector: npt.NDArray[np.float32]) -> Point:
         "c": row.created_at,
         "s": [name.casefold() for name in row.speakers],
         "w": len(found),
-        **_given(h=row.happened_at, e=row.episode, p=row.position),
+        **_given(h=row.happened_at, x=row.expires_at, e=row.episode, p=row.position),
         "m": encode_metadata(row.metadata),
     }
     return Point(row.id, vector, vector_of_terms(found), payload)

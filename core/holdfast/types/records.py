@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ Metadata: TypeAlias = Mapping[str, JsonValue]
 Role = Literal["user", "assistant", "system", "tool"]
 Operation = Literal["ADD", "UPDATE", "DELETE", "NOOP"]
 JobState = Literal["pending", "running", "done", "failed"]
+# When a memory expires: at a time, or so long from now; text is either in ISO 8601 ("2027-01-31", "P30D").
+Expiry: TypeAlias = datetime | timedelta | str
 
 ROLES: tuple[Role, ...] = get_args(Role)
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)

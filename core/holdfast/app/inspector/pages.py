@@ -22,7 +22,7 @@ from ..failures import AccessError, failure, status_of
 from ..server import Service, pieces, within
 from ..visits import Visit
 from .plots import Span
-from .rendering import HEADERS, address, rendered
+from .rendering import HEADERS, address, minute, rendered
 
 PERIODS = (30, 90, 365)  # days that plots show
 PAGE = 50  # rows of a page
@@ -283,9 +283,16 @@ async def erasure(asked: Asked) -> Response:
 
 
 async def update(asked: Asked) -> str:
+    """Write what the form changed; a time that it gives back as it was shown stays to the microsecond."""
     memory_id = asked.request.path_params["memory_id"]
-    await asked.memory.aupdate(memory_id, asked.given.get("text", "").replace("\r\n", "\n"))
-    asked.visit.notices.append("The memory says the new text now.")
+    item = await asked.memory.aget(memory_id)
+    text, end = asked.given.get("text", "").replace("\r\n", "\n"), asked.given.get("expires")
+    written: dict[str, Any] = {"text": text} if item is None or item.text != text else {}
+    if item is not None and end is not None and end.strip() != minute(item.expires_at):
+        written["expires_at"] = end.strip() or None
+    if written:
+        await asked.memory.aupdate(memory_id, **written)
+    asked.visit.notices.append("The memory is changed." if written else "Nothing was changed.")
     return f"/memories/{quote(memory_id, safe='')}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -40,8 +40,8 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals.update(plots=plots, differences=differences, address=address)
-    templates.filters.update(time=time, ids=ids, json=_json, short=plots.short)
+    templates.globals.update(plots=plots, differences=differences, address=address, now=_now)
+    templates.filters.update(time=time, minute=minute, ids=ids, json=_json, short=plots.short)
     return templates
 
 
@@ -57,9 +57,16 @@ def address(path: str, *given: Mapping[str, Any] | Scope, **more: Any) -> str:
 def time(moment: datetime | None) -> Markup:
     if moment is None:
         return Markup("")
-    return Markup('<time datetime="{}">{}</time>').format(
-        moment.isoformat(), f"{moment:%Y-%m-%d} {moment:%H:%M}"
-    )
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), minute(moment))
+
+
+def minute(moment: datetime | None) -> str:
+    """A time as people read and type it, in UTC; empty for none."""
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def ids(scope: Scope) -> str:

@@ -4,7 +4,8 @@ A point is one version of one memory. Its payload holds what filters and ranking
 
     u a r  scope ids ("" where absent)
     t0 t1  valid from / until, microseconds since the epoch (`FOREVER` while current; never after its expiry)
-    c h    created, happened (microseconds; `h` absent where unknown); `t0` says when it was updated
+    c h x  created, happened, expires (microseconds; `h` and `x` absent where there is none); `t0` says when it was
+           updated
     e p  episode and position of its first message within the scope (absent where there is no message)
     s  speakers, lower-cased
     w  how many terms its text has

@@ -40,7 +40,7 @@ def payload_indexes() -> Iterator[tuple[str, Any]]:
     yield "u", m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD, is_tenant=True)
     for name in ("a", "r", *CURRENT.values()):
         yield name, m.KeywordIndexParams(type=m.KeywordIndexType.KEYWORD)
-    for name in ("t0", "t1", "c", "h"):
+    for name in ("t0", "t1", "c", "h", "x"):
         yield name, m.IntegerIndexParams(type=m.IntegerIndexType.INTEGER, lookup=True, range=True)
 
 

@@ -13,7 +13,7 @@ from .base import IndexQuery
 from .payload import encode_key, equality_token
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
-_TIME_KEYS = {"created_at": "c", "updated_at": "t0", "happened_at": "h"}
+_TIME_KEYS = {"created_at": "c", "updated_at": "t0", "happened_at": "h", "expires_at": "x"}
 _SCOPE_KEYS = {"user_id": "u", "agent_id": "a", "run_id": "r"}
 
 # A current version has no end, unless it expires, and has its scope's ids twice: one condition on the second

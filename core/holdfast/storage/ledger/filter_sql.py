@@ -43,8 +43,8 @@ _ITSELF = cast(literal("{}"), ARRAY(Text))  # the empty path
 def where(wanted: Filter | None, columns: Mapping[str, ColumnElement[Any]]) -> ColumnElement[bool]:
     """The condition of a WHERE clause.
 
-    columns: `metadata` (JSON, or JSONB on PostgreSQL) and the times `created_at`, `updated_at`,
-        `happened_at` (integer microseconds since the epoch, UTC; may be NULL).
+    columns: `metadata` (JSON, or JSONB on PostgreSQL) and the times of `filters.TIMES` (integer microseconds since
+        the epoch, UTC; may be NULL).
     """
     match wanted:
         case None:

@@ -259,6 +259,7 @@ FILTER_COLUMNS: Mapping[str, Any] = {
     "created_at": versions.c.created_at,
     "updated_at": versions.c.valid_from,
     "happened_at": versions.c.happened_at,
+    "expires_at": versions.c.expires_at,
 }
 
 

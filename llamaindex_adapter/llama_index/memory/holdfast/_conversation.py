@@ -16,6 +16,7 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 
 from holdfast import Context, HoldfastError, InputError, JournaledMessage, Message, ScopedMemory
 from holdfast.io import IO
+from holdfast.types import Expiry
 
 from ._convert import GIVEN, from_journal, is_answer, same, together
 from ._window import message_tokens
@@ -45,6 +46,7 @@ class Settled:
     answers: bool = True
     remember: bool = True
     on_error: OnError = "raise"
+    expires_at: Expiry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,7 @@ class Conversation:
                 metadata=settled.metadata,
                 instructions=settled.instructions,
                 background=settled.background,
+                expires_at=settled.expires_at,
             )
 
     async def write(self, io: IO, said: Sequence[Message], keep: Sequence[str] | None = None) -> None:

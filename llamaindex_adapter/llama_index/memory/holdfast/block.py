@@ -16,7 +16,7 @@ from ._bound import Bound
 from ._conversation import Conversation, OnError, Settled, Wanted, turn_of
 from ._convert import is_answer, together
 from ._registry import shared_conversation
-from .memory import PATIENCE, RECALL_TOKENS, EngineFilters
+from .memory import PATIENCE, RECALL_TOKENS, End, EngineFilters
 
 LOOK_BACK = 400  # how many journaled messages are searched for overflowing ones; 30,000 tokens hold fewer
 
@@ -33,8 +33,8 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
         `model_size`.
     recall_tokens: how much of the prompt recalled memories may take.
     priority: 0 is never shortened; others give way, the highest number first, and keep their best memories.
-    background, remember, remember_answers, patience, on_error, instructions, metadata, filters, threshold: as for
-        `HoldfastMemory.from_defaults`.
+    background, remember, remember_answers, patience, on_error, instructions, metadata, expires_at, filters,
+        threshold: as for `HoldfastMemory.from_defaults`.
 
     A dump or pickle finds its engine as that of a `HoldfastMemory` does. Raises InputError if no id is given,
     and for unknown arguments.
@@ -51,6 +51,7 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
     on_error: OnError = "raise"
     instructions: str | None = None
     metadata: dict[str, Any] | None = None
+    expires_at: End = None
     filters: EngineFilters = None
     threshold: float | None = None
     # A field for the same reason as `Bound.memory`.
@@ -92,6 +93,7 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
             threshold=self.threshold,
             metadata=self.metadata,
             instructions=self.instructions,
+            expires_at=self.expires_at,
         )
 
     def _part(self) -> None:
@@ -126,6 +128,7 @@ class HoldfastMemoryBlock(Bound, BaseMemoryBlock[str]):
             self.remember_answers,
             self.remember,
             self.on_error,
+            self.expires_at,
         )
         if self.remember:
             await talk.remember(ASYNCIO, _untold(known, shown, answers=self.remember_answers), settled)

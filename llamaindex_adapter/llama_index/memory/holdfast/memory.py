@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Sized
+from datetime import date, timedelta
+from math import ceil
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import uuid4
 
@@ -14,6 +16,7 @@ from llama_index.core.memory.types import BaseMemory
 from holdfast import FROM_ENVIRONMENT, Context, Flushed, Memory
 from holdfast.io import ASYNCIO, INLINE, IO, run_inline
 from holdfast.models.tokens import count_tokens
+from holdfast.types import Expiry
 
 from ._bound import Bound
 from ._conversation import Conversation, OnError, Settled, Wanted, turn_of
@@ -35,6 +38,16 @@ def tokens_of(text: str) -> Sized:
 
 Insert = Literal["user", "system"]
 EngineFilters = Annotated[dict[str, Any] | None, BeforeValidator(engine_filters)]
+
+
+def _written(expires_at: Any) -> Any:
+    """A time or a duration in ISO 8601, as a dump can hold it."""
+    if isinstance(expires_at, timedelta):
+        return f"PT{max(0, ceil(expires_at.total_seconds()))}S"
+    return expires_at.isoformat() if isinstance(expires_at, date) else expires_at
+
+
+End = Annotated[str | None, BeforeValidator(_written)]
 
 
 def _insert_method(method: Any) -> Any:
@@ -67,6 +80,7 @@ class HoldfastMemory(Bound, BaseMemory):
     on_error: OnError = "raise"
     instructions: str | None = None
     metadata: dict[str, Any] | None = None
+    expires_at: End = None
     filters: EngineFilters = None
     threshold: float | None = None
     # Fields for the same reason as `Bound.memory`.
@@ -101,6 +115,7 @@ class HoldfastMemory(Bound, BaseMemory):
         on_error: OnError = "raise",
         instructions: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        expires_at: Expiry | None = None,
         filters: Filters = None,
         threshold: float | None = None,
         tokenizer_fn: Callable[[str], Sized] | None = None,
@@ -131,6 +146,7 @@ class HoldfastMemory(Bound, BaseMemory):
             write the history is always raised.
         instructions: what to remember or leave out, in words, for the model that extracts.
         metadata: what memories of this conversation carry.
+        expires_at: when they expire, as for `holdfast.Memory.add`; a duration ("P30D") counts from each turn.
         filters, threshold: which ones are recalled; the engine's filters, or LlamaIndex's `MetadataFilters`.
         tokenizer_fn: text -> tokens, to count the history with.
 
@@ -156,6 +172,7 @@ class HoldfastMemory(Bound, BaseMemory):
             on_error=on_error,
             instructions=instructions,
             metadata=None if metadata is None else dict(metadata),
+            expires_at=_written(expires_at),
             filters=filters,
             threshold=threshold,
             tokenizer_fn=tokenizer_fn or tokens_of,
@@ -170,6 +187,7 @@ class HoldfastMemory(Bound, BaseMemory):
             threshold=self.threshold,
             metadata=self.metadata,
             instructions=self.instructions,
+            expires_at=self.expires_at,
         )
 
     def _part(self) -> None:
@@ -269,6 +287,7 @@ class HoldfastMemory(Bound, BaseMemory):
             self.remember_answers,
             self.remember,
             self.on_error,
+            self.expires_at,
         )
 
     def _talk(self) -> Conversation:

@@ -33,9 +33,9 @@ class HoldfastRetriever(BaseRetriever):
     callback_manager, verbose: as for every retriever.
 
     A node's id is the memory's, its score in [0, 1] the engine's. Its metadata holds the memory's own, under their
-    names, and memory_id, user_id, agent_id, run_id, created_at, updated_at, happened_at, version and sources: the
-    ids of the journaled messages that it came from. An empty query finds nothing,
-    and so does a run whose function returns None. Raises InputError if no owner is given.
+    names, and memory_id, user_id, agent_id, run_id, created_at, updated_at, happened_at, expires_at, version and
+    sources: the ids of the journaled messages that it came from. An empty query finds nothing, and so does a run
+    whose function returns None. Raises InputError if no owner is given.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ def _node(hit: SearchHit) -> TextNode:
         "created_at": memory.created_at.isoformat(),
         "updated_at": memory.updated_at.isoformat(),
         "happened_at": memory.happened_at.isoformat() if memory.happened_at else None,
+        "expires_at": memory.expires_at.isoformat() if memory.expires_at else None,
         "version": memory.version,
         "sources": list(memory.sources),
     }

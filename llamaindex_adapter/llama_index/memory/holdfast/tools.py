@@ -9,6 +9,7 @@ from llama_index.core.tools.tool_spec.base import BaseToolSpec
 
 from holdfast import FROM_ENVIRONMENT, Change, Memory, NotFoundError, SearchHit
 from holdfast.io import ASYNCIO, INLINE, IO, run_inline
+from holdfast.types import Expiry
 
 from ._conversation import OnError, surviving
 from ._filters import Filters, engine_filters
@@ -34,6 +35,7 @@ class HoldfastToolSpec(BaseToolSpec):
         of tools then serves many users.
     memory, path, llm, embed_model, model_size: as for `HoldfastMemory.from_defaults`.
     metadata: what memories saved by the tool carry.
+    expires_at: when they expire, as for `holdfast.Memory.add`; a duration ("P30D") counts from each call.
     filters: which ones it finds; the engine's, or LlamaIndex's `MetadataFilters`.
     on_error: "log" tells the model that the memory failed, with the failure in the log of `holdfast`.
 
@@ -61,16 +63,17 @@ class HoldfastToolSpec(BaseToolSpec):
         embed_model: Any = None,
         model_size: ModelSize = "auto",
         metadata: Mapping[str, Any] | None = None,
+        expires_at: Expiry | None = None,
         filters: Filters = None,
         on_error: OnError = "raise",
     ) -> None:
         named = {"user_id": user_id, "agent_id": agent_id, "run_id": run_id}
         self._named = given_ids(memory, named)
         self._memory = chosen_engine(memory, path, llm=llm, embed_model=embed_model, model_size=model_size)
-        self._metadata = metadata
+        self._saved_with: dict[str, Any] = {"metadata": metadata, "expires_at": expires_at}
         self._filters = engine_filters(filters)
         self._on_error = on_error
-        self._memory.check(filters=self._filters, metadata=metadata)
+        self._memory.check(filters=self._filters, **self._saved_with)
         self._ids: dict[str, str] = {}  # by the end that was shown
 
     def search_memories(self, query: str, limit: int = 5) -> str:
@@ -136,7 +139,7 @@ class HoldfastToolSpec(BaseToolSpec):
 
     async def _save(self, io: IO, text: str) -> str:
         async def saved(memory: Memory) -> str:
-            result = await io.call(memory.add, memory.aadd, text, metadata=self._metadata, infer="merge")
+            result = await io.call(memory.add, memory.aadd, text, infer="merge", **self._saved_with)
             return "\n".join(map(self._changed, result)) or "Nothing was changed."
 
         return _refusal(text, "text") or await self._done(saved)
