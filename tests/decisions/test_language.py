@@ -38,9 +38,9 @@ def test_a_text_that_tells_no_language_has_some(text: str) -> None:
 
 
 def test_every_stemmer_is_there_and_serves_a_language_that_is_told_apart() -> None:
-    import snowballstemmer
+    import Stemmer
 
-    assert set(STEMMERS.values()) <= set(snowballstemmer.algorithms())
+    assert set(STEMMERS.values()) <= set(Stemmer.algorithms())
     assert set(STEMMERS) - set(likely_languages("a")) <= {"nb", "yi"}
 
 
