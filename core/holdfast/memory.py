@@ -12,11 +12,14 @@ from typing import Any
 from .engine import arguments as inputs
 from .engine import transfer
 from .engine.arguments import UNCHANGED, Filters, Infer, Unchanged
+from .engine.copying import Place, copy
 from .engine.opened import BoundMemory, OpenMemory
 from .engine.search import hits_for
 from .engine.waiting import WAIT
 from .errors import InputError
 from .io import IO, operation
+from .ports import Embedder
+from .storage.index import Index
 from .storage.ledger.owners import By
 from .storage.projection import Progress
 from .types import (
@@ -24,6 +27,7 @@ from .types import (
     Change,
     Changes,
     Context,
+    Copied,
     Day,
     Erasure,
     Expiry,
@@ -465,6 +469,32 @@ class Memory(OpenMemory):
         return await self._adding.import_(io, source, scope, progress)
 
     aimport_ = import_.twin
+
+    @operation
+    async def copy_to(
+        self, io: IO, path: str | PathLike[str] | None = None, *,
+        ledger: str | None = None, index: str | Index | None = None, embedder: Embedder | None = None,
+        progress: Progress | None = None,
+    ) -> Copied:  # fmt: skip
+        """Copy the whole store, of all users, to another place: memories with their history and vectors, messages,
+        adds, documents, and what is known of the model. This store is only read.
+
+        path: a folder.
+        ledger, index: a database with its index, instead of a folder; as of `Memory`.
+        embedder: whose vectors the copy has. By default the store's own: nothing is embedded again.
+        progress: called, in a thread, with how many rows, then texts, then points, are done, and how many there are.
+
+        The place is empty, or holds what an earlier run left there. A copy that was cut short cannot be opened, and
+        goes on where it stopped when it is run again; one that is complete is compared, and then nothing is written.
+        What is written here during the copy is copied as well, what comes after it is not: stop the writers first.
+
+        Raises InputError if something else is there, EmbeddingError, StorageError, ClosedError.
+        """
+        self._door.whole("copy_to")
+        with self._events.observing("copy", Scope()):
+            return await copy(self._store, io, Place(path, ledger, index), embedder, progress)
+
+    acopy_to = copy_to.twin
 
     # -- work that waits ----------------------------------------------------------------------------------------
 

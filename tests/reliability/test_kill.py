@@ -17,3 +17,14 @@ def test_kills_lose_nothing() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "survived 25 kills" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks")
+@pytest.mark.parametrize("where", ["folder", pytest.param("server", marks=pytest.mark.postgres)])
+def test_a_copy_that_is_killed_is_made_whole(where: str, request: pytest.FixtureRequest) -> None:
+    command = [sys.executable, "-m", "tests.reliability.kill_copy", "--kills", "4", "--seed", "20261130"]
+    if where == "server":
+        command += ["--ledger", request.getfixturevalue("postgres_url")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "survived 4 kills" in done.stdout

@@ -8,9 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ..decisions.retrieval.ranking import indexed_text
 from ..errors import EmbeddingError, HoldfastError
 from ..io import IO
 from ..ports import Embedder
+from ..storage.ledger.outbox import Outbox
+from ..storage.projection import Progress
 
 Matrix = npt.NDArray[np.float32]
 A = TypeVar("A")
@@ -70,3 +73,16 @@ def checked(vectors: Any, count: int, embedder: Embedder) -> Matrix:
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
     unit: Matrix = (matrix / np.where(norms > 0, norms, 1.0)).astype(np.float32)
     return unit
+
+
+async def fill_vectors(outbox: Outbox, io: IO, embedder: Embedder, progress: Progress | None = None) -> None:
+    """Store vectors for the versions that have none from this embedder. Raises EmbeddingError."""
+    missing: int = await io.run(outbox.count_without_vectors, embedder.name)
+    done = 0
+    while rows := await io.run(outbox.without_vectors, embedder.name, BATCH):
+        found = await embed_documents(io, embedder, [indexed_text(row.text, row.speakers) for row in rows])
+        vectors = {row.id: vector for row, vector in zip(rows, found, strict=True)}
+        await io.run(outbox.store_vectors, embedder.name, vectors)
+        done += len(rows)
+        if progress is not None:
+            progress(done, max(done, missing))

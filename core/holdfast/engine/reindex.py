@@ -7,11 +7,8 @@ old one was told meanwhile. Until that transaction the old index is the store's,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ..decisions.retrieval.ranking import indexed_text
 from ..errors import InputError, StorageError
 from ..io import IO, holding
 from ..ports import Embedder
@@ -19,7 +16,7 @@ from ..storage.generation import Basis
 from ..storage.index import Index
 from ..storage.projection import WHOLE_INDEX, Progress, drop_retired, fill
 from ..storage.store import Store
-from .embed import BATCH, embed_documents
+from .embed import fill_vectors
 
 ROUNDS = (
     1_000  # attempts to embed what was written meanwhile; each has only the last one's time to catch up with
@@ -45,7 +42,7 @@ async def reindex(store: Store, io: IO, embedder: Embedder | None, progress: Pro
         await io.run(_clear_away, store, old)
         await drop_retired(store.ledger, io, keep=wanted.name)
         if wanted.name != old.embedder.name:
-            await _embed(store, io, wanted, progress)
+            await fill_vectors(store.ledger.outbox, io, wanted, progress)
         built = await _built(store, io, old, wanted, progress)
         if built.basis.index is old.index:
             return await store.projection.rebuild(io, progress)
@@ -76,23 +73,6 @@ def _clear_away(store: Store, old: Basis) -> None:
 
 def _following(generation: str) -> str:
     return str(int(generation) + 1)
-
-
-async def _embed(store: Store, io: IO, embedder: Embedder, progress: Progress | None = None) -> None:
-    """Vectors for the versions that have none from this embedder."""
-    outbox = store.ledger.outbox
-    missing: int = await io.run(outbox.count_without_vectors, embedder.name)
-    done = 0
-    while rows := await io.run(outbox.without_vectors, embedder.name, BATCH):
-        await io.run(outbox.store_vectors, embedder.name, await _vectors(io, embedder, rows))
-        done += len(rows)
-        if progress is not None:
-            progress(done, max(done, missing))
-
-
-async def _vectors(io: IO, embedder: Embedder, rows: Sequence[Any]) -> dict[str, Any]:
-    found = await embed_documents(io, embedder, [indexed_text(row.text, row.speakers) for row in rows])
-    return {row.id: vector for row, vector in zip(rows, found, strict=True)}
 
 
 async def _built(
@@ -131,7 +111,7 @@ async def _switch(store: Store, io: IO, built: _Building, progress: Progress | N
     """Make it the store's. Versions that were written meanwhile get their vectors first."""
     embedder = built.basis.embedder
     for _ in range(ROUNDS):
-        await _embed(store, io, embedder)
+        await fill_vectors(store.ledger.outbox, io, embedder)
         if await store.projection.writing(io, lambda io: io.run(_switched, store, built)):
             break
     else:

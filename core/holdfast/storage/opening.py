@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from importlib.util import find_spec
 from os import PathLike
@@ -14,8 +15,10 @@ from pathlib import Path
 from ..errors import InputError, StorageError
 from ..ports import Embedder
 from .index import Index
+from .ledger.database import Database
 from .lock import FolderLock
 from .places import IN_MEMORY, ROOM_TO_LOAD, expect_room, folder_of, free_at, private
+from .projection import Progress
 from .store import OPEN_STORES, Indexes, Store
 
 _log = logging.getLogger("holdfast")
@@ -32,15 +35,33 @@ def open_store(
     ledger: str | None,
     index: str | Index | None,
     now: Callable[[], datetime],
+    progress: Progress | None = None,
 ) -> Store:
-    """Open a store, or share one that this process has open already."""
+    """Open a store, or share one that this process has open already. progress: of filling its index."""
     if ledger is not None:
-        return _shared(path, embedder, ledger, index, now)
+        return _shared(path, embedder, ledger, index, now, progress)
     if str(path) == IN_MEMORY:
         indexes = _indexes(IN_MEMORY if index is None else index)
         return Store("sqlite://", embedder, indexes, exclusive=True, now=now)
     folder = folder_of(path)
-    return OPEN_STORES.share(folder, embedder, lambda: _embedded(folder, embedder, index, now))
+    return OPEN_STORES.share(folder, embedder, lambda: _embedded(folder, embedder, index, now, progress))
+
+
+@contextmanager
+def opened_ledger(path: str | PathLike[str] | None, ledger: str | None) -> Iterator[Database]:
+    """The ledger of a place without its index, to be filled from another one. Raises HoldfastError."""
+    if (path is None) == (ledger is None) or str(path) == IN_MEMORY:
+        raise InputError("pass the path of a folder, or ledger='postgresql://...' with its index")
+    with ExitStack() as last_first:
+        if ledger is None:
+            folder = _made(folder_of(path))
+            lock = FolderLock(folder)
+            lock.acquire()
+            last_first.callback(lock.release)
+            _prepare_ledger(folder)
+        database = Database(folder / LEDGER if ledger is None else ledger)
+        last_first.callback(database.close)
+        yield database
 
 
 def _shared(
@@ -49,6 +70,7 @@ def _shared(
     ledger: str,
     index: str | Index | None,
     now: Callable[[], datetime],
+    progress: Progress | None,
 ) -> Store:
     """A ledger on a server, with an index that other processes reach as well."""
     if path is not None:
@@ -58,11 +80,15 @@ def _shared(
             "a ledger on a server needs an index that its processes share: pass index='http://...:6333' "
             "(or index=':memory:' for tests)"
         )
-    return Store(ledger, embedder, _indexes(index), exclusive=False, now=now)
+    return Store(ledger, embedder, _indexes(index), exclusive=False, now=now, progress=progress)
 
 
 def _embedded(
-    folder: Path, embedder: Embedder, index: str | Index | None, now: Callable[[], datetime]
+    folder: Path,
+    embedder: Embedder,
+    index: str | Index | None,
+    now: Callable[[], datetime],
+    progress: Progress | None,
 ) -> Store:
     lock = FolderLock(_made(folder))
     lock.acquire()
@@ -76,6 +102,7 @@ def _embedded(
             now=now,
             release=lock.release,
             check_process=lock.check_process,
+            progress=progress,
         )
     except BaseException:
         lock.release()

@@ -133,11 +133,11 @@ class Projection:
                 return
             await io.sleep(POLL)
 
-    async def fill_shared(self, io: IO) -> None:
+    async def fill_shared(self, io: IO, progress: Progress | None = None) -> None:
         """Add what an index shared with others lacks. Several processes may do so at once."""
         self._ledger.set(filling=self.basis.generation)
         since = self._ledger.clock()
-        last, _ = await fill(self._ledger, self.basis, io)
+        last, _ = await fill(self._ledger, self.basis, io, progress)
         self._ledger.outbox.mark_changed(last, since)
         await self.project(io)
         self._ledger.set(filling=None)

@@ -24,8 +24,9 @@ from .generation import Basis
 from .index import Index
 from .ledger import Ledger
 from .ledger.commit import Conflict
+from .ledger.copying import is_copying
 from .points import FORM
-from .projection import POLL, Projection, drop_retired, point_of
+from .projection import POLL, Progress, Projection, drop_retired, point_of
 
 _log = logging.getLogger("holdfast")
 
@@ -79,6 +80,7 @@ class Store:
         now: Callable[[], datetime],
         release: Callable[[], None] = lambda: None,
         check_process: Callable[[], None] = lambda: None,
+        progress: Progress | None = None,
     ) -> None:
         self.locks = KeyedLocks()
         self.exclusive = exclusive
@@ -94,6 +96,11 @@ class Store:
         self.quiet_since: object = None  # the news after which no job was left
         self.ledger = Ledger(ledger, embedder=embedder.name, point_of=point_of, now=now)
         try:
+            if is_copying(self.ledger.database):
+                raise StorageError(
+                    "this is only a part of a store: its copying was cut short. "
+                    "Run `copy_to`, or `holdfast reindex --to`, again"
+                )
             self._claim_embedder(embedder)
             if exclusive:
                 self.ledger.jobs.free_all()
@@ -112,7 +119,7 @@ class Store:
             self.ledger.close()
             raise
         try:
-            run_inline(self._bring_up(fresh))
+            run_inline(self._bring_up(fresh, progress))
         except BaseException:
             self.index.close()
             self.ledger.close()
@@ -229,13 +236,15 @@ class Store:
                 "open it anew with that one"
             )
 
-    async def _bring_up(self, fresh: bool) -> None:
+    async def _bring_up(self, fresh: bool, progress: Progress | None) -> None:
         """Finish what an earlier process began; fill an index that is new, or that lacks points."""
         io = Inline()
         await self.projection.project(io)
         former = self.ledger.setting("form") != str(FORM)
         if not self.exclusive and (fresh or former or self.ledger.setting("filling")):
-            await self.projection.fill_shared(io)  # it is new, or the process that was filling it may be dead
+            await self.projection.fill_shared(
+                io, progress
+            )  # it is new, or the process that was filling it may be dead
         if self.exclusive:
             for other in self.indexes.others(self.basis.generation):
                 self.indexes.remove(other)  # the old index, or half of a new one: a reindexing was cut short
@@ -247,7 +256,8 @@ class Store:
                     f"the index holds {points} points, and the ledger no memories: the ledger is missing or not this "
                     "index's. Put it back; or, to begin anew, remove the index as well"
                 )
-            if versions != points:
+            copied = fresh and self.ledger.setting("filling") is not None
+            if versions != points and not copied:
                 _log.warning(
                     "the index holds %d points for %d versions of memories%s: rebuilding it from the ledger",
                     points, versions, " (it is new)" if fresh else "",
@@ -257,7 +267,9 @@ class Store:
                     "the index is of an older form: rebuilding its %d points from the ledger", points
                 )
             if versions != points or (former and points):
-                await self.projection.rebuild(io)
+                await self.projection.rebuild(io, progress)
+            if copied:
+                self.ledger.set(filling=None)
         if self.ledger.setting("form") != str(FORM):
             self.ledger.set(form=str(FORM))
 

@@ -408,4 +408,19 @@ class Transfer(Record):
     skipped: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Copied(Record):
+    """A whole store in another place: how many rows of each kind both have.
+
+    written: rows of any kind that this run wrote there; 0 if all of them were there already.
+    """
+
+    messages: int
+    jobs: int
+    versions: int
+    changes: int
+    documents: int
+    written: int
+
+
 Messages: TypeAlias = str | Message | Mapping[str, Any] | Sequence[str | Message | Mapping[str, Any]]
