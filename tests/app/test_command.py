@@ -97,6 +97,24 @@ def test_memories_expire(holdfast: Command) -> None:
     assert holdfast.done("get", memory_id)["expires_at"] is None
 
 
+def test_a_missing_model_is_told_in_words_of_the_command(
+    holdfast: Command, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holdfast.done("add", "I live in Berlin", "-u", "alice")
+    [told] = [record.getMessage() for record in caplog.records if "no model" in record.message]
+    assert "OPENAI_API_KEY is not set" in told
+    assert "llm=" not in told
+    caplog.clear()
+    holdfast.done("search", "Berlin", "-u", "alice")
+    holdfast.done("add", "I like tea", "-u", "alice", "--no-infer")
+    assert "no model" not in caplog.text
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    monkeypatch.setitem(sys.modules, "openai", None)
+    holdfast.done("add", "I live in Rome", "-u", "alice")
+    assert "holdfast[openai]" in caplog.text
+    assert "llm=" not in caplog.text
+
+
 def test_people_see_tables_and_programs_json(holdfast: Command) -> None:
     holdfast.done("add", "I like [bold]tea[/bold] \x1b[31m", "-u", "alice", "--no-infer")
     shown = holdfast.run("list", "-u", "alice", "-o", "text").stdout

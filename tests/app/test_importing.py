@@ -96,6 +96,34 @@ def test_what_mem0_returns_comes_with_its_owners_and_metadata(holdfast: Command)
     assert (style["user_id"], style["metadata"]) == (None, {"categories": ["style"]})
 
 
+def test_an_import_is_an_add_that_can_be_taken_back(holdfast: Command, tmp_path: Path) -> None:
+    path = mem0_history(tmp_path / "history.db")
+    [add] = brought(holdfast, "mem0", path, "-u", "alice")["adds"]
+    changes = holdfast.done("changes", "-u", "alice")["items"]
+    assert {change["add_id"] for change in changes} == {add}
+    holdfast.done("undo", add)
+    assert listed(holdfast) == {}
+    assert holdfast.done("get", TEA, "--as-of", "2024-05-15")["text"] == "Likes black tea"
+    assert holdfast.done("verify")["agree"] is True
+
+
+def test_the_memories_of_each_owner_are_an_add_of_their_own(holdfast: Command) -> None:
+    adds = brought(holdfast, "mem0", DATA / "mem0.json")["adds"]
+    assert len(adds) == 2
+    of = {
+        change["memory_id"]: change["add_id"] for change in holdfast.done("changes", "-u", "alice")["items"]
+    }
+    holdfast.done("undo", of[TEA])
+    assert listed(holdfast) == {}
+    assert len(holdfast.done("list", "--agent-id", "tutor")["items"]) == 1
+
+
+def test_what_an_import_added_is_told_with_how_to_undo_it(holdfast: Command) -> None:
+    shown = holdfast.run("import", "--from", "mem0", str(DATA / "mem0.json"), "-o", "text").stdout
+    told = re.findall(r"holdfast undo (\S+) takes its memories back", " ".join(shown.split()))
+    assert len(told) == 2
+
+
 def test_a_memory_that_was_changed_or_deleted_here_is_not_brought_back(holdfast: Command) -> None:
     brought(holdfast, "mem0", DATA / "mem0.json")
     holdfast.done("delete", TEA)

@@ -429,7 +429,7 @@ def test_an_opened_store_finishes_what_was_begun(tmp_path: Path) -> None:
 
 
 def test_the_missing_model_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    defaults._say_once_that_there_is_no_model.cache_clear()
+    defaults._say_once.cache_clear()
     for name in ("one", "two"):
         Memory(tmp_path / name, embedder=HashEmbedder(), model_size="large").close()
     assert sum("no model" in record.message for record in caplog.records) == 1

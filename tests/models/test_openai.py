@@ -25,6 +25,7 @@ from holdfast.models import (
     default_model,
     defaults,
 )
+from holdfast.models.defaults import FROM_ENVIRONMENT, model_of
 from holdfast.ports import Completion, Embedder, LanguageModel, Prompt, Schema
 from holdfast.types import Usage
 from tests.support.endpoint import RELATION, Answer, Endpoint, chat, refused, spoken
@@ -400,10 +401,11 @@ def test_a_key_without_the_package_is_said_once(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setitem(sys.modules, "openai", None)
-    monkeypatch.setattr(defaults, "_said", set())
+    defaults._say_once.cache_clear()
     caplog.set_level(logging.WARNING, logger="holdfast")
     assert default_model() is None
-    assert default_model() is None
+    assert model_of(FROM_ENVIRONMENT) is None
+    assert model_of(FROM_ENVIRONMENT) is None
     assert caplog.text.count("holdfast[openai]") == 1
     assert KEY not in caplog.text
 

@@ -144,7 +144,7 @@ def add(
     """Remember what is worth it of a text or a conversation."""
     result = session.call(
         "add",
-        resume=True,
+        resume=infer,
         messages=conversation(text, file),
         metadata=object_of("--metadata", metadata),
         session_id=session_id,

@@ -6,6 +6,7 @@ The engine is imported only to open a store: a command that talks to a server st
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from .plain import JsonObject
 
 if TYPE_CHECKING:
     from ..memory import Memory
+
+_log = logging.getLogger("holdfast")
 
 Progress = Callable[[int, int], None]
 KINDS = {"message": "messages", "job": "jobs", "version": "versions", "change": "changes"}
@@ -144,14 +147,17 @@ class Place:
 
     def open(self, *, resume: bool) -> Memory:
         """The store itself. resume: finish what an earlier process left undone. Raises HoldfastError."""
-        from .. import FROM_ENVIRONMENT
         from ..memory import Memory
-        from ..models import default_model
+        from ..models.defaults import default_model, why_no_model
 
         # A missing model only matters to commands that remember, so only they report it.
-        llm = FROM_ENVIRONMENT if resume else default_model()
+        if resume and (why := why_no_model()) is not None:
+            _log.warning(
+                "no model is used, and statements are kept word for word: %s. Set OPENAI_API_KEY; for a model other "
+                "than OpenAI's, OPENAI_BASE_URL and OPENAI_MODEL as well", why,
+            )  # fmt: skip
         home = None if self.ledger else self.home
-        return Memory(home, ledger=self.ledger, index=self.index, llm=llm, resume_on_open=resume)
+        return Memory(home, ledger=self.ledger, index=self.index, llm=default_model(), resume_on_open=resume)
 
     def served(self) -> discovery.Served | None:
         """The server of the folder, if one runs."""

@@ -15,6 +15,7 @@ from .plain import JsonObject
 
 Shown = Callable[[JsonObject], RenderableType]
 NOTHING = Text("nothing", style="dim")
+SHOWN = 10  # adds of an import, one for each user and the like
 
 
 def json_out(result: Any) -> None:
@@ -126,10 +127,11 @@ def numbers(result: JsonObject) -> RenderableType:
 
 
 def imported(result: JsonObject) -> RenderableType:
-    """Numbers, and what could not be read, by its place."""
-    reasons = result.get("reasons", [])
-    counted = numbers({name: value for name, value in result.items() if name != "reasons"})
-    return Group(counted, *(Text(printable(f"  {reason}"), "dim") for reason in reasons))
+    """Numbers, what could not be read, by its place, and how to take memories back."""
+    reasons, adds = result.get("reasons", []), result.get("adds", [])
+    counted = numbers({name: value for name, value in result.items() if name not in ("reasons", "adds")})
+    told = [*reasons, *(f"holdfast undo {add} takes its memories back" for add in adds[:SHOWN])]
+    return Group(counted, *(Text(printable(f"  {one}"), "dim") for one in told))
 
 
 def owners(result: JsonObject) -> RenderableType:

@@ -15,8 +15,6 @@ log = logging.getLogger("holdfast")
 
 MODEL = "gpt-4o-mini"
 
-_said: set[str] = set()
-
 
 class Environment(Enum):
     DEFAULT = "from the environment"
@@ -26,42 +24,44 @@ FROM_ENVIRONMENT: Final = Environment.DEFAULT
 
 
 def model_of(llm: LanguageModel | Environment | None) -> LanguageModel | None:
-    """The given model, or the one the environment names. If it names none, the log says so once."""
+    """The given model, or the one the environment names. If there is none, the log says so once."""
     if not isinstance(llm, Environment):
         return llm
-    named = default_model()
-    if named is None:
-        _say_once_that_there_is_no_model()
-    return named
+    if (why := why_no_model()) is not None:
+        _say_once(
+            f"no model is used, and statements are kept word for word: {why}. Pass llm=... to extract and merge with "
+            "one, or llm=None to keep it so."
+        )
+    return default_model()
 
 
 @cache
-def _say_once_that_there_is_no_model() -> None:
-    log.warning(
-        "no model is configured (OPENAI_API_KEY is not set): statements are kept word for word. Pass llm=... to "
-        "extract and merge with one, or llm=None to keep it so."
-    )
+def _say_once(what: str) -> None:
+    log.warning(what)
 
 
 def default_model() -> LanguageModel | None:
     """The model that the environment names: OPENAI_API_KEY, and if set OPENAI_BASE_URL and OPENAI_MODEL.
 
-    None if OPENAI_API_KEY is not set. None, with one warning in the log, if it is set but the extra `openai` is
-    not installed: a memory that works without a model beats one that does not open.
+    None if OPENAI_API_KEY is not set, or the extra `openai` is not installed: a memory that works without a model
+    beats one that does not open.
     """
-    if not os.environ.get("OPENAI_API_KEY"):
-        return None
-    if not openai_installed():
-        if "openai" not in _said:
-            _said.add("openai")
-            log.warning(
-                "OPENAI_API_KEY is set, but the openai package is not installed: no model is used. "
-                "pip install 'holdfast[openai]', or pass llm=None to say that this is meant."
-            )
+    if why_no_model() is not None:
         return None
     from .openai import OpenAIModel
 
     return OpenAIModel(os.environ.get("OPENAI_MODEL") or MODEL)
+
+
+def why_no_model() -> str | None:
+    """What is missing for `default_model` to give one; None if nothing is."""
+    if not os.environ.get("OPENAI_API_KEY"):
+        return "OPENAI_API_KEY is not set"
+    if not openai_installed():
+        return (
+            "OPENAI_API_KEY is set, but the openai package is not installed (pip install 'holdfast[openai]')"
+        )
+    return None
 
 
 def default_embedder() -> Embedder:

@@ -37,7 +37,9 @@ async def bring_in(source: str, read: Reader, connection: Connection, request: R
     export = Export(source, fresh.memories, fresh.conversations, pending=not request.dry_run)
     refused = await _store(connection, export, request)
     unreadable = [*found.unreadable, *refused]
-    result = {**fresh.counts(), "skipped": skipped, "unreadable": len(unreadable)}
+    result: JsonObject = {**fresh.counts(), "skipped": skipped, "unreadable": len(unreadable)}
+    if not request.dry_run and fresh.memories:
+        result["adds"] = list(export.adds().values())
     if not request.dry_run and fresh.conversations:
         jobs = {export.job_id(talk) for talk in fresh.conversations}
         result |= await _worked(connection, jobs, request.progress)

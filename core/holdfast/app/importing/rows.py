@@ -64,31 +64,42 @@ class Export:
         """An id for a conversation's new part, as it may have gone on since it was imported."""
         return made(self.source, talk.ids, "job", talk.key, *(said.key for said in talk.messages))
 
-    def _jobs(self) -> Iterator[tuple[Item, JsonObject]]:
+    def adds(self) -> dict[str, str]:
+        """The id of the add that the memories of each scope come with; `undo` takes all of them back by it."""
+        named: dict[str, list[str]] = {}
+        for item in self.memories:
+            named.setdefault(_key(item.ids), []).append(memory_id(self.source, item))
+        return {scope: made(self.source, "add", scope, *names) for scope, names in named.items()}
+
+    def _jobs(self) -> Iterator[tuple[Item | None, JsonObject]]:
+        for scope, name in self.adds().items():
+            yield None, self._job(name, json.loads(scope), infer=False, done=True)
         for talk in self.conversations:
-            row = {
-                **dict.fromkeys(("instructions", "retry_at", "error", "expires_at")),
-                **dict.fromkeys(("windows_done", "attempts", "calls", "input_tokens", "output_tokens"), 0),
-                "kind": "job",
-                "id": self.job_id(talk),
-                **_scope(talk.ids),
-                "session_id": talk.key,
-                "state": "pending" if self.pending else "done",
-                "infer": True,
-                "extract": True,
-                "metadata": dict(talk.metadata),
-                "model": "",
-                "window_tokens": 4000,
-                "created_at": self.now.isoformat(),
-                "finished_at": None if self.pending else self.now.isoformat(),
-            }
-            yield talk, row
+            row = self._job(self.job_id(talk), _scope(talk.ids), infer=True, done=not self.pending)
+            yield talk, row | {"session_id": talk.key, "metadata": dict(talk.metadata)}
+
+    def _job(self, name: str, scope: JsonObject, *, infer: bool, done: bool) -> JsonObject:
+        return {
+            **dict.fromkeys(("session_id", "instructions", "retry_at", "error", "expires_at")),
+            **dict.fromkeys(("windows_done", "attempts", "calls", "input_tokens", "output_tokens"), 0),
+            "kind": "job",
+            "id": name,
+            **scope,
+            "state": "done" if done else "pending",
+            "infer": infer,
+            "extract": infer,
+            "metadata": {},
+            "model": "",
+            "window_tokens": 4000,
+            "created_at": self.now.isoformat(),
+            "finished_at": self.now.isoformat() if done else None,
+        }
 
     def _messages(self) -> Iterator[tuple[Item, JsonObject]]:
         """Numbered within their scope; the import puts them after what is there."""
         places: dict[str, _Place] = {}
         for talk in self.conversations:
-            place = places.setdefault(json.dumps(_scope(talk.ids)), _Place())
+            place = places.setdefault(_key(talk.ids), _Place())
             for said, at in zip(talk.messages, dated(talk, self.now), strict=True):
                 place.step(talk.key, at)
                 row = {
@@ -137,6 +148,7 @@ class Export:
                 yield told.item, row
 
     def _changes(self) -> Iterator[tuple[Item, JsonObject]]:
+        adds = self.adds()
         for told in self._told():
             versions = [told.version(number) for number in range(1, len(told.texts) + 1)]
             steps: list[tuple[str, str | None, str | None, datetime]] = [
@@ -153,7 +165,7 @@ class Export:
                     "kind": "change",
                     "id": made(told.id, "change", number),
                     "memory_id": told.id,
-                    "add_id": None,
+                    "add_id": adds[_key(told.item.ids)],
                     "operation": operation,
                     "before": before,
                     "after": after,
@@ -225,6 +237,10 @@ def in_order(talks: Iterable[Conversation], now: datetime) -> list[Conversation]
 
 def _scope(ids: Mapping[str, str]) -> JsonObject:
     return {name: ids.get(name) for name in IDS}
+
+
+def _key(ids: Mapping[str, str]) -> str:
+    return json.dumps(_scope(ids))
 
 
 def _iso(moment: datetime | None) -> str | None:
