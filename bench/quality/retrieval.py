@@ -206,16 +206,14 @@ def fit(groups: Sequence[Sequence[Answered]]) -> Weights:
     A weight that gains less than .001 stays as it is."""
     best, chosen = 0.0, Weights()
     for keyword in (0.6, 0.8, 1.0):
-        tables = [[_Table(one, keyword) for one in group] for group in groups]
+        tables = [_Table(group, keyword) for group in groups]
         weights = dict.fromkeys(signals(), 0.2) | {"dense": 1.0, "keyword": keyword}
         score = 0.0
         for _ in range(2):
             for name in [name for name in signals() if name != "keyword"]:
                 for value in (0.0, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2):
                     tried = weights | {name: value}
-                    gained = float(
-                        np.mean([np.mean([table.recall(tried) for table in group]) for group in tables])
-                    )
+                    gained = float(np.mean([table.recall(tried) for table in tables]))
                     if gained > score + 1e-3:
                         score, weights = gained, tried
         if score > best:
@@ -224,25 +222,33 @@ def fit(groups: Sequence[Sequence[Answered]]) -> Weights:
 
 
 class _Table:
-    """One question's signals, for trying many weights. matrix: candidates by signals. covers: candidates by
-    evidence."""
+    """A set's signals, for trying many weights. matrix: questions by candidates by signals. covers: questions by
+    candidates by evidence; what a question has fewer of is filled up with what is never found."""
 
-    def __init__(self, answered: Answered, keyword: float) -> None:
-        found = ranking.signals(answered.query, answered.candidates, keyword=keyword)
-        self.names = list(found)
-        self.matrix = np.stack(list(found.values()), axis=1)
-        self.covers = np.array(
-            [
-                [one in answered.entries[c.id].ids for one in answered.asked.evidence]
-                for c in answered.candidates
-            ]
-        )
+    def __init__(self, group: Sequence[Answered], keyword: float) -> None:
+        found = [ranking.signals(one.query, one.candidates, keyword=keyword) for one in group]
+        self.names = list(found[0])
+        most = max(len(one.candidates) for one in group)
+        self.needed = np.array([len(one.asked.evidence) for one in group])
+        self.matrix = np.zeros((len(group), most, len(self.names)))
+        self.covers = np.zeros((len(group), most, self.needed.max()), dtype=bool)
+        self.absent = np.zeros((len(group), most))
+        for at, (one, columns) in enumerate(zip(group, found, strict=True)):
+            size = len(one.candidates)
+            self.matrix[at, :size] = np.stack(list(columns.values()), axis=1)
+            self.absent[at, size:] = -np.inf
+            for row, candidate in enumerate(one.candidates):
+                ids = one.entries[candidate.id].ids
+                self.covers[at, row, : self.needed[at]] = [one_id in ids for one_id in one.asked.evidence]
 
     def recall(self, weights: Mapping[str, float]) -> float:
-        scores = self.matrix @ np.array([weights[name] for name in self.names])
-        best = np.argsort(-scores, kind="stable")[: max(KS)]
-        found = np.logical_or.accumulate(self.covers[best], axis=0).mean(axis=1)
-        return float(np.mean([found[min(k, len(found)) - 1] for k in KS]))
+        scores = self.matrix @ np.array([weights[name] for name in self.names]) + self.absent
+        best = np.argpartition(-scores, max(KS), axis=1)[:, : max(KS)]
+        order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+        best = np.take_along_axis(best, order, axis=1)
+        covered = np.take_along_axis(self.covers, best[:, :, None], axis=1)
+        found = np.logical_or.accumulate(covered, axis=1).sum(axis=2) / self.needed[:, None]
+        return float(np.mean([found[:, k - 1].mean() for k in KS]))
 
 
 # --- what recall assembles --------------------------------------------------------------------------------
