@@ -18,6 +18,7 @@ import typer
 from ..errors import InputError, whose_memory
 from . import show
 from .connections import Connection, Remote
+from .embedders import FORMS, embedder_of
 from .importing import FORMATS, Request, format_of
 from .session import Exit, Output, Session, in_session
 
@@ -423,6 +424,41 @@ def optimize(session: Session) -> None:
     """Lay the index out for reading. For quiet hours: the process that has the store waits meanwhile."""
     with session.progress("optimizing"):
         result = session.call("optimize")
+    session.show(result, show.numbers)
+
+
+@command("reindex", whose=False)
+def reindex(
+    session: Session,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="Copy it there: a folder, or postgresql://... The old one stays."),
+    ] = None,
+    to_index: Annotated[
+        str | None,
+        typer.Option(help="With a database: pgvector, the default, or the URL of a Qdrant server."),
+    ] = None,
+    to_embedder: Annotated[
+        str | None, typer.Option(help=f"By default the one it has. Another one: {FORMS}.")
+    ] = None,
+) -> None:
+    """Build the index anew, with another embedder or in another place. Cut short, it goes on when it is run again.
+
+    A copy has everything: history, messages, documents, vectors. It is compared with the original at the end. What is
+    written to the original afterwards stays there, so stop what writes to it.
+    """
+    if session.place.url or session.place.served():
+        raise InputError("a server has this memory open; stop it: `holdfast reindex` opens the memory itself")
+    if to_index and not (to and "://" in to):
+        raise InputError("--to-index goes with --to postgresql://...")
+    embedder = embedder_of(to_embedder)
+    with session.place.open(resume=False) as memory, session.progress("reindexing") as progress:
+        if to is None:
+            points = memory.index.rebuild(embedder, progress=progress)
+            result: dict[str, Any] = {"points": points, "embedder": memory.embedder.name}
+        else:
+            database = {"ledger": to, "index": to_index or "pgvector"} if "://" in to else {"path": to}
+            result = memory.copy_to(**database, embedder=embedder, progress=progress).to_dict()
     session.show(result, show.numbers)
 
 

@@ -15,8 +15,9 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import httpx
 
-from ..errors import StoreLockedError
+from ..errors import EmbedderMismatchError, StoreLockedError
 from . import discovery
+from .embedders import embedder_of
 from .failures import NotThereError, UnreachableError, error_of
 from .plain import JsonObject
 
@@ -137,13 +138,17 @@ def _json(body: bytes) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the memory is. url: of a server, with its token; ledger, index: of databases; else a folder."""
+    """Where the memory is. url: of a server, with its token; ledger, index: of databases; else a folder.
+
+    embedder: by its name in `embedders`, if it is not the default.
+    """
 
     home: Path
     url: str | None = None
     token: str | None = None
     ledger: str | None = None
     index: str | None = None
+    embedder: str | None = None
 
     def open(self, *, resume: bool) -> Memory:
         """The store itself. resume: finish what an earlier process left undone. Raises HoldfastError."""
@@ -157,7 +162,19 @@ class Place:
                 "than OpenAI's, OPENAI_BASE_URL and OPENAI_MODEL as well", why,
             )  # fmt: skip
         home = None if self.ledger else self.home
-        return Memory(home, ledger=self.ledger, index=self.index, llm=default_model(), resume_on_open=resume)
+        try:
+            return Memory(
+                home,
+                ledger=self.ledger,
+                index=self.index,
+                embedder=embedder_of(self.embedder),
+                llm=default_model(),
+                resume_on_open=resume,
+            )
+        except EmbedderMismatchError as error:
+            raise EmbedderMismatchError(
+                f"{error}. The command is told it by --embedder, and changes it by `holdfast reindex --to-embedder`"
+            ) from error
 
     def served(self) -> discovery.Served | None:
         """The server of the folder, if one runs."""

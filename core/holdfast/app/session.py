@@ -20,6 +20,7 @@ from .. import folder_of
 from ..errors import HoldfastError, ModelError, StorageError
 from .access import IDS
 from .connections import Connection, Place, Progress, connected
+from .embedders import FORMS
 from .failures import UnreachableError
 from .plain import JsonObject
 from .show import Shown, json_out, show
@@ -122,7 +123,13 @@ Ledger = Annotated[
 ]
 Index = Annotated[
     str | None,
-    typer.Option(envvar="HOLDFAST_INDEX", help="The URL of a Qdrant server.", rich_help_panel=HELP),
+    typer.Option(
+        envvar="HOLDFAST_INDEX", help="pgvector, or the URL of a Qdrant server.", rich_help_panel=HELP
+    ),
+]
+Embedder = Annotated[
+    str | None,
+    typer.Option(envvar="HOLDFAST_EMBEDDER", help=f"The memory's: {FORMS}.", rich_help_panel=HELP),
 ]
 UserId = Annotated[
     str | None,
@@ -142,15 +149,15 @@ Out = Annotated[
         "--output", "-o", help="By default text on a terminal, JSON in a pipe.", rich_help_panel=HELP
     ),
 ]
-PLACES = {"home": Home, "url": Url, "ledger": Ledger, "index": Index}
+PLACES = {"home": Home, "url": Url, "ledger": Ledger, "index": Index, "embedder": Embedder}
 WHOSE = {"user_id": UserId, "agent_id": AgentId, "run_id": RunId}
 
 
 def session_of(given: dict[str, Any]) -> Session:
     """The session that the common options describe, which are taken out of `given`. Raises InputError."""
-    home, url, ledger, index = (given.pop(name, None) for name in PLACES)
+    home, url, ledger, index, embedder = (given.pop(name, None) for name in PLACES)
     named = {name: given.pop(name, None) for name in IDS}
-    place = Place(folder_of(home), url, os.environ.get("HOLDFAST_TOKEN"), ledger, index)
+    place = Place(folder_of(home), url, os.environ.get("HOLDFAST_TOKEN"), ledger, index, embedder)
     ids = {name: value for name, value in named.items() if value is not None}
     return Session(place, ids, given.pop("output", None))
 

@@ -119,6 +119,10 @@ def _url(place: str | Path) -> URL:
         raise InputError(
             "ledger=... is not a URL of a database, such as 'postgresql://user@host/name'"
         ) from error
+    if url.get_backend_name() not in ("postgresql", "postgres", "sqlite"):
+        raise InputError(
+            f"ledger='{url.drivername}://...' is no URL of a database that can be a ledger: pass 'postgresql://...'"
+        )
     return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
 
 
