@@ -173,8 +173,8 @@ class Memory(OpenMemory):
 
         filters, as_of, threshold, wait, session_id: as in `search`. What the conversation `session_id` is adding is
             not waited for, because the agent has it before its eyes.
-        shown: ids of journaled messages that the prompt shows anyway. Neither they nor memories that came from them
-            alone are shown again.
+        shown: what the prompt shows anyway: ids of journaled messages, or for those of `session_id` the ids they were
+            passed with. Neither they nor memories that came from them alone are shown again.
         exclude_session: the same for all of a conversation that stands in the prompt.
 
         Raises InputError, FilterError, EmbeddingError, StorageError, ClosedError.

@@ -73,7 +73,8 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
     The user's message is journaled when the turn begins, further messages as they come, each once, by its id. A turn
     that breaks off (a tool raises, the task is cancelled, nobody resumes it) is remembered with the user's next turn
     in any thread, or at the latest five minutes later. Recalled text is neither checkpointed nor remembered
-    again. Nothing is extracted from what tools return.
+    again, and neither are messages that the thread shows anyway, nor memories that came from them alone. Nothing is
+    extracted from what tools return.
 
     Without a checkpointer a client sends its whole history every time; all of it up to the user's last question
     counts as remembered.
@@ -182,7 +183,7 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
         query = storable(question(messages) if self._query is None else self._query(runtime, messages))
         if not query.strip():
             return ""
-        filters = given(self._filters, runtime)
+        filters, session = given(self._filters, runtime), session_of(runtime, config)
         with failing_open(self._on_error, f"{self._name}: recall"):
             memory = self._scoping.view(scope)
             context = await io.call(
@@ -192,7 +193,8 @@ class HoldfastMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any], Generi
                 max_tokens=self._max_tokens,
                 filters=filters,
                 threshold=self._threshold,
-                session_id=session_of(runtime, config),
+                session_id=session,
+                shown=[] if session is None else [message.id for message in messages if message.id],
             )
             return context.text
         return ""

@@ -19,7 +19,7 @@ from langchain.agents.middleware import (
     dynamic_prompt,
 )
 from langchain.tools import ToolRuntime
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage
 from langchain_core.messages.notification import add_notification_metadata
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -87,6 +87,36 @@ def test_another_thread_recalls_what_was_said_in_the_first(memory: Memory, run: 
     assert model.system(1) == "You are helpful."
     assert model.seen[1][-1].text.endswith("</memories>\n\nSuggest a snack without peanuts")
     assert "I'm allergic to peanuts." in model.recalled(1)
+
+
+def test_what_the_thread_shows_is_not_recalled(memory: Memory, run: Runner) -> None:
+    memory.add("My sister sells peanuts.", user_id="alice")
+    model = ScriptedChat("Noted.", "An apple?", "A pear?")
+    agent = agent_of(memory, model)
+    run(agent, says("I'm allergic to peanuts."), config=thread("a"), context=ALICE)
+    run(agent, says("A snack without peanuts?"), config=thread("a"), context=ALICE)
+    assert "allergic" in "".join(message.text for message in model.seen[1])
+    assert "sister sells peanuts" in model.recalled(1)
+    assert "allergic" not in model.recalled(1)
+    run(agent, says("A snack without peanuts?"), config=thread("b"), context=ALICE)
+    assert "allergic" in model.recalled(2)
+
+
+def test_what_left_the_thread_is_recalled(memory: Memory, run: Runner) -> None:
+    model = ScriptedChat("Noted.", "An apple?")
+    agent = agent_of(memory, model)
+    run(agent, says("I'm allergic to peanuts.", id="m1"), config=thread("a"), context=ALICE)
+    gone = {"messages": [RemoveMessage(id="m1"), HumanMessage("A snack without peanuts?")]}
+    run(agent, gone, config=thread("a"), context=ALICE)
+    assert "allergic" in model.recalled()
+
+
+def test_without_a_thread_recall_goes_by_what_is_known(memory: Memory, run: Runner) -> None:
+    model = ScriptedChat("Noted.", "An apple?")
+    agent = agent_of(memory, model, checkpointer=None)
+    first = run(agent, says("I'm allergic to peanuts."), context=ALICE)
+    run(agent, {"messages": [*first["messages"], HumanMessage("A snack without peanuts?")]}, context=ALICE)
+    assert "allergic" in model.recalled()
 
 
 def test_another_user_recalls_nothing_of_it(memory: Memory, run: Runner) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,20 @@ def test_recall_leaves_out_what_the_prompt_shows_anyway(memory: Face) -> None:
     assert [hit.text for hit in part.memories] == ["I own a boat."]
     assert "Ariel" not in part.text
     assert not memory.recall("boat", user_id="alice", shown=[first.id, second.id])
+
+
+def test_messages_that_the_prompt_shows_go_by_their_own_ids_in_the_session_that_asks(memory: Face) -> None:
+    for session, text in (("now", "My boat is called Ariel."), ("before", "I own a boat.")):
+        memory.add([Message(text, id="m1")], user_id="alice", session_id=session, infer=False)
+    memory.add([Message("The boat needs paint.", id="m1")], user_id="alice", infer=False)
+
+    def recalled(**options: Any) -> set[str]:
+        return {hit.text for hit in memory.recall("boat", user_id="alice", **options).memories}
+
+    everything = {"My boat is called Ariel.", "I own a boat.", "The boat needs paint."}
+    assert recalled(session_id="now", shown=["m1"]) == everything - {"My boat is called Ariel."}
+    assert recalled(session_id="now", shown=["m2"]) == everything
+    assert recalled(shown=["m1"]) == everything
 
 
 def test_recall_leaves_out_a_conversation_that_stands_in_the_prompt(memory: Face) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -70,10 +70,10 @@ class Recalling:
         with self._listeners.observing("recall", asked.scope) as seen:
             seen.query = asked.query
             hits: Sequence[SearchHit] = await self._hits(io, replace(asked, relevant=True))
-            if exclude_session is not None:
-                shown |= await self._said_in(io, hits, exclude_session)
+            said = await self._said(io, hits)
+            shown |= _in_prompt(said, shown, asked.session, exclude_session)
             hits = [hit for hit in hits if not _is_shown(hit.memory, shown)]
-            behind = await self._turns(io, asked, hits, shown)
+            behind = await self._turns(io, asked, hits, said.keys() - shown, said)
             context = await io.run(
                 assemble,
                 hits,
@@ -149,21 +149,24 @@ class Recalling:
             for at in order
         ]
 
-    async def _said_in(self, io: IO, hits: Sequence[SearchHit], session: str) -> set[str]:
-        """The messages behind hits that belong to one session."""
+    async def _said(self, io: IO, hits: Sequence[SearchHit]) -> dict[str, JournaledMessage]:
+        """The messages behind hits, by id."""
         sources = sorted({source for hit in hits for source in hit.memory.sources})
-        said = await io.run(self._store.ledger.journal.by_ids, sources)
-        return {name for name, message in said.items() if message.session_id == session}
+        return await io.run(self._store.ledger.journal.by_ids, sources)
 
     async def _turns(
-        self, io: IO, asked: Asked, hits: Sequence[SearchHit], shown: frozenset[str]
+        self,
+        io: IO,
+        asked: Asked,
+        hits: Sequence[SearchHit],
+        ids: Set[str],
+        said: Mapping[str, JournaledMessage],
     ) -> dict[str, Sequence[JournaledMessage]]:
-        """memory id -> the messages behind what it says now, except those shown anyway."""
-        ids = {source for hit in hits for source in hit.memory.sources} - shown
+        """memory id -> those of the messages `ids` that are behind what it says now."""
         at = self._store.ledger.clock() if asked.as_of is None else asked.as_of
         forgotten = await io.run(self._store.ledger.memories.forgotten, sorted(ids), at)
-        said = await io.run(self._store.ledger.journal.by_ids, sorted(ids - forgotten))
-        return {hit.memory.id: _still_behind(hit.memory, said) for hit in hits}
+        left = {name: said[name] for name in ids - forgotten}
+        return {hit.memory.id: _still_behind(hit.memory, left) for hit in hits}
 
 
 def _best(asked: Asked, candidates: Sequence[Candidate], wanted: int) -> list[Ranked]:
@@ -177,6 +180,21 @@ def _found(seen: Observation, hits: Sequence[SearchHit]) -> None:
     seen.count("hits", len(hits))
     for hit in hits:
         seen.concern(hit.id, hit.text, hit.score)
+
+
+def _in_prompt(
+    said: Mapping[str, JournaledMessage], shown: Set[str], session: str | None, excluded: str | None
+) -> Set[str]:
+    """Those of the messages that the prompt shows: all of the session `excluded`; of the one that asks, `session`,
+    those whose own ids are among `shown`."""
+    return {
+        name
+        for name, message in said.items()
+        if message.session_id is not None
+        and (
+            message.session_id == excluded or (message.session_id == session and message.message.id in shown)
+        )
+    }
 
 
 def _is_shown(memory: MemoryItem, shown: frozenset[str]) -> bool:
