@@ -14,9 +14,9 @@ from hypothesis import settings
 from holdfast import Memory
 from tests.support.endpoint import Endpoint
 from tests.support.fakes import HashEmbedder, Ticking
-from tests.support.postgres import postgres, postgres_url
+from tests.support.postgres import pgvector, postgres, postgres_url
 
-__all__ = ["postgres", "postgres_url"]
+__all__ = ["pgvector", "postgres", "postgres_url"]
 
 # CI tries the same examples every time, so that it judges the change and not its luck; elsewhere they vary.
 # No example has a time limit: machines are shared.
@@ -89,7 +89,7 @@ def open_memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open
     def place(name: str) -> dict[str, Any]:
         if cluster is not None:
             url = databases.get(name) or databases.setdefault(name, cluster.ledger())
-            return {"ledger": url, "index": ":memory:"}
+            return {"ledger": url, "index": "pgvector" if cluster.vectors else ":memory:"}
         return {"path": tmp_path / name if store == "folder" else ":memory:"}
 
     def opener(name: str = "store", **options: Any) -> Face:

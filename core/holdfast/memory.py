@@ -46,7 +46,7 @@ from .types import (
 
 
 class Memory(OpenMemory):
-    """Long-term memory in a folder, or in a database and a Qdrant server.
+    """Long-term memory in a folder, in a PostgreSQL with pgvector, or in a database and a Qdrant server.
 
     A context manager, sync and async. Several `Memory` objects in one process may share a folder. Thread-safe.
     """

@@ -12,6 +12,10 @@ from tests.contracts.implementations import Place
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    place = Place(tmp_path, lambda: str(request.getfixturevalue("postgres_url")))
+    place = Place(
+        tmp_path,
+        lambda: str(request.getfixturevalue("postgres_url")),
+        lambda: str(request.getfixturevalue("pgvector").ledger()),
+    )
     with place.closing:
         yield place

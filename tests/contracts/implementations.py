@@ -27,6 +27,8 @@ from holdfast.models import BundledEmbedder, OpenAIEmbedder, OpenAIModel
 from holdfast.storage.index import Index
 from holdfast.storage.index.client import ClientIndex
 from holdfast.storage.index.edge import EdgeIndex
+from holdfast.storage.index.pgvector import PgvectorIndex
+from holdfast.storage.ledger.database import Database
 from llama_index.memory import holdfast as llama_index
 from tests.langchain.fakes import ScriptedChat
 from tests.llamaindex.fakes import HashEmbedding, Listening
@@ -40,10 +42,12 @@ Answers = Callable[[str], str]
 @dataclass
 class Place:
     """folder: an empty one. database: gives the URL of an empty PostgreSQL database, and skips the test where there
-    is no server. closing: what is closed after the test."""
+    is no server. ledger: one with the ledger's tables, where the server has pgvector. closing: what is closed after
+    the test."""
 
     folder: Path
     database: Callable[[], str]
+    ledger: Callable[[], str]
     closing: ExitStack = field(default_factory=ExitStack)
 
     def endpoint(self) -> Endpoint:
@@ -53,9 +57,16 @@ class Place:
         return endpoint
 
 
+def _pgvector(place: Place, dimensions: int) -> Index:
+    database = Database(place.ledger())
+    place.closing.callback(database.close)
+    return PgvectorIndex.open(database, dimensions)[0]
+
+
 INDEXES: Mapping[str, Callable[[Place, int], Index]] = {
     "edge": lambda place, dimensions: EdgeIndex.open(place.folder / "index", dimensions)[0],
     "client": lambda place, dimensions: ClientIndex.open(":memory:", dimensions)[0],
+    "pgvector": _pgvector,
 }
 
 LASTING: Mapping[str, Callable[[Place], str | Path]] = {

@@ -196,7 +196,7 @@ def test_a_reader_sees_one_state_throughout(database: Database) -> None:
 
 @pytest.fixture(params=DATABASES.values(), ids=DATABASES)
 def ledger(request: pytest.FixtureRequest, place: Place) -> Iterator[Ledger]:
-    ledger = Ledger(request.param(place), embedder="test", point_of=point_of)
+    ledger = Ledger(Database(request.param(place)), embedder="test", point_of=point_of)
     yield ledger
     ledger.close()
 

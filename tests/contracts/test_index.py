@@ -81,6 +81,19 @@ def test_candidates_carry_both_scores(index: Index, run: Run[Any]) -> None:
                 assert scores == pytest.approx(expected[name], abs=1e-4)
 
 
+def test_long_queries_and_long_texts_count_all_of_their_terms(index: Index, run: Run[Any]) -> None:
+    words = [f"word{n}" for n in range(150)]
+    points = [point(n, " ".join(words[n::9]), ALICE) for n in range(9)]
+    points.append(point(9, " ".join(f"{word} other{n}" for n, word in enumerate(words)), ALICE))
+    run(lambda io: index.upsert(io, points))
+    asked = query(" ".join(words[:120]), ALICE, 20)
+    expected = expected_candidates(asked, points)
+    found = {c.id: (c.dense, c.sparse) for c in ask(run, index, asked)}
+    assert found.keys() == expected.keys()
+    for name, scores in found.items():
+        assert scores == pytest.approx(expected[name], rel=1e-4, abs=1e-4)
+
+
 def expected_candidates(asked: IndexQuery, points: list[Point]) -> dict[str, tuple[float, float]]:
     """BM25 and cosine by hand; IDF as Qdrant defines it, over the points given."""
     weights = dict(zip(asked.sparse.indices, asked.sparse.values, strict=True))

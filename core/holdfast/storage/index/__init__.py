@@ -1,4 +1,5 @@
-"""The index: Qdrant in the process (`EdgeIndex`) or behind qdrant-client (`ClientIndex`). Derived data."""
+"""The index: Qdrant in the process (`EdgeIndex`) or behind qdrant-client (`ClientIndex`), or a table of the ledger's
+PostgreSQL (`PgvectorIndex`). Derived data."""
 
 from ...decisions.retrieval.candidates import Candidate
 from ...decisions.text.lexical import SparseVector

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import select
 
@@ -27,9 +26,9 @@ class Ledger:
     """Its parts share one database and one clock; every method of theirs is one transaction."""
 
     def __init__(
-        self, place: str | Path, *, embedder: str, point_of: PointOf, now: Callable[[], datetime] = now_utc
+        self, database: Database, *, embedder: str, point_of: PointOf, now: Callable[[], datetime] = now_utc
     ) -> None:
-        self.database = Database(place)
+        self.database = database
         self.clock = Clock(now)
         if (last := self._last_change()) is not None:
             self.clock.start_after(last)

@@ -75,6 +75,12 @@ class Database:
             finally:
                 self.written += 1
 
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """On a server: statements that are each a transaction of their own: there is none to begin and to end."""
+        with self._translated(), self._engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
     def compact(self) -> None:
         """Rewrite the file without the bytes of deleted rows, and empty the write-ahead log."""
         if not self.sqlite:
