@@ -87,7 +87,9 @@ def _shared(
     if indexes is None and database.sqlite:
         database.close()
         raise InputError(_NO_SERVER)
-    return Store(database, embedder, indexes or _InLedger(database), exclusive=False, now=now, progress=progress)
+    return Store(
+        database, embedder, indexes or _InLedger(database), exclusive=False, now=now, progress=progress
+    )
 
 
 def _embedded(

@@ -20,6 +20,9 @@ from typing import Any
 from ...types import JsonValue, Metadata
 from ..filters import LARGEST_NUMBER
 
+SCOPE_KEYS = {"user_id": "u", "agent_id": "a", "run_id": "r"}
+TIME_KEYS = {"created_at": "c", "updated_at": "t0", "happened_at": "h", "expires_at": "x"}
+
 
 def encode_metadata(metadata: Metadata) -> dict[str, Any]:
     """The payload's `m`."""

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 
 from ..filters import TIMES, All, AnyOf, Condition, Filter, Not
-from ..times import FOREVER
+from ..times import FOREVER, to_micros
 from .base import IndexQuery
-from .payload import encode_key, equality_token
+from .payload import SCOPE_KEYS, TIME_KEYS, encode_key, equality_token
 
-SCOPE = {"user_id": "u", "agent_id": "a", "run_id": "r"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
-_TIMES = {"created_at": "c", "updated_at": "t0", "happened_at": "h", "expires_at": "x"}
 _ORDER = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -34,7 +31,7 @@ class Bound(dict[str, Any]):
 def population(query: IndexQuery, bound: Bound) -> str:
     """The points of the scope at the time asked about: what term frequencies are counted over."""
     given = query.scope.ids()
-    wanted = {key: given.get(name, "") for name, key in SCOPE.items() if query.exact or name in given}
+    wanted = {key: given.get(name, "") for name, key in SCOPE_KEYS.items() if query.exact or name in given}
     conditions = [f"{key} = {bound.take(value, 'text')}" for key, value in wanted.items()]
     conditions += [f"{key} <> ''" for key, value in wanted.items() if value]  # as the tables' indexes have it
     if query.as_of is not None:
@@ -61,8 +58,8 @@ def condition(wanted: Filter | None, bound: Bound) -> str:
         case Not(part):
             return f"NOT {condition(part, bound)}"
         case Condition(field, operator, datetime() as moment) if field in TIMES:
-            microseconds = bound.take((moment - _EPOCH) // timedelta(microseconds=1), "bigint")
-            return f"coalesce({_TIMES[field]} {_ORDER[operator]} {microseconds}, false)"
+            microseconds = bound.take(to_micros(moment), "bigint")
+            return f"coalesce({TIME_KEYS[field]} {_ORDER[operator]} {microseconds}, false)"
         case Condition():
             return f"coalesce({_on_metadata(wanted, bound)}, false)"
 

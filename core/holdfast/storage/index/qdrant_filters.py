@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any, Protocol
 
 from ..filters import TIMES, All, AnyOf, Condition, Filter, Not
 from ..points import Point
-from ..times import FOREVER
+from ..times import FOREVER, to_micros
 from .base import IndexQuery
-from .payload import encode_key, equality_token
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017
-_TIME_KEYS = {"created_at": "c", "updated_at": "t0", "happened_at": "h", "expires_at": "x"}
-_SCOPE_KEYS = {"user_id": "u", "agent_id": "a", "run_id": "r"}
+from .payload import SCOPE_KEYS, TIME_KEYS, encode_key, equality_token
 
 # A current version has no end, unless it expires, and has its scope's ids twice: one condition on the second
 # replaces two, on id and time. In a large scope two conditions take three times as long as one.
@@ -71,7 +67,7 @@ def selection(words: Vocabulary, query: IndexQuery) -> Any:
 
 def _scope_and_time(words: Vocabulary, query: IndexQuery) -> list[Any]:
     given = query.scope.ids()
-    wanted = {key: given.get(name, "") for name, key in _SCOPE_KEYS.items() if query.exact or name in given}
+    wanted = {key: given.get(name, "") for name, key in SCOPE_KEYS.items() if query.exact or name in given}
     if query.as_of is None:
         narrowest = next(key for key in CURRENT if wanted.get(key))  # a search names at least one id
         value = wanted.pop(narrowest)
@@ -96,7 +92,7 @@ def condition(words: Vocabulary, wanted: Filter) -> Any:
         case Not(part):
             return words.none_of([condition(words, part)])
         case Condition(field, operator, datetime() as moment) if field in TIMES:
-            return words.ordered(_TIME_KEYS[field], operator, (moment - _EPOCH) // timedelta(microseconds=1))
+            return words.ordered(TIME_KEYS[field], operator, to_micros(moment))
         case Condition():
             return _on_metadata(words, wanted)
 
