@@ -1,6 +1,6 @@
 """mem0 and Holdfast in one run: same data, same vectors, same machine, one after the other.
 
-    python -m bench.peers.mem0_beside retrieval locomo.json      (minilm*.npz lies beside locomo.json)
+    python -m bench.peers.mem0_beside retrieval --locomo locomo.json --beam beam.json.gz --minilm vectors.npz …
     python -m bench.peers.mem0_beside overhead --sizes 1000 10000 20000
     OPENAI_BASE_URL=… OPENAI_API_KEY=… OPENAI_MODEL=… python -m bench.peers.mem0_beside extraction locomo.json
     OPENAI_BASE_URL=… OPENAI_API_KEY=… OPENAI_MODEL=… python -m bench.peers.mem0_beside merging
@@ -26,15 +26,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.cost import overhead
-from bench.data import locomo
 from bench.data.cases import CASES
-from bench.data.locomo import Asked, Conversation, Entry, Kind
+from bench.data.sets import Asked, Entry, Scene
 from bench.peers.mem0_model import extract, merge
 from bench.peers.mem0_peer import FILTER, USER, Dictated, MiniLMVectors, Way, opened
 from bench.quality import retrieval
@@ -50,14 +51,14 @@ TIMES = 60  # searches and single adds that are timed
 
 
 def retrieve(args: Namespace) -> dict[str, Any]:
-    conversations = locomo.load(args.path)[: args.conversations]
-    stored = retrieval.embedder_of("minilm", args.path)
+    stored = retrieval.Stored(args.minilm)
     vectors = MiniLMVectors(stored)
     results: dict[str, Any] = {}
-    for kind in ("turns", "observations"):
-        rows = {"Holdfast": [one for c in conversations for one in _holdfast_finds(c, kind, stored)]}
+    for kind, group in retrieval.scenes(args).items():
+        scenes = group[: args.scenes]
+        rows = {"Holdfast": [one for scene in scenes for one in _holdfast_finds(scene, stored)]}
         for way in WAYS:
-            rows[f"mem0, {way}"] = [one for c in conversations for one in _mem0_finds(c, kind, way, vectors)]
+            rows[f"mem0, {way}"] = [one for scene in scenes for one in _mem0_finds(scene, way, vectors)]
         results[kind] = {
             name: {
                 "recall": retrieval.mean([found for found, _ in those]),
@@ -71,36 +72,34 @@ def retrieve(args: Namespace) -> dict[str, Any]:
     return results
 
 
-def _holdfast_finds(c: Conversation, kind: Kind, embedder: Any) -> list[tuple[list[float], float]]:
-    with retrieval.filled(c, kind, embedder) as store:
-        return [(retrieval.found(store.entries, one), one.seconds) for one in retrieval.answers(store)]
+def _holdfast_finds(scene: Scene, embedder: Any) -> list[tuple[list[float], float]]:
+    with retrieval.filled(scene, embedder) as store:
+        return [(retrieval.recalls(one.asked, one.hits), one.seconds) for one in retrieval.answers(store)]
 
 
-def _mem0_finds(c: Conversation, kind: Kind, way: Way, vectors: Any) -> list[tuple[list[float], float]]:
+def _mem0_finds(scene: Scene, way: Way, vectors: Any) -> list[tuple[list[float], float]]:
+    """mem0 keeps one memory of texts that are alike."""
     model = Dictated()
     with (
         tempfile.TemporaryDirectory() as folder,
         opened(way, vectors, vectors.dimensions, Path(folder), model) as memory,
     ):
         behind: dict[str, Entry] = {}
-        for session in sorted({entry.session for entry in c.entries(kind)}):
-            entries = [entry for entry in c.entries(kind) if entry.session == session]
-            texts = [entry.spoken if kind == "turns" else entry.text for entry in entries]
-            model.says = texts
-            messages = [{"role": "user", "content": text} for text in texts]
+        for _, session in groupby(scene.entries, key=attrgetter("session")):
+            by_text = {retrieval.spoken(entry): entry for entry in session}
+            model.says = list(by_text)
+            messages = [{"role": "user", "content": text} for text in by_text]
             kept = memory.add(messages, user_id=USER, infer=way == "with entities")["results"]
-            by_text = dict(zip(texts, entries, strict=True))
             behind |= {one["id"]: by_text[one["memory"]] for one in kept}
-        print(f"  {c.name} {kind} {way}: {len(behind)} of {len(c.entries(kind))} kept", flush=True)
-        return [_mem0_answers(memory, behind, asked) for asked in c.answerable]
+        print(f"  {scene.name} {way}: {len(behind)} of {len(scene.entries)} kept", flush=True)
+        return [_mem0_answers(memory, behind, asked) for asked in scene.questions]
 
 
 def _mem0_answers(memory: Any, behind: Mapping[str, Entry], asked: Asked) -> tuple[list[float], float]:
     begun = time.perf_counter()
     hits = memory.search(asked.question, top_k=max(retrieval.KS), filters=FILTER)["results"]
     seconds = time.perf_counter() - begun
-    entries = [behind[hit["id"]] for hit in hits]
-    return [locomo.covered(asked, entries[:k]) for k in retrieval.KS], seconds
+    return retrieval.recalls(asked, [behind[hit["id"]] for hit in hits]), seconds
 
 
 # --- overhead ---------------------------------------------------------------------------------------------
@@ -212,8 +211,8 @@ def main() -> None:
         return one
 
     one = part("retrieval", lambda args: {"retrieval": retrieve(args)})
-    one.add_argument("path", type=Path, help="LoCoMo's JSON file")
-    one.add_argument("--conversations", type=int, help="only the first so many")
+    retrieval.add_data(one)
+    one.add_argument("--scenes", type=int, help="of each set, only the first so many")
     one = part("overhead", weigh)
     one.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 20_000])
     one.add_argument("--ways", nargs="+", choices=WAYS[:2], default=WAYS[:2])
@@ -231,7 +230,7 @@ def main() -> None:
 
 
 def _known(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}  # type: ignore[no-any-return]
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def _save(file: Path, figures: Mapping[str, Any]) -> None:

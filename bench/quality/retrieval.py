@@ -153,8 +153,8 @@ def figures(answers: Sequence[Answered]) -> dict[str, Any]:
     changed = [one for one in answers if one.asked.newest]
     if changed:
         found["newer first: cosine, search"] = [
-            round(float(np.mean([_newer_first(one.asked, way(one)) for one in changed])), 3)
-            for way in (lambda one: one.by("dense"), lambda one: one.hits)
+            round(float(np.mean([_newer_first(one.asked, entries) for one, entries in way])), 3)
+            for way in ([(one, one.by("dense")) for one in changed], [(one, one.hits) for one in changed])
         ]
     found["milliseconds"] = round(1000 * float(np.median([one.seconds for one in answers])), 2)
     return found
@@ -258,8 +258,8 @@ def within(store: Filled, embedder: Embedder) -> dict[str, list[list[float]]]:
     """Evidence covered by what an agent sees within a budget of tokens, and by the nearest whole memories that fit
     into the same budget, with the tokens that each took."""
     entries = store.scene.entries
-    vectors = embedder.embed_documents([_indexed(entry) for entry in entries])
-    costs = [count_tokens(f"- [{entry.said_at:%d %B %Y}] {_indexed(entry)}\n") for entry in entries]
+    vectors = np.asarray(embedder.embed_documents([spoken(entry) for entry in entries]))
+    costs = [count_tokens(f"- [{entry.said_at:%d %B %Y}] {spoken(entry)}\n") for entry in entries]
     rows: dict[str, list[list[float]]] = {}
     for asked in store.scene.questions:
         nearest = np.argsort(-(vectors @ embedder.embed_query(asked.question)), kind="stable")
@@ -278,7 +278,8 @@ def within(store: Filled, embedder: Embedder) -> dict[str, list[list[float]]]:
     return rows
 
 
-def _indexed(entry: Entry) -> str:
+def spoken(entry: Entry) -> str:
+    """What is embedded and matched of a memory: its text under its speaker's name."""
     return ranking.indexed_text(entry.text, [entry.speaker] if entry.speaker else [])
 
 
@@ -321,6 +322,14 @@ def _digest(text: str) -> str:
 # --- the command ------------------------------------------------------------------------------------------
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """What `scenes` reads of the arguments."""
+    parser.add_argument("--locomo", type=Path)
+    parser.add_argument("--beam", type=Path)
+    parser.add_argument("--minilm", type=Path, nargs="*", default=[])
+    parser.add_argument("--sets", nargs="*", choices=(*FITTED, "chats", "six"))
+
+
 def scenes(args: Any) -> dict[str, list[Scene]]:
     found: dict[str, list[Scene]] = {}
     if args.locomo:
@@ -358,10 +367,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--locomo", type=Path)
-    parser.add_argument("--beam", type=Path)
-    parser.add_argument("--minilm", type=Path, nargs="*", default=[])
-    parser.add_argument("--sets", nargs="*", choices=(*FITTED, "chats", "six"))
+    add_data(parser)
     for flag in ("--ablation", "--sweep", "--cross-validate", "--tokens"):
         parser.add_argument(flag, action="store_true")
     parser.add_argument("--json", type=Path)
