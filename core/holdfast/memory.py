@@ -433,11 +433,11 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
         everything: bool = False,
     ) -> Transfer:  # fmt: skip
-        """Write everything that carries these ids as JSON Lines: messages, adds, memories in all their versions, and
-        their history with its evidence.
+        """Write everything that carries these ids as JSON Lines: messages, adds, memories in all their versions,
+        their history with its evidence, and the memory tool's files.
 
         target: a path, replaced once the export is complete; or a text file open for writing.
-        everything: the whole store, of all users, instead of ids.
+        everything: the whole store, of all users, with all documents, instead of ids.
 
         Vectors are not written: `import_` embeds the texts again. Raises InputError, StorageError, ClosedError.
         """

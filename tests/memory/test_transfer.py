@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from holdfast import InputError, Memory, Message, StorageError
 from holdfast.engine.transfer_rows import VERSION
+from holdfast.types import Find, Get, Put
 from tests.support.fakes import HashEmbedder, ScriptedModel, Ticking, facts
 
 Row = dict[str, Any]
@@ -46,7 +47,16 @@ def lived_in(path: Any = ":memory:") -> Memory:
     memory.undo(memory.delete(added[1].memory_id).id)
     memory.delete(memory.add("I have a car", user_id="alice", agent_id="guide")[0].memory_id)
     memory.record(Message("", data={"call": {"id": 1}}), user_id="alice", run_id="r")
+    memory.add([Message("I like tea", id="m2")], user_id="alice", session_id="s")
+    memory.add([Message("I like coffee", id="m2")], user_id="alice", session_id="s")  # an edit
     memory.add("I am Bob", user_id="bob")
+    for user in ("alice", "bob"):
+        create = {"command": "create", "path": f"/memories/{user}.md", "file_text": f"# Of {user}"}
+        memory.memory_tool(user_id=user).run(create)
+    value = {"list": [1, None], "text": "a cello\x00\ud800"}
+    memory.documents.batch(
+        [Put(("notes", "a/b"), "%", value, {"text": "a cello"}, ttl=timedelta(days=400_000) / 2)]
+    )
     return memory
 
 
@@ -67,7 +77,8 @@ def seen(memory: Memory, **scope: Any) -> Any:
     moments = {change["at"] for history in histories.values() for change in history}
     past = {at: [item.to_dict() for item in memory.get_all(as_of=at, **scope)] for at in moments}
     messages = [message.to_dict() for message in memory.messages(**scope)]
-    return [item.to_dict() for item in items], histories, past, messages
+    files = memory.memory_tool(**scope).run({"command": "view", "path": "/memories"})
+    return [item.to_dict() for item in items], histories, past, messages, files
 
 
 def test_an_import_is_identical_to_what_was_exported(tmp_path: Path) -> None:
@@ -82,6 +93,53 @@ def test_an_import_is_identical_to_what_was_exported(tmp_path: Path) -> None:
         assert (
             target.search("网球", user_id="alice")[0].text == source.search("网球", user_id="alice")[0].text
         )
+
+
+def test_documents_are_found_in_the_store_that_they_came_to() -> None:
+    with lived_in() as source, opened(embedder=HashEmbedder(24, "test/other")) as target:
+        assert target.import_(text(exported(source))).documents == 5
+        asked = [Get(("notes", "a/b"), "%"), Find(("notes",), query="cello")]
+        (document, found), (there, _) = target.documents.batch(asked), source.documents.batch(asked)
+        assert (document.value, document.created_at) == (there.value, there.created_at)
+        assert [one.key for one in found] == ["%"]
+        assert target.import_(text(exported(source))).documents == 0
+
+
+def test_the_files_of_a_user_go_with_the_user() -> None:
+    with lived_in() as source, opened() as target:
+        rows = exported(source, user_id="bob")
+        assert {row["key"] for row in rows if row.get("kind") == "document"} == {
+            "%2f;memories%2f;bob.md",
+            "1",
+        }
+        assert "alice" not in json.dumps(rows)
+        target.import_(text(rows), user_id="bob")
+        assert seen(target, user_id="bob") == seen(source, user_id="bob")
+        with pytest.raises(InputError, match="only"):
+            target.import_(text([rows[0], *filter(is_document, exported(source)), rows[-1]]), user_id="bob")
+
+
+def is_document(row: Row) -> bool:
+    return row.get("kind") == "document"
+
+
+def test_an_edited_message_is_edited_elsewhere() -> None:
+    """What only a former text supports is closed once the edit is remembered, wherever that happens."""
+    with opened() as source, opened() as target:
+        source.add([Message("I live in Rome", id="m")], user_id="alice", session_id="s")
+        source.record([Message("I live in Oslo", id="m")], user_id="alice", session_id="s")
+        target.import_(text(exported(source)))
+        for memory in (source, target):
+            memory.add([Message("I live in Oslo", id="m")], user_id="alice", session_id="s")
+            assert [it.text for it in memory.get_all(user_id="alice")] == ["I live in Oslo"]
+
+
+def test_an_export_of_an_earlier_format_is_read() -> None:
+    with lived_in() as source, opened() as target:
+        rows = [row for row in exported(source) if row.get("kind") not in ("edit", "document")]
+        rows[0]["version"], rows[-1]["rows"] = 2, len(rows) - 2
+        assert target.import_(text(rows)).documents == 0
+        assert target.index.verify()
 
 
 def test_the_async_face_exports_and_imports_alike(tmp_path: Path) -> None:
@@ -209,6 +267,17 @@ BROKEN: dict[str, Callable[[list[Row]], Any]] = {
     "a memory that moves": lambda rows: last(
         [row for row in rows if row.get("version", 1) > 1], "version"
     ).update(user_id="mallory"),
+    "an edit of nobody": lambda rows: first(rows, "edit").update(message_id="nobody"),
+    "an edit of itself": lambda rows: first(rows, "edit").update(message_id=first(rows, "edit")["replaces"]),
+    "an edit twice": lambda rows: rows.insert(rows.index(first(rows, "edit")), dict(first(rows, "edit"))),
+    "a document's value that is none": lambda rows: last(rows, "document").update(value="[]"),
+    "a document's value that is no JSON": lambda rows: last(rows, "document").update(value="{"),
+    "a document in no namespace": lambda rows: last(rows, "document").update(namespace=""),
+    "a document's namespace of another kind": lambda rows: last(rows, "document").update(namespace="a%"),
+    "a document's key of another kind": lambda rows: last(rows, "document").update(key="a/b"),
+    "a document's texts that are none": lambda rows: last(rows, "document").update(texts=["a"]),
+    "a document's text that is blank": lambda rows: last(rows, "document").update(texts={"a": " "}),
+    "a document in the future": lambda rows: last(rows, "document").update(updated_at="2999-01-01"),
     "an order upside down": lambda rows: rows.__setitem__(slice(1, -1), rows[-2:0:-1]),
 }
 

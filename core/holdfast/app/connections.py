@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("holdfast")
 
 Progress = Callable[[int, int], None]
-KINDS = {"message": "messages", "job": "jobs", "version": "versions", "change": "changes"}
+KINDS = {
+    "message": "messages", "job": "jobs", "version": "versions", "change": "changes", "document": "documents"
+}  # fmt: skip
 
 
 class Connection(Protocol):

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, islice
 from os import PathLike
 from tempfile import TemporaryFile
 from typing import IO as IO_
@@ -26,7 +26,7 @@ from ..errors import InputError, StorageError
 from ..io import IO
 from ..storage.generation import Basis
 from ..storage.ledger import Ledger
-from ..storage.ledger.exchange import TABLES, Intake, rows_out, stored_versions
+from ..storage.ledger.exchange import TABLES, Intake, Named, name_of, rows_out, stored_versions
 from ..storage.places import private
 from ..storage.projection import Progress
 from ..storage.store import Store
@@ -128,17 +128,19 @@ class _Spool:
             number, kind, row = json.loads(line)
             yield number, kind, row
 
-    def texts(self) -> Iterator[list[tuple[str, str]]]:
-        """Ids of versions and what is embedded of them, in batches."""
-        some: list[tuple[str, str]] = []
-        for _, kind, row in self.rows():
-            if kind == "version":
-                some.append((row["id"], indexed_text(row["text"], row["speakers"])))
-            if len(some) == BATCH:
-                yield some
-                some = []
-        if some:
+    def texts(self) -> Iterator[list[tuple[Named, str]]]:
+        """What is embedded of versions and documents, in batches, by the names that `Intake` has for it."""
+        named = (pair for _, kind, row in self.rows() for pair in _texts(kind, row))
+        while some := list(islice(named, BATCH)):
             yield some
+
+
+def _texts(kind: str, row: Mapping[str, Any]) -> list[tuple[Named, str]]:
+    if kind == "version":
+        return [(row["id"], indexed_text(row["text"], row["speakers"]))]
+    if kind == "document":
+        return [((*name_of(kind, row), path), text) for path, text in row["texts"].items()]
+    return []
 
 
 def _checked(source: Place, checker: Checker) -> Iterator[tuple[int, str, dict[str, Any]]]:
@@ -198,10 +200,10 @@ def _text_lines(source: IO_[str]) -> Iterator[str]:
 
 async def _embedded(
     store: Store, io: IO, basis: Basis, spool: _Spool, progress: Progress | None
-) -> dict[str, Matrix]:
-    """The vectors of the versions that are not here yet."""
-    found: dict[str, Matrix] = {}
-    done, total = 0, spool.checker.versions
+) -> dict[Named, Matrix]:
+    """The vectors of documents, and of the versions that are not here yet."""
+    found: dict[Named, Matrix] = {}
+    done, total = 0, spool.checker.texts
     batches = spool.texts()
     while some := await io.run(next, batches, None):
         fresh = await _fresh(store, io, some)
@@ -213,10 +215,18 @@ async def _embedded(
     return found
 
 
-async def _fresh(store: Store, io: IO, some: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    here = await io.run(stored_versions, store.ledger.database, [name for name, _ in some])
+async def _fresh(store: Store, io: IO, some: Sequence[tuple[Named, str]]) -> list[tuple[Named, str]]:
+    versions = [name for name, _ in some if isinstance(name, str)]
+    here = await io.run(stored_versions, store.ledger.database, versions)
     return [(name, text) for name, text in some if name not in here]
 
 
 def _transfer(counts: Mapping[str, int], skipped: int = 0) -> Transfer:
-    return Transfer(counts["message"], counts["job"], counts["version"], counts["change"], skipped)
+    return Transfer(
+        messages=counts["message"],
+        jobs=counts["job"],
+        versions=counts["version"],
+        changes=counts["change"],
+        skipped=skipped,
+        documents=counts["document"],
+    )

@@ -12,13 +12,16 @@ from uuid import UUID
 
 from ..errors import InputError
 from ..storage.ledger.commit import first_ordinal
-from ..storage.ledger.exchange import BLANK, SCOPE, TABLES, TIMES, Plain, columns, scope_of
+from ..storage.ledger.document_values import decode, decode_namespace, encode, encode_namespace
+from ..storage.ledger.erasure import owner_of
+from ..storage.ledger.exchange import BLANK, SCOPE, TABLES, TIMES, Plain, columns, name_of, scope_of
 from ..storage.times import to_micros
 from ..types import ROLES, JobState, Operation, Scope
+from ..types.storable import storable
 from . import arguments as inputs
 
 FORMAT = "holdfast-export"
-VERSION = 2
+VERSION = 3
 LARGEST = 2**63 - 1
 
 _CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -26,10 +29,11 @@ _CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("job", "state"): get_args(JobState),
     ("change", "operation"): get_args(Operation),
 }
-_DONE = ("created_at", "cleared_at", "finished_at", "valid_from", "valid_to", "at")
+_DONE = ("created_at", "updated_at", "cleared_at", "finished_at", "valid_from", "valid_to", "at")
 _IDS = frozenset({"id", "memory_id", *BLANK, "add_id", "external_id", "name"})
 
 
+_MORE = {"change": {"evidence"}, "document": {"texts"}}  # what a row carries beside its table's columns
 _SINCE_2 = "expires_at"  # of jobs and versions; in an export of format 1 nothing expires
 
 
@@ -54,7 +58,7 @@ def read_row(line: str, number: int, version: int = VERSION) -> tuple[str, Plain
         return kind, _end(found, number)
     if not isinstance(kind, str) or kind not in TABLES:
         raise InputError(f"line {number}: kind {kind!r} is none of {', '.join(TABLES)}, end")
-    names = {column.name for column in columns(kind)} | ({"evidence"} if kind == "change" else set())
+    names = {column.name for column in columns(kind)} | _MORE.get(kind, set())
     if version == 1 and _SINCE_2 in names:
         found.setdefault(_SINCE_2, None)
     if found.keys() != names:
@@ -64,6 +68,8 @@ def read_row(line: str, number: int, version: int = VERSION) -> tuple[str, Plain
         found[column.name] = _Field(kind, column, number).checked(found[column.name])
     if kind == "change":
         _evidence(found["evidence"], number)
+    if kind == "document":
+        _document(found, number)
     return kind, found
 
 
@@ -78,6 +84,22 @@ def _evidence(value: Any, number: int) -> None:
         raise InputError(f"line {number}: evidence {value!r} is no list of ids")
     if len(set(value)) != len(value):
         raise InputError(f"line {number}: evidence names a message twice")
+
+
+def _document(row: Plain, number: int) -> None:
+    """Its names are encoded as this store encodes them, and its value and texts are what they are taken for."""
+    texts = row["texts"]
+    good = (
+        isinstance(_object(row["value"], number), dict)
+        and decode_namespace(row["namespace"])
+        and encode_namespace(decode_namespace(row["namespace"])) == row["namespace"]
+        and encode(decode(row["key"])) == row["key"]
+        and isinstance(texts, dict)
+        and all(isinstance(text, str) and storable(text) == text and text.strip() for text in texts.values())
+        and all(storable(path) == path for path in texts)
+    )
+    if not good:
+        raise InputError(f"line {number}: a document that no store has written; nothing was imported")
 
 
 def _object(line: str, number: int) -> Plain:
@@ -133,6 +155,8 @@ class _Field:
     def _text(self, value: Any) -> str:
         name = self.column.name
         _expect(value, isinstance(value, str), "a string")
+        if self.kind == "document":
+            return str(_expect(value, storable(value) == value, "a text that a store keeps"))
         choices = _CHOICES.get((self.kind, name))
         if choices is not None:
             return str(_expect(value, value in choices, f"one of {', '.join(choices)}"))
@@ -164,7 +188,7 @@ def _time(value: Any) -> str:
 def _number(name: str, value: Any) -> int:
     least = 1 if name in ("version", "window_tokens", "position", "episode") else 0
     good = isinstance(value, int) and not isinstance(value, bool) and least <= value <= LARGEST
-    most = LARGEST if name == "ordinal" else 2**31 - 1
+    most = LARGEST if name in ("ordinal", "ttl") else 2**31 - 1
     return int(_expect(value, good and value <= most, f"a whole number from {least} to {most}"))
 
 
@@ -209,16 +233,16 @@ class Checker:
         self._named: set[tuple[Any, ...]] = set()
         self._chains: dict[str, _Chain] = {}
         self._made: Counter[int] = Counter()  # ordinals, by their instants
-        self._ids: dict[str, set[str]] = {kind: set() for kind in TABLES}
+        self._ids: dict[str, set[tuple[str, ...]]] = {kind: set() for kind in TABLES}
         self._order = list(TABLES)
         self.scopes: set[Scope] = set()
-        self.versions = 0
+        self.texts = 0  # to be embedded
 
     def check(self, number: int, kind: str, row: Plain) -> None:
         try:
             self._in_order(kind)
-            self._once(kind, row["id"])
-            if kind != "change":
+            self._once(kind, name_of(kind, row))
+            if "user_id" in row:
                 self._scoped(row)
             self._past(kind, row)
             one: Callable[[Plain], None] = getattr(self, f"_{kind}")
@@ -231,9 +255,9 @@ class Checker:
             raise InputError(f"a {kind} where only {', '.join(self._order)} may follow")
         del self._order[: self._order.index(kind)]
 
-    def _once(self, kind: str, name: str) -> None:
+    def _once(self, kind: str, name: tuple[str, ...]) -> None:
         if name in self._ids[kind]:
-            raise InputError(f"{kind} {name!r} comes twice")
+            raise InputError(f"{kind} {'/'.join(name)!r} comes twice")
         self._ids[kind].add(name)
 
     def _scoped(self, row: Plain) -> None:
@@ -267,8 +291,21 @@ class Checker:
             raise InputError("a message without content and without data")
         self._messages[row["id"]] = scope
 
+    def _edit(self, row: Plain) -> None:
+        scopes = {self._messages.get(row[side]) for side in ("message_id", "replaces")}
+        if len(scopes) != 1 or None in scopes or row["message_id"] == row["replaces"]:
+            raise InputError(
+                f"it replaces {row['replaces']!r} by {row['message_id']!r}: no messages of one scope"
+            )
+
+    def _document(self, row: Plain) -> None:
+        self.texts += len(row["texts"])
+        owner = owner_of(row["namespace"])
+        if any(owner.get(name) != value for name, value in self._within.ids().items()):
+            raise InputError(f"it belongs to {owner}, and only {self._within.ids()} may be imported")
+
     def _version(self, row: Plain) -> None:
-        self.versions += 1
+        self.texts += 1
         if row["ordinal"] is None:
             row["ordinal"] = self._ordinal(row)
         chain = self._chains.setdefault(row["memory_id"], _Chain(row))
@@ -307,7 +344,7 @@ class Checker:
         wanted = {"ADD": (False, True), "DELETE": (True, False)}.get(row["operation"], (True, True))
         if sides != wanted:
             raise InputError(f"{row['operation']} with before {row['before']!r} and after {row['after']!r}")
-        if row["undoes"] is not None and row["undoes"] not in self._ids["change"]:
+        if row["undoes"] is not None and (row["undoes"],) not in self._ids["change"]:
             raise InputError(f"it undoes {row['undoes']!r}, which is no earlier change")
         if row["add_id"] is not None and self._jobs.get(row["add_id"]) != chain.scope:
             raise InputError(f"there is no job {row['add_id']!r} of its scope")

@@ -406,6 +406,7 @@ class Transfer(Record):
     versions: int
     changes: int
     skipped: int = 0
+    documents: int = 0
 
 
 @dataclass(frozen=True, slots=True)

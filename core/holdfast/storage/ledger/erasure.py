@@ -50,21 +50,25 @@ def _remove(db: Connection, scope: Scope) -> int:
     if not scope:
         removals.append(delete(documents))  # they carry no ids; only emptying the store removes them
     else:
-        removals.append(delete(documents).where(documents.c.namespace.in_(_files(db, scope))))
+        removals.append(delete(documents).where(documents.c.namespace.in_(files_of(db, scope))))
     return sum(db.execute(removal).rowcount for removal in removals)
 
 
-def _files(db: Connection, scope: Scope, kind: str | None = None) -> list[str]:
+def files_of(db: Connection, scope: Scope, kind: str | None = None) -> list[str]:
     """The namespaces of the memory tool's documents, of one kind or all, that carry these ids."""
     root = encode_namespace((FILES,))
     query = select(documents.c.namespace).where(documents.c.namespace.startswith(root, autoescape=True))
-    wanted = {f"{name}={value}" for name, value in scope.ids().items()}
-    found = []
-    for text in db.execute(query.distinct()).scalars():
-        _, *owner, its_kind = decode_namespace(text)[:5]
-        if wanted <= set(owner) and kind in (None, its_kind):
-            found.append(text)
-    return found
+    wanted = scope.ids().items()
+    found = [text for text in db.execute(query.distinct()).scalars() if wanted <= owner_of(text).items()]
+    return [text for text in found if kind is None or decode_namespace(text)[4:5] == (kind,)]
+
+
+def owner_of(namespace: str) -> dict[str, str]:
+    """The ids that documents of the memory tool carry, by the namespace as it is stored. Others carry none."""
+    root, *labels = decode_namespace(namespace)
+    if root != FILES:
+        return {}
+    return {name: value for name, given, value in (label.partition("=") for label in labels[:3]) if given}
 
 
 def _counts(db: Connection, scope: Scope, *, dry_run: bool) -> Erasure:
@@ -80,5 +84,5 @@ def _counts(db: Connection, scope: Scope, *, dry_run: bool) -> Erasure:
         messages=rows(messages, *in_scope(messages, scope)),
         jobs=rows(jobs, *in_scope(jobs, scope)),
         dry_run=dry_run,
-        files=rows(documents, documents.c.namespace.in_(_files(db, scope, "files"))),
+        files=rows(documents, documents.c.namespace.in_(files_of(db, scope, "files"))),
     )

@@ -1,8 +1,9 @@
 """Rows of the ledger going out to other stores and coming in from them, as plain JSON objects.
 
 A row's object has the columns of its table except `seq`, which follows from their order. Absent scope and session
-ids are null, times are ISO 8601, a current version's `valid_to` is null. A change carries its evidence. An
-imported version's `ordinal` may be null; the time of the memory's creation then decides it.
+ids are null, times are ISO 8601, a current version's `valid_to` is null. A change carries its evidence, a document
+the texts that it is found by; its namespace, key and value are encoded as in the table. An imported version's
+`ordinal` may be null; the time of the memory's creation then decides it.
 """
 
 from __future__ import annotations
@@ -14,26 +15,32 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy import Connection, Table, func, insert, select, tuple_, update
 
 from ...errors import InputError
 from ...types import Scope
 from ..times import FOREVER, from_micros, to_micros
 from .database import Database, exactly, in_scope, lock_scope, scope_key
+from .document_tables import document_texts, documents
+from .erasure import files_of
 from .memories import expect_embedder, raise_revision
-from .schema import changes, evidence, jobs, messages, outbox, scopes, vectors, versions
+from .schema import changes, edits, evidence, jobs, messages, outbox, scopes, vectors, versions
 from .tally import recount
 
 T = TypeVar("T")
 Plain = dict[str, Any]
 Line = tuple[int, Plain]
+Named = str | tuple[str, ...]
 
-TABLES: Mapping[str, Table] = {"job": jobs, "message": messages, "version": versions, "change": changes}
+TABLES: Mapping[str, Table] = {
+    "job": jobs, "message": messages, "edit": edits, "version": versions, "change": changes, "document": documents
+}  # fmt: skip
+KEYS: Mapping[str, tuple[str, ...]] = {"edit": ("replaces",), "document": ("namespace", "key")}  # others: id
 SCOPE = ("user_id", "agent_id", "run_id")
 TIMES = frozenset(
     {
         "happened_at", "created_at", "cleared_at", "retry_at", "finished_at", "valid_from", "valid_to", "at",
-        "expires_at",
+        "expires_at", "updated_at",
     }
 )  # fmt: skip
 BLANK = frozenset({*SCOPE, "session_id"})  # the empty string in the table, null outside
@@ -54,6 +61,8 @@ COMPARED: Mapping[str, tuple[str, ...]] = {
     "change": (
         "memory_id", "add_id", "operation", "before", "after", "reason", "at", "undoes", "evidence",
     ),
+    "edit": ("message_id",),
+    "document": ("value", "created_at"),
 }  # fmt: skip
 
 
@@ -61,21 +70,43 @@ def columns(kind: str) -> list[Any]:
     return [column for column in TABLES[kind].columns if column.name not in {"seq", *LEASE}]
 
 
+def name_of(kind: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells a row from all others of its kind."""
+    return tuple(row[key] for key in KEYS.get(kind, ("id",)))
+
+
 # -- out ----------------------------------------------------------------------------------------------------------
 
 
 def rows_out(database: Database, scope: Scope) -> Iterator[tuple[str, Plain]]:
-    """Everything of a scope, from one snapshot: adds, messages, versions, changes, each in the order of writing."""
+    """Everything of a scope, from one snapshot, kind by kind as in `TABLES`, each in the order of writing.
+
+    Of documents, a scope's are the files of its memory tool; the others carry no ids.
+    """
+    said = select(messages.c.id).where(*in_scope(messages, scope))
+    owners = select(versions.c.memory_id).where(*in_scope(versions, scope))
     with database.reading() as db:
-        for kind in ("job", "message", "version"):
-            query = select(*columns(kind)).where(*in_scope(TABLES[kind], scope)).order_by(TABLES[kind].c.seq)
-            for row in db.execute(query, execution_options={"yield_per": CHUNK}).mappings():
-                yield kind, plain(kind, row)
-        owners = select(versions.c.memory_id).where(*in_scope(versions, scope))
-        query = select(*columns("change")).where(changes.c.memory_id.in_(owners)).order_by(changes.c.seq)
-        found = db.execute(query, execution_options={"yield_per": CHUNK}).mappings()
-        for some in _chunked(found, CHUNK):
-            yield from (("change", row) for row in _with_evidence(db, some))
+        conditions = {
+            "edit": [edits.c.replaces.in_(said)],
+            "change": [changes.c.memory_id.in_(owners)],
+            "document": [documents.c.namespace.in_(files_of(db, scope))] if scope else [],
+        }
+        for kind, table in TABLES.items():
+            wanted = conditions[kind] if kind in conditions else in_scope(table, scope)
+            order = edits.c.replaces if kind == "edit" else table.c.seq
+            query = select(*table.columns).where(*wanted).order_by(order)
+            found = db.execute(query, execution_options={"yield_per": CHUNK}).mappings()
+            for some in _chunked(found, CHUNK):
+                yield from ((kind, row) for row in _told(db, kind, some))
+
+
+def _told(db: Connection, kind: str, rows: Sequence[Any]) -> list[Plain]:
+    """Rows as plain objects, with what is kept of them in other tables."""
+    if kind == "change":
+        return _with_evidence(db, rows)
+    if kind == "document":
+        return _with_texts(db, rows)
+    return [plain(kind, row) for row in rows]
 
 
 def plain(kind: str, row: Any) -> Plain:
@@ -102,6 +133,15 @@ def _with_evidence(db: Connection, rows: Sequence[Any]) -> list[Plain]:
     return [{**plain("change", row), "evidence": behind.get(row["id"], [])} for row in rows]
 
 
+def _with_texts(db: Connection, rows: Sequence[Any]) -> list[Plain]:
+    found: dict[int, dict[str, str]] = {}
+    query = select(document_texts.c.document_seq, document_texts.c.path, document_texts.c.text)
+    among = document_texts.c.document_seq.in_([row["seq"] for row in rows])
+    for seq, path, text in db.execute(query.where(among).order_by(document_texts.c.path)):
+        found.setdefault(seq, {})[path] = text
+    return [{**plain("document", row), "texts": found.get(row["seq"], {})} for row in rows]
+
+
 # -- in -----------------------------------------------------------------------------------------------------------
 
 
@@ -113,11 +153,12 @@ def stored_versions(database: Database, ids: Sequence[str]) -> set[str]:
 class Intake:
     """Rows from another store, in one transaction: each is stored or is here already, or nothing changes.
 
-    vector_of: the vector for a version's id, for those that were not here when the texts were embedded.
+    vector_of: the vector for a version's id, for those that were not here when the texts were embedded; and for a
+        document's namespace, key and path.
     """
 
     def __init__(
-        self, database: Database, embedder: str, vector_of: Mapping[str, npt.NDArray[np.float32]]
+        self, database: Database, embedder: str, vector_of: Mapping[Named, npt.NDArray[np.float32]]
     ) -> None:
         self._database = database
         self._embedder = embedder
@@ -138,15 +179,16 @@ class Intake:
             self._places.close()
 
     def _some(self, db: Connection, kind: str, lines: Sequence[Line]) -> None:
-        here = _here(db, kind, [row["id"] for _, row in lines])
+        here = _here(db, kind, [row for _, row in lines])
         fresh = []
         for number, row in lines:
-            if row["id"] not in here:
+            known = here.get(name_of(kind, row))
+            if known is None:
                 fresh.append((number, row))
                 continue
-            self._compare(kind, number, row, here[row["id"]])
+            self._compare(kind, number, row, known)
             self.skipped += 1
-            self._places.learn(kind, row, here[row["id"]])
+            self._places.learn(kind, row, known)
         if fresh:
             getattr(self, f"_{kind}s")(db, fresh)
         self.stored[kind] += len(fresh)
@@ -155,8 +197,8 @@ class Intake:
         for name in COMPARED[kind]:
             if row[name] != known[name]:
                 raise InputError(
-                    f"line {number}: {kind} {row['id']!r} is here already, with {name} {known[name]!r} instead of "
-                    f"{row[name]!r}; nothing was imported"
+                    f"line {number}: {kind} {'/'.join(name_of(kind, row))!r} is here already, with {name} "
+                    f"{known[name]!r} instead of {row[name]!r}; nothing was imported"
                 )
 
     def _jobs(self, db: Connection, lines: Sequence[Line]) -> None:
@@ -180,6 +222,27 @@ class Intake:
                     f"line {number}: a message with the external_id {row['external_id']!r} is in this session "
                     "already, under another id; nothing was imported"
                 )
+
+    def _edits(self, db: Connection, lines: Sequence[Line]) -> None:
+        db.execute(insert(edits), [_columns("edit", row) for _, row in lines])
+
+    def _documents(self, db: Connection, lines: Sequence[Line]) -> None:
+        for _, row in lines:
+            made = insert(documents).values(_columns("document", row)).returning(documents.c.seq)
+            seq = db.execute(made).scalar_one()
+            named = {(*name_of("document", row), path): text for path, text in row["texts"].items()}
+            texts = [
+                {
+                    "document_seq": seq,
+                    "path": name[-1],
+                    "text": text,
+                    "embedder": self._embedder,
+                    "vector": self._vector_of[name].astype("<f4").tobytes(),
+                }
+                for name, text in named.items()
+            ]
+            if texts:
+                db.execute(insert(document_texts), texts)
 
     def _versions(self, db: Connection, lines: Sequence[Line]) -> None:
         self._refuse_known_memories(db, lines)
@@ -280,11 +343,13 @@ def scope_of(row: Plain) -> Scope:
     return Scope(row["user_id"], row["agent_id"], row["run_id"])
 
 
-def _here(db: Connection, kind: str, ids: Sequence[str]) -> dict[str, Plain]:
-    table = TABLES[kind]
-    found = db.execute(select(*columns(kind)).where(table.c.id.in_(ids))).mappings().all()
-    rows = _with_evidence(db, found) if kind == "change" and found else [plain(kind, row) for row in found]
-    return {row["id"]: row for row in rows}
+def _here(db: Connection, kind: str, rows: Sequence[Plain]) -> dict[tuple[str, ...], Plain]:
+    """What is here of these rows, by their names."""
+    table, names = TABLES[kind], [name_of(kind, row) for row in rows]
+    keys = [table.c[key] for key in KEYS.get(kind, ("id",))]
+    among = keys[0].in_([name for (name,) in names]) if len(keys) == 1 else tuple_(*keys).in_(names)
+    found = db.execute(select(*table.columns).where(among)).mappings().all()
+    return {name_of(kind, row): row for row in _told(db, kind, found)} if found else {}
 
 
 def _columns(kind: str, row: Plain) -> Plain:
