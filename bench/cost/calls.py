@@ -52,15 +52,20 @@ class Words:
 
 
 class Script:
-    """One fact of the first message; it replaces the first memory that is shown."""
+    """One fact of each conversation, another one each time; it replaces the first memory that is shown."""
 
     name = "bench/script"
 
+    def __init__(self) -> None:
+        self.cities = iter(("Bergen", "Oslo"))
+        self.fact = ""
+
     def complete(self, messages: Sequence[Any], *, schema: Any = None) -> Completion:
         if schema.name == "facts":
-            told = {"message": 1, "speaker": "user", "fact": "Lives in Oslo since March", "when": ""}
+            self.fact = f"Lives in {next(self.cities)} since March"
+            told = {"message": 1, "speaker": "user", "fact": self.fact, "when": ""}
             return Completion({"facts": [told]}, Usage(1, 100, 10))
-        row = {"fact": 1, "operation": "UPDATE", "memory": 1, "text": "Lives in Oslo since March"}
+        row = {"fact": 1, "operation": "UPDATE", "memory": 1, "text": self.fact}
         return Completion({"decisions": [row]}, Usage(1, 100, 10))
 
     async def acomplete(self, messages: Sequence[Any], *, schema: Any = None) -> Completion:

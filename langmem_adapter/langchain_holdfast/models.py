@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -13,6 +12,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from holdfast import Completion, InputError, ModelRefusedError, Prompt, Schema, Usage
 from holdfast.io import IO, operation
+from holdfast.models.borrowed import BorrowedEmbedder
 from holdfast.models.dialect import Dialect, Ladder, Reply, Rungs, functions, rungs
 from holdfast.models.likelihoods import MOST_ALTERNATIVES
 
@@ -201,7 +201,7 @@ def _begun(error: Exception) -> Reply | None:
     return Reply(text, usage=Usage(1, *told), cut_off=True)
 
 
-class LangChainEmbedder:
+class LangChainEmbedder(BorrowedEmbedder):
     """LangChain embeddings as the engine's embedder.
 
     embeddings: any `Embeddings`.
@@ -217,42 +217,12 @@ class LangChainEmbedder:
     ) -> None:
         if not isinstance(embeddings, Embeddings):
             raise InputError(f"embeddings={embeddings!r} is no Embeddings of LangChain")
-        self._embeddings = embeddings
-        self._name = name or _embedder_name(embeddings)
-        self._dimensions = dimensions
-
-    def __repr__(self) -> str:
-        return f"LangChainEmbedder({self._name!r})"
-
-    @property
-    def name(self) -> str:
-        """The identity of its vectors in the store."""
-        return self._name
-
-    @property
-    def dimensions(self) -> int:
-        """The length of its vectors."""
-        if self._dimensions is None:
-            self._dimensions = len(self._embeddings.embed_query("dimensions"))
-        return self._dimensions
-
-    @operation
-    async def embed_documents(self, io: IO, texts: Sequence[str]) -> Any:
-        """float32[len(texts), dimensions]."""
-        theirs = self._embeddings
-        return np.asarray(
-            await io.call(theirs.embed_documents, theirs.aembed_documents, list(texts)), np.float32
+        super().__init__(
+            name or _embedder_name(embeddings),
+            (embeddings.embed_documents, embeddings.aembed_documents),
+            (embeddings.embed_query, embeddings.aembed_query),
+            dimensions,
         )
-
-    aembed_documents = embed_documents.twin
-
-    @operation
-    async def embed_query(self, io: IO, text: str) -> Any:
-        """float32[dimensions]."""
-        theirs = self._embeddings
-        return np.asarray(await io.call(theirs.embed_query, theirs.aembed_query, text), np.float32)
-
-    aembed_query = embed_query.twin
 
 
 def as_embedder(embeddings: Embeddings, **options: Any) -> LangChainEmbedder:

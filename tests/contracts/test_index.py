@@ -20,7 +20,7 @@ from holdfast.errors import ClosedError, StorageError
 from holdfast.io import IO, Asyncio, Inline, run_inline
 from holdfast.storage import filters
 from holdfast.storage.index import Candidate, Index, IndexQuery, Point
-from holdfast.storage.index.facets import facets
+from holdfast.storage.index.payload import facets
 from holdfast.types import Scope
 from tests.contracts.implementations import INDEXES, Place
 from tests.support.fakes import HashEmbedder

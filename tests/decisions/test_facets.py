@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.decisions.retrieval.candidates import UNKNOWN, table
-from holdfast.storage.index.facets import facets
+from holdfast.storage.index.payload import facets
 from holdfast.storage.ledger.ids import new_id
 
 micros = st.integers(-(2**55), 2**55)

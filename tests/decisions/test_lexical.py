@@ -14,17 +14,17 @@ from holdfast.decisions.text import lexical
 from holdfast.decisions.text.lexical import (
     SparseVector,
     content_terms,
-    document_vector,
     query_vector,
     query_weights,
     shared_language,
     term_index,
     terms,
+    vector_of_terms,
 )
 
 
 def score(query: str, document: str) -> float:
-    weights = dict(zip(*_pairs(document_vector(document)), strict=True))
+    weights = dict(zip(*_pairs(vector_of_terms(terms(document))), strict=True))
     asked = query_vector(query)
     return sum(w * weights.get(i, 0.0) for i, w in zip(asked.indices, asked.values, strict=True))
 
@@ -122,7 +122,7 @@ def test_stop_words_of_a_query_weigh_less_than_its_other_words(query: str, word:
     assert score(query, word) > 0
 
     def heaviest(document: str) -> float:
-        return max(weights.get(index, 0.0) for index in document_vector(document).indices)
+        return max(weights.get(index, 0.0) for index in vector_of_terms(terms(document)).indices)
 
     assert heaviest(word) == 1.0
     assert heaviest(other) == lexical.STOP_WORD_WEIGHT
@@ -170,7 +170,7 @@ def test_term_numbers_are_stable_across_releases() -> None:
 
 def test_terms_that_share_a_number_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lexical, "term_index", lambda _: 7)
-    assert list(document_vector("one two three").indices) == [7]
+    assert list(vector_of_terms(terms("one two three")).indices) == [7]
     assert query_vector("cat dog") == SparseVector([7], [1.0])
 
 
@@ -194,7 +194,7 @@ TEXTS = st.text() | st.text(alphabet="网球打我喜欢 テニス한국 abc'’
 
 @given(TEXTS)
 def test_vectors_are_well_formed(text: str) -> None:
-    for vector in (document_vector(text), query_vector(text)):
+    for vector in (vector_of_terms(terms(text)), query_vector(text)):
         assert len(vector.indices) == len(vector.values) == len(set(vector.indices))
         assert all(0 <= index < 2**31 for index in vector.indices)
         assert all(math.isfinite(value) and value > 0 for value in vector.values)

@@ -19,7 +19,7 @@ from holdfast.decisions.retrieval.ranking import (
     understand,
 )
 from holdfast.decisions.text.dates import Dates
-from holdfast.storage.index.facets import facets
+from holdfast.storage.index.payload import facets
 
 
 def candidate(name: str, dense: float = 0.3, sparse: float = 1.0, **payload: Any) -> Candidate:

@@ -27,7 +27,7 @@ from datetime import datetime, UTC
 import sys
 from holdfast.decisions.retrieval import context as recall
 from holdfast.decisions.retrieval import ranking
-from holdfast.decisions.text import dates, lexical, recalled
+from holdfast.decisions.text import dates, frame, lexical
 from holdfast.models.bundled import BundledEmbedder
 from holdfast.types import Message
 import importlib
@@ -41,9 +41,9 @@ PIECES = [
     "last Monday ", "2023-05-08T12:00:00Z INFO done\n",
 ]
 READERS = [
-    lexical.terms, lexical.query_vector, lexical.document_vector, dates.dates,
+    lexical.terms, lexical.query_vector, lambda text: lexical.vector_of_terms(lexical.terms(text)), dates.dates,
     lambda text: ranking.indexed_text(text, ["Caroline"]),
-    lambda text: ranking.understand(text, ["caroline", "bob"]), recall.as_data, recalled.strip_recalled, shown,
+    lambda text: ranking.understand(text, ["caroline", "bob"]), recall.as_data, frame.strip_recalled, shown,
     BundledEmbedder().embed_query, lambda text: windows([Message(text, happened_at=NOW)]),
     lambda text: statements(Message(text, happened_at=NOW)),
 ]

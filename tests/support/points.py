@@ -8,7 +8,7 @@ from uuid import UUID
 
 import numpy as np
 
-from holdfast.decisions.text.lexical import document_vector
+from holdfast.decisions.text.lexical import terms, vector_of_terms
 from holdfast.storage.index import FOREVER, Point, encode_metadata
 from holdfast.types import Scope
 
@@ -40,4 +40,4 @@ def point(
         "m": encode_metadata(metadata or {}),
         **given,
     }
-    return Point(str(UUID(int=number + 1)), vector(text), document_vector(text), payload)
+    return Point(str(UUID(int=number + 1)), vector(text), vector_of_terms(terms(text)), payload)

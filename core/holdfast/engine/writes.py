@@ -9,7 +9,7 @@ from datetime import datetime
 from ..decisions.extraction import Fact, statements
 from ..decisions.merging import Decision, Decisions
 from ..decisions.retrieval.ranking import indexed_text
-from ..decisions.text.recalled import strip_recalled
+from ..decisions.text.frame import strip_recalled
 from ..decisions.text.speakers import speaker_of
 from ..storage.ledger.commit import Write
 from ..storage.ledger.jobs import AddOptions

@@ -18,9 +18,9 @@ from ...ports import Prompt
 from ...types import Message
 from ..question import Question, Unreadable
 from ..text.equal import normalised
+from ..text.frame import strip_recalled
 from ..text.language import language_of
 from ..text.lexical import content_terms, shared_language
-from ..text.recalled import strip_recalled
 from ..text.speakers import speaker_of
 from .prompts import FEWEST, TEXTS, Texts, schema
 from .windows import Window, is_shown

@@ -12,7 +12,7 @@ import re
 import sentencex
 
 from ...types import Message
-from ..text.recalled import strip_recalled
+from ..text.frame import strip_recalled
 
 _FENCE = re.compile(r"(```|~~~).*?(?:\1|\Z)", re.S)
 _LOG_LINE = re.compile(

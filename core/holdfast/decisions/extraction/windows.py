@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ...lengths import estimate_tokens
 from ...types import Message
-from ..text.recalled import strip_recalled
+from ..text.frame import strip_recalled
 
 WINDOW_TOKENS = 4_000  # a usual turn, or a session of forty short messages, is one call
 CONTEXT_TOKENS = 400  # enough for "yes, two" and "he", a tenth of a window

@@ -3,8 +3,7 @@
 from .base import Decision, Decisions, MergeStrategy, Neighbour, NewFact
 from .batches import Working, batches
 from .examination import Examination
-from .guards import added, guarded
-from .known import known, with_known
+from .guards import added, guarded, known, with_known
 from .strategy import Decide, WithoutModel
 
 __all__ = [

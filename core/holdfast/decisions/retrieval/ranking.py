@@ -2,7 +2,7 @@
 
 Dense and keyword scores are each brought to [0, 1] and summed; then a candidate's surroundings count (the turns
 next to it, its episode), and whether the query names its speaker or its date. No word of any language is known here.
-The few facets of a memory that matter are in the index, and candidates carry them packed (`index.facets`): a search
+The few facets of a memory that matter are in the index, and candidates carry them packed (`payload.facets`): a search
 looks at hundreds of candidates, so it works on columns.
 
 Whatever is absent counts as nothing: a store without speakers, times or positions ranks by the rest.

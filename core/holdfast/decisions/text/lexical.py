@@ -101,13 +101,8 @@ def shared_language(texts: Iterable[str]) -> str:
     return likely_languages(" ".join(texts))[0]
 
 
-def document_vector(text: str) -> SparseVector:
-    """What the index keeps of a text: each term's saturated frequency."""
-    return vector_of_terms(terms(text))
-
-
 def vector_of_terms(found: list[str]) -> SparseVector:
-    """`document_vector` of a text whose `terms` are known already."""
+    """What the index keeps of a text with these `terms`: each one's saturated frequency."""
     frequencies = Counter(found)
     for character in _paired_characters(found):
         frequencies[character] += 1

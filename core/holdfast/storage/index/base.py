@@ -47,6 +47,21 @@ class IndexQuery:
     now: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a collection of a Qdrant server is made and used. Only `shard_key` matters once it exists.
+
+    shard_key: in a collection with custom sharding, where all of this store's points are.
+    """
+
+    shard_number: int | None = None
+    replication_factor: int | None = None
+    write_consistency_factor: int | None = None
+    shard_key: str | None = None
+    timeout: int = 30  # seconds per request
+    prefer_grpc: bool = False
+
+
 class Index(Protocol):
     """Every method is a coroutine over `io` and idempotent. Failures raise `StorageError`."""
 

@@ -19,9 +19,8 @@ from ...decisions.retrieval.candidates import Candidate
 from ...errors import ClosedError, StorageError, StoreLockedError
 from ...io import IO, Inline, PerLoop, run_inline
 from ..points import Point
-from .base import IndexQuery
-from .facets import facets
-from .options import ServerOptions
+from .base import IndexQuery, ServerOptions
+from .payload import facets
 from .union import candidates, missing
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from ..points import Point
-from .base import IndexQuery
-from .options import ServerOptions
+from .base import IndexQuery, ServerOptions
 from .qdrant_filters import CURRENT, FACETS, population, selection, stored_payload
 
 _SEEN = m.PayloadSelectorInclude(include=FACETS)

@@ -10,7 +10,7 @@ import qdrant_edge as q
 from ...decisions.retrieval.candidates import Facets
 from ...decisions.text.lexical import SparseVector
 from .base import IndexQuery
-from .facets import facets
+from .payload import facets
 from .qdrant_filters import FACETS, population, selection
 
 NAME = "id"  # where a point's payload keeps the UUID that its number stands for

@@ -1,4 +1,5 @@
-"""How metadata is stored in a point's payload, so that Qdrant compares exactly as `filters.matches` does.
+"""What a point's payload says of a version: its metadata, stored so that Qdrant compares exactly as `filters.matches`
+does, and the facets that ranking reads.
 
 Qdrant has no match on floats, takes 1 and 1.0 for different values, and looks into lists where our order
 comparisons do not. So each key's value is stored by how it may be queried:
@@ -15,13 +16,17 @@ Keys are hex-encoded behind a letter, so that any key, the empty one too, is a s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from struct import Struct
 from typing import Any
 
+from ...decisions.retrieval.candidates import UNKNOWN, Facets
 from ...types import JsonValue, Metadata
 from ..filters import LARGEST_NUMBER
 
 SCOPE_KEYS = {"user_id": "u", "agent_id": "a", "run_id": "r"}
 TIME_KEYS = {"created_at": "c", "updated_at": "t0", "happened_at": "h", "expires_at": "x"}
+_ROW = Struct("<qqqI")
 
 
 def encode_metadata(metadata: Metadata) -> dict[str, Any]:
@@ -62,3 +67,16 @@ def _bounded(number: int | float) -> int | float:
     if abs(number) >= LARGEST_NUMBER:
         return LARGEST_NUMBER if number > 0 else -LARGEST_NUMBER
     return int(number) if number == int(number) else number
+
+
+def facets(payload: Mapping[str, Any]) -> Facets:
+    """What ranking reads of a payload (the keys are listed in `base`), packed. What is absent counts as nothing."""
+    get = payload.get
+    happened, episode = get("h"), get("e")
+    row = _ROW.pack(
+        UNKNOWN if happened is None else happened,
+        UNKNOWN if episode is None else hash((get("u"), get("a"), get("r"), episode)),
+        get("p") or 0,
+        get("w") or 0,
+    )
+    return Facets(row, tuple(get("s") or ()))

@@ -13,7 +13,7 @@ from typing import Any
 from ...decisions.retrieval.candidates import Candidate
 from ...decisions.text.lexical import SparseVector
 from .base import IndexQuery
-from .facets import facets
+from .payload import facets
 from .pgvector_filters import Bound, condition, population
 
 BITS = 24  # of a whole number that a 32-bit float holds exactly

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,9 +13,9 @@ from llama_index.core.tools import FunctionTool, ToolMetadata
 
 from holdfast import Completion, Embedder, InputError, LanguageModel, Prompt, Schema, Usage
 from holdfast.io import IO, operation
+from holdfast.models.borrowed import BorrowedEmbedder
 from holdfast.models.dialect import Dialect, Ladder, Reply, Rungs, functions
 from holdfast.models.likelihoods import spoken
-from holdfast.ports import Vector, Vectors
 
 _INPUT_KEYS = ("prompt_tokens", "input_tokens")
 _OUTPUT_KEYS = ("completion_tokens", "output_tokens")
@@ -77,48 +76,19 @@ class LlamaIndexModel:
     acomplete = complete.twin
 
 
-class LlamaIndexEmbedder:
+class LlamaIndexEmbedder(BorrowedEmbedder):
     """Any LlamaIndex `BaseEmbedding` as the engine's `Embedder`.
 
-    The length of its vectors is determined by embedding one word, when first needed.
+    Its name is class and model, as in "OpenAIEmbedding:text-embedding-3-small". The length of its vectors is
+    determined by embedding one word, when first needed.
     """
 
     def __init__(self, embed_model: BaseEmbedding) -> None:
-        self.embed_model = embed_model
-        self._dimensions: int | None = None
-        self._guard = threading.Lock()
-
-    def __repr__(self) -> str:
-        return f"LlamaIndexEmbedder({self.name!r})"
-
-    @property
-    def name(self) -> str:
-        """Class and model, as in "OpenAIEmbedding:text-embedding-3-small": the identity in the store."""
-        return f"{self.embed_model.class_name()}:{self.embed_model.model_name}"
-
-    @property
-    def dimensions(self) -> int:
-        """The length of its vectors."""
-        with self._guard:
-            if self._dimensions is None:
-                self._dimensions = len(self.embed_model.get_text_embedding("dimensions"))
-            return self._dimensions
-
-    def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        """float[len(texts), dimensions]"""
-        return self.embed_model.get_text_embedding_batch(list(texts))
-
-    async def aembed_documents(self, texts: Sequence[str]) -> Vectors:
-        """Async `embed_documents`."""
-        return await self.embed_model.aget_text_embedding_batch(list(texts))
-
-    def embed_query(self, text: str) -> Vector:
-        """float[dimensions]"""
-        return self.embed_model.get_query_embedding(text)
-
-    async def aembed_query(self, text: str) -> Vector:
-        """Async `embed_query`."""
-        return await self.embed_model.aget_query_embedding(text)
+        super().__init__(
+            f"{embed_model.class_name()}:{embed_model.model_name}",
+            (embed_model.get_text_embedding_batch, embed_model.aget_text_embedding_batch),
+            (embed_model.get_query_embedding, embed_model.aget_query_embedding),
+        )
 
 
 def as_language_model(llm: LLM | LanguageModel) -> LanguageModel:

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast import Message
-from holdfast.decisions.text.frame import FRAME_CLOSE, FRAME_OPEN
-from holdfast.decisions.text.recalled import strip_recalled
+from holdfast.decisions.text.frame import FRAME_CLOSE, FRAME_OPEN, strip_recalled
 from tests.conftest import Face
 
 
