@@ -17,11 +17,10 @@ Both = tuple[Callable[..., Any], Callable[..., Awaitable[Any]]]  # a method and 
 class BorrowedEmbedder:
     """An `Embedder` over two methods of another library.
 
-    Args:
-        name: the identity under which the store records its vectors.
-        documents: from texts to a vector for each.
-        query: from one text to its vector.
-        dimensions: the length of the vectors; by default determined by embedding one word, when first needed.
+    name: the identity under which the store records its vectors.
+    documents: from texts to a vector for each.
+    query: from one text to its vector.
+    dimensions: the length of the vectors; by default determined by embedding one word, when first needed.
     """
 
     def __init__(self, name: str, documents: Both, query: Both, dimensions: int | None = None) -> None:
