@@ -26,7 +26,7 @@ class HoldfastError(Exception):
     """The base of all errors of this package.
 
     add_id: the `add` whose messages are journaled in spite of the error. `Memory.resume()` finishes it, and so does
-        adding the same messages again. None where nothing was journaled.
+        adding the same messages again. None if nothing was journaled.
     """
 
     add_id: str | None = None
@@ -47,8 +47,8 @@ def whose_memory(
 ) -> InputError:
     """The error of a call that does not say whose memory it is.
 
-    owner: who asks, where it is not plain.
-    ways: how to say it.
+    owner: who asks, if it is not obvious.
+    ways: how to say whose it is.
     """
     return InputError(f"{owner}: whose memory? {ways}" if owner else f"whose memory? {ways}")
 

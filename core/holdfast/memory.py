@@ -1,4 +1,4 @@
-"""`Memory`, the public face: an operation checks what it is passed and calls a pipeline; `ax` is the twin of `x`."""
+"""`Memory`, the public face: each operation checks its arguments and calls a pipeline; `ax` is the twin of `x`."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class Memory(OpenMemory):
     def scoped(
         self, *, user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None
     ) -> ScopedMemory:
-        """This memory as one user, agent or run may see it. Every operation reaches what carries these ids, and
-        nothing else. Give a code path that serves one user this, rather than the whole.
+        """This memory as one user, agent or run may see it: every operation reaches what carries these ids, and
+        nothing else. Code that serves one user should be given this rather than the whole.
 
-        Further ids narrow a call down. Another value of a bound id raises InputError.
+        A call may name further ids, which narrow it down. Another value for a bound id raises InputError.
         """
         return ScopedMemory.of(self, self._door.scope(user_id, agent_id, run_id, required=True))
 
@@ -74,25 +74,25 @@ class Memory(OpenMemory):
         """Remember what is worth remembering in a string, a message, or a conversation.
 
         user_id, agent_id, run_id: whose memory it is; at least one.
-        session_id: the conversation that the messages belong to. It labels them and does not divide memory.
-        metadata: a JSON object that every memory of this call carries.
-        happened_at: when it was said, for imported conversations: "yesterday" is the day before that. At most ten
-            minutes ahead of the clock.
-        infer: False keeps every text as it is; "merge" takes every text for a fact that needs no extraction, and
+        session_id: the conversation that the messages belong to. It is a label and does not divide memory.
+        metadata: a JSON object that every memory made by this call carries.
+        happened_at: when it was said, for imported conversations: "yesterday" is the day before. At most ten minutes
+            ahead of the clock.
+        infer: False keeps every text as it is; "merge" treats every text as a fact that needs no extraction, and
             merges it with what is known.
         instructions: what to remember or leave out, in words, for the model.
         background: return once the messages are journaled; a thread does the rest.
         after_seconds: with `background`, put the work off until the session has been quiet for this long, an hour at
-            most. A later call in the same session takes these messages along and answers for them under its own id.
-            A call in another session of the same ids, `flush` and `resume` begin the work at once. Only calls that
-            extract are put off.
-        expires_at: from when on the memories of this call are found no more: a time (a date is its first moment in
-            UTC), or how long from now, a timedelta or an ISO 8601 duration ("P30D", "PT12H"). They stay listed and in
-            their history, and `as_of` finds them. A memory that this call updates has this end from then on; without
-            one it keeps its own.
+            most. A later call in the same session takes these messages over, under its own id. A call in another
+            session of the same ids starts the work at once, as do `flush` and `resume`. Only calls that extract are
+            put off.
+        expires_at: when the memories of this call expire and are no longer found: a time (a date means its first
+            moment in UTC) or, counted from now, a timedelta or an ISO 8601 duration ("P30D", "PT12H"). They stay
+            listed, keep their history, and `as_of` finds them. A memory that this call updates expires then, too;
+            without `expires_at` it keeps its own end.
 
-        Returns what was committed, one change per fact. Messages whose `id` is known are not remembered twice; nor
-        are the same messages that are added again after an error that carried an `add_id`.
+        Returns what was committed, one change per fact. Messages with a known `id` are not remembered twice, nor are
+        the same messages added again after an error that carried an `add_id`.
 
         Raises InputError (nothing is stored), ModelError (the messages are journaled, and `resume` finishes the
         work), StorageError, ClosedError.
@@ -113,10 +113,10 @@ class Memory(OpenMemory):
         session_id: str | None = None, happened_at: datetime | str | None = None,
         keep: Sequence[str] | None = None,
     ) -> tuple[JournaledMessage, ...]:  # fmt: skip
-        """Journal messages without remembering anything from them: a session's log.
+        """Journal messages without remembering anything: a session's log.
 
         keep: ids of journaled messages; all others leave the session's log in the same transaction, as with
-            `clear_messages`. By default nothing leaves it.
+            `clear_messages`. By default none do.
 
         Returns the messages that are new; those whose `id` is known in the session are left as they are. A later
         `add` with the same ids remembers them. Raises InputError, StorageError, ClosedError.
@@ -144,10 +144,10 @@ class Memory(OpenMemory):
             operators eq, ne, in, nin, gt, gte, lt, lte, contains; AND, OR, NOT.
         as_of: search what was known at that instant instead of now.
         threshold: the lowest score of a hit, in [0, 1].
-        session_id: the conversation that asks; what it is adding itself is not waited for.
-        wait: the most seconds to wait for adds of these ids that are under way, in the background or in another
-            thread, so that what was said a moment ago is found. Each add is waited for once; none is with `as_of`, or
-            while the model fails. 0 never waits.
+        session_id: the conversation that asks; its own adds are not waited for.
+        wait: the longest to wait, in seconds, for adds of these ids that are under way, in the background or in
+            another thread, so that what was said a moment ago is found. Each add is waited for once; none are with
+            `as_of`, or while the model fails. 0 never waits.
         explain: fill `parts` of each hit with what its score is made of.
 
         Raises InputError, FilterError, EmbeddingError, StorageError, ClosedError.
@@ -168,14 +168,13 @@ class Memory(OpenMemory):
     ) -> Context:  # fmt: skip
         """What an agent should see before it answers `query`: memories, then the turns behind them.
 
-        The text is framed and marked as data, never longer than `max_tokens`, and empty where nothing is known that
-        has to do with the query ("hi", "thanks").
+        The text is framed and marked as data, never longer than `max_tokens`, and empty if nothing that is known has
+        to do with the query ("hi", "thanks").
 
-        filters, as_of, threshold, wait, session_id: as in `search`. What the conversation `session_id` is adding is
-            not waited for, because the agent has it before its eyes.
+        filters, as_of, threshold, wait, session_id: as for `search`.
         shown: what the prompt shows anyway: ids of journaled messages, or for those of `session_id` the ids they were
             passed with. Neither they nor memories that came from them alone are shown again.
-        exclude_session: the same for all of a conversation that stands in the prompt.
+        exclude_session: the same for a whole conversation that the prompt shows.
 
         Raises InputError, FilterError, EmbeddingError, StorageError, ClosedError.
         """
@@ -196,7 +195,10 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
         as_of: datetime | str | None = None,
     ) -> MemoryItem | None:  # fmt: skip
-        """A memory by its id, or None where there is none (with these ids, at that instant)."""
+        """A memory by its id; None if there is none (with these ids, at that instant).
+
+        Raises InputError, StorageError, ClosedError.
+        """
         scope = self._door.scope(user_id, agent_id, run_id)
         wanted = inputs.text_of("memory_id", memory_id)
         return await self._reading.get(io, wanted, scope, inputs.instant_of(as_of))
@@ -228,7 +230,10 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
         filters: Filters = None, as_of: datetime | str | None = None,
     ) -> int:  # fmt: skip
-        """How many memories match; without ids, in the whole store."""
+        """How many memories match, expired ones included; without ids, in the whole store.
+
+        Raises InputError, FilterError, StorageError, ClosedError.
+        """
         scope = self._door.scope(user_id, agent_id, run_id)
         return await self._reading.count(io, scope, self._door.filters(filters), inputs.instant_of(as_of))
 
@@ -240,11 +245,11 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
         by: By = "user", limit: int | None = None, cursor: str | None = None,
     ) -> Owners:  # fmt: skip
-        """Who has memories: how many, since when, and when they changed last; paged as `get_all` is.
+        """Who has memories, how many, since when, and when they last changed; paged as `get_all` is.
 
-        user_id, agent_id, run_id: only what carries these ids. Without any, all users of the store: such a call is
-            for whoever keeps it, and with `require_scope` refused. A scoped memory lists its own ids alone.
-        by: "user" counts all memories of a user together, "scope" each combination of ids by itself.
+        user_id, agent_id, run_id: only what carries these ids. Without any, all users of the store: a call for the
+            store's operator, refused with `require_scope`. A scoped memory lists only its own ids.
+        by: "user" counts all memories of a user together, "scope" each combination of ids separately.
 
         Raises InputError, StorageError, ClosedError.
         """
@@ -261,11 +266,11 @@ class Memory(OpenMemory):
         since: datetime | str | None = None, until: datetime | str | None = None,
         limit: int | None = 50, cursor: str | None = None,
     ) -> Feed:  # fmt: skip
-        """What happened to memories, newest first, `limit` at a time with `cursor=feed.next` for what came before.
+        """What happened to memories, newest first, `limit` at a time, with `cursor=feed.next` for earlier changes.
 
-        user_id, agent_id, run_id: as of `users`. What was erased is in no feed.
+        user_id, agent_id, run_id: as for `users`. What was erased is in no feed.
         operation: ADD, UPDATE, DELETE or NOOP, or several of them; by default all.
-        since, until: from the one time on, and before the other.
+        since, until: from `since` on, and before `until`.
 
         Raises InputError, StorageError, ClosedError.
         """
@@ -284,7 +289,7 @@ class Memory(OpenMemory):
     ) -> tuple[Day, ...]:  # fmt: skip
         """The days on which anything happened, oldest first: how many changes, and what adds cost.
 
-        user_id, agent_id, run_id, since, until: as of `changes`. Raises InputError, StorageError, ClosedError.
+        user_id, agent_id, run_id, since, until: as for `changes`. Raises InputError, StorageError, ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id)
         start, end = inputs.micros_of("since", since), inputs.micros_of("until", until)
@@ -297,7 +302,10 @@ class Memory(OpenMemory):
         self, io: IO, memory_id: str, *,
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
     ) -> Changes:  # fmt: skip
-        """Everything that happened to a memory, oldest first. Raises NotFoundError."""
+        """Everything that happened to a memory, oldest first.
+
+        Raises NotFoundError, InputError, StorageError, ClosedError.
+        """
         scope = self._door.scope(user_id, agent_id, run_id)
         return await self._reading.history(io, inputs.text_of("memory_id", memory_id), scope)
 
@@ -311,7 +319,10 @@ class Memory(OpenMemory):
     ) -> tuple[JournaledMessage, ...]:  # fmt: skip
         """The journal: what was said, oldest first; with `limit`, only the newest messages.
 
-        ids: of journaled messages, as `sources` name them: these alone, in their order, also where they left the log.
+        ids: only these journaled messages, named as in `sources`, in this order, even if they have left the log.
+            Not together with `session_id` or `limit`.
+
+        Raises InputError, StorageError, ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         if ids is not None:
@@ -330,8 +341,12 @@ class Memory(OpenMemory):
         expires_at: Expiry | Unchanged | None = UNCHANGED,
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
     ) -> Change:  # fmt: skip
-        """Replace a memory's text, its metadata as a whole, or both; or set when it expires, as of `add`. None takes
-        the end away. Raises InputError, NotFoundError."""
+        """Replace a memory's text, or its metadata as a whole, or set when it expires.
+
+        expires_at: as for `add`; None means never again. By default the end stays as it is.
+
+        Raises InputError, NotFoundError, EmbeddingError, StorageError, ClosedError.
+        """
         scope = self._door.scope(user_id, agent_id, run_id)
         if text is None and metadata is None and expires_at == UNCHANGED:
             raise InputError("update changes the text, the metadata or the expiry; none of them was given")
@@ -347,9 +362,9 @@ class Memory(OpenMemory):
         self, io: IO, memory_id: str, *,
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
     ) -> Change:  # fmt: skip
-        """Forget a memory: it is no longer recalled. Its history stays, and `undo` brings it back.
+        """Forget a memory: it is no longer found. Its history stays, and `undo` brings it back.
 
-        To remove it for good, use `erase`. Raises NotFoundError.
+        To remove memories for good, use `erase`. Raises InputError, NotFoundError, StorageError, ClosedError.
         """
         return await self._changing.delete(io, memory_id, self._door.scope(user_id, agent_id, run_id))
 
@@ -361,7 +376,10 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
         filters: Filters = None,
     ) -> Changes:  # fmt: skip
-        """`delete` every memory that matches. At least one id is required. Raises InputError, FilterError."""
+        """`delete` every memory that matches. At least one id is required.
+
+        Raises InputError, FilterError, StorageError, ClosedError.
+        """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         return await self._changing.delete_all(io, scope, self._door.filters(filters))
 
@@ -374,7 +392,7 @@ class Memory(OpenMemory):
     ) -> Changes:  # fmt: skip
         """Take back a change, or everything that one `add` did. The undo is itself a change and can be undone.
 
-        Raises UndoError where later changes depend on it, and NotFoundError.
+        Raises UndoError if later changes depend on it, NotFoundError, StorageError, ClosedError.
         """
         return await self._changing.undo(io, change_or_add_id, self._door.scope(user_id, agent_id, run_id))
 
@@ -390,8 +408,8 @@ class Memory(OpenMemory):
         jobs, and their bytes in the files. With `dry_run`, only count what would go.
 
         Nobody finds any of it from the first moment on. An embedded store then rewrites its files, which takes
-        minutes where it holds a million memories. Searches go on meanwhile, and so do changes but for a few seconds.
-        An `index.rebuild` under way is waited for. If the erasure is cut short, the next opening completes it.
+        minutes for a million memories. Searches continue meanwhile, and so do changes, except for a few seconds. An
+        `index.rebuild` under way is waited for. If the erasure is cut short, the next opening completes it.
 
         Raises InputError, StorageError, ClosedError.
         """
@@ -415,9 +433,11 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
         session_id: str | None = None, keep: Sequence[str] = (),
     ) -> int:  # fmt: skip
-        """Empty a session's log: `messages` no longer shows it. It stays in the journal as evidence of memories.
+        """Empty a session's log: `messages` no longer shows it. The journal keeps it as evidence of memories.
 
-        keep: ids of journaled messages that stay in the log. Returns how many messages left it.
+        keep: ids of journaled messages that stay in the log.
+
+        Returns how many messages left it. Raises InputError, StorageError, ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         session, kept = self._door.session(session_id), inputs.ids_of("keep", keep)
@@ -456,13 +476,14 @@ class Memory(OpenMemory):
         """Read an export back as it was, with its ids, times and history, into any store, whatever its embedder.
 
         source: a path, or a text file open for reading.
-        user_id, agent_id, run_id: refuse a file in which anything carries other ids than these.
-        progress: called with the number of texts embedded, and how many there are.
+        user_id, agent_id, run_id: refuse a file in which anything carries other ids.
+        progress: called with the number of texts embedded so far, and how many there are.
 
-        What is here already is skipped, so importing twice is harmless. All of it is one transaction, or nothing is.
+        What is here already is skipped, so importing twice is harmless. Everything is imported in one transaction, or
+        nothing.
 
-        Raises InputError, with the number of the line, where the file is damaged, cut short, or contradicts what
-        is here; EmbeddingError; StorageError; ClosedError.
+        Raises InputError, with the number of the line, if the file is damaged, cut short, or contradicts what is
+        here; EmbeddingError; StorageError; ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id)
         self._door.whole("import_")
@@ -480,13 +501,13 @@ class Memory(OpenMemory):
         adds, documents, and what is known of the model. This store is only read.
 
         path: a folder.
-        ledger, index: a database with its index, instead of a folder; as of `Memory`.
+        ledger, index: a database with its index, instead of a folder; as for `Memory`.
         embedder: whose vectors the copy has. By default the store's own: nothing is embedded again.
         progress: called, in a thread, with how many rows, then texts, then points, are done, and how many there are.
 
-        The place is empty, or holds what an earlier run left there. A copy that was cut short cannot be opened, and
-        goes on where it stopped when it is run again; one that is complete is compared, and then nothing is written.
-        What is written here during the copy is copied as well, what comes after it is not: stop the writers first.
+        The place must be empty, or hold what an earlier run left there. A copy that was cut short cannot be opened,
+        and continues where it stopped when it is run again; a complete one is compared, and nothing is written. What
+        is written here during the copy is copied as well, but not what is written afterwards: stop the writers first.
 
         Raises InputError if something else is there, EmbeddingError, StorageError, ClosedError.
         """
@@ -500,7 +521,10 @@ class Memory(OpenMemory):
 
     @operation
     async def resume(self, io: IO) -> list[AddResult]:
-        """Finish every `add` that is journaled and not done. Raises ModelError where the model still fails."""
+        """Finish every `add` that is journaled and not done.
+
+        Raises ModelError if the model still fails, StorageError, ClosedError.
+        """
         return await self._adding.resume(io, self._door.bound)
 
     aresume = resume.twin
@@ -510,11 +534,11 @@ class Memory(OpenMemory):
         """Wait for what the background can do. The next search finds what is done.
 
         timeout: seconds. Without it, `flush` waits until nothing is under way, but not for an add that failed and
-            is tried again later (after minutes, at last an hour). With it, retries that come in time are waited for
-            too.
+            is tried again later (after minutes, in the end after an hour). With it, it also waits for retries that
+            come in time.
 
-        Returns what is still pending, and why; true in a condition where that is nothing. Raises InputError,
-        StorageError, ClosedError.
+        Returns what is still pending, and why; it is truthy if nothing is. Raises InputError, StorageError,
+        ClosedError.
         """
         seconds = None if timeout is None else inputs.seconds_of("timeout", timeout)
         return await self._adding.flush(io, self._door.bound, seconds)

@@ -1,7 +1,7 @@
 """What a user can bring: a language model, an embedder, a reranker, a redactor.
 
-Each is a Protocol: any object with these members serves. Every method has an `a…` twin that the async
-face awaits; where there is nothing to await, the twin may simply return what the method returns.
+Each is a Protocol: any object with these members will do. Every method has an `a…` twin that the async
+face awaits; if there is nothing to await, the twin may simply return what the method returns.
 """
 
 from __future__ import annotations
@@ -34,12 +34,11 @@ class Schema:
     name: letters, digits and underscores, as providers require of tools and response formats.
     description: one line, for models that are given the schema as a tool.
     json: a JSON Schema of type object; every property is required, and no others are allowed.
-    choice: a property with an `enum`, where it helps to know how likely the model found each of its values; None
-        where it does not.
+    choice: a property with an `enum` of which it helps to know how likely the model found each value; else None.
     max_tokens: the length of the longest reply that makes sense, thoughts not included. A small model that repeats
-        itself without end should be cut off there. None where there is no such length.
+        itself without end should be cut off there. None if there is no such length.
     calls: functions whose calls say the same, for models that call functions but do not keep to a form. The reply is
-        then `{"calls": [{"name": ..., "arguments": {...}}]}`. Empty where the form itself serves as one function.
+        then `{"calls": [{"name": ..., "arguments": {...}}]}`. Empty if the form itself serves as one function.
     """
 
     name: str
@@ -54,9 +53,9 @@ class Schema:
 class Completion:
     """A language model's reply.
 
-    content: the parsed object where the provider parsed it, else the text as it came.
-    usage: one call and its tokens; zero tokens where the provider does not say.
-    likelihoods: for a schema with a `choice`, how likely each of its values was, in [0, 1]. Empty where the provider
+    content: the parsed object if the provider parsed it, else the text as it came.
+    usage: one call and its tokens; zero tokens if the provider does not say.
+    likelihoods: for a schema with a `choice`, how likely each of its values was, in [0, 1]. Empty if the provider
         does not say.
     """
 
@@ -69,9 +68,9 @@ class Completion:
 class LanguageModel(Protocol):
     """Answers a prompt, in the form of `schema` as far as it can.
 
-    name: its identity; by it the store knows how the model did in its examination.
+    name: its identity, under which the store keeps how the model did in its examination.
 
-    Raises ModelError or a child of it where it fails. Whatever else it raises is wrapped in a ModelError.
+    Raises ModelError or a subclass if it fails. Whatever else it raises is wrapped in a ModelError.
     """
 
     @property

@@ -23,7 +23,7 @@ Unchanged = Literal["unchanged"]
 
 UNCHANGED: Unchanged = "unchanged"
 
-AHEAD = timedelta(minutes=10)  # how far the clock behind a given time may differ from this one
+AHEAD = timedelta(minutes=10)  # how far the clock that a given time comes from may differ from ours
 LARGEST_LIMIT = 2**31 - 1
 # Bytes in UTF-8. Anything larger is a file rather than a message: keep it elsewhere, and a reference to it
 # here.

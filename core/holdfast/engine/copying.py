@@ -1,7 +1,8 @@
 """A whole store copied to another place: its ledger row by row, then an index of its own.
 
-What the ledger keeps is copied as it is, with vectors, so that nothing is embedded again where the embedder stays the
-same. The copy is marked until it is whole, and cannot be opened before; what was cut short goes on where it stopped.
+What the ledger keeps is copied as it is, with vectors, so that nothing is embedded again if the embedder stays the
+same. The copy is marked until it is whole, and cannot be opened before; a run that was cut short continues where it
+stopped.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Leases:
     ) -> AddResult:
         """Journal, then do the work.
 
-        delay: microseconds until the background begins with it; None if the caller waits for it.
+        delay: microseconds before the background starts on it; None if the caller waits for it.
         """
         background = delay is not None
         job = NewJob(new_id(), options, None if background else self._owner, delay or 0)

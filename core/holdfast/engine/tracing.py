@@ -40,14 +40,12 @@ def otel_listener(
     update_memory, delete_memory), `gen_ai.memory.record.count`, `gen_ai.memory.record.id`, `gen_ai.usage.…`,
     `error.type`. The rest is `holdfast.…`: `holdfast.memory.ids`, `holdfast.count.…`.
 
-    Args:
-        tracer_provider: the global one where None.
-        scope_ids: also write user, agent and run ids, which may be personal data.
-        content: also write what was asked and the texts of the memories (`gen_ai.memory.query.text`,
-            `gen_ai.memory.records` as JSON), which are personal data.
+    tracer_provider: the global one if None.
+    scope_ids: also write user, agent and run ids, which may be personal data.
+    content: also write what was asked and the texts of the memories (`gen_ai.memory.query.text`,
+        `gen_ai.memory.records` as JSON), which are personal data.
 
-    Raises:
-        InputError: OpenTelemetry is missing, the extra `otel`.
+    Raises InputError if OpenTelemetry (the extra `otel`) is not installed.
     """
     try:
         from opentelemetry import trace

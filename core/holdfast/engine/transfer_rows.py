@@ -268,7 +268,7 @@ class Checker:
         self.scopes.add(scope)
 
     def _past(self, kind: str, row: Plain) -> None:
-        """What was done or said is in the past; only what a memory tells of, and what is to come, may lie ahead."""
+        """What was done or said is in the past; only what a memory is about, and what is planned, may lie ahead."""
         for name in (*_DONE, *(["happened_at"] if kind == "message" else [])):
             if row.get(name) is not None:
                 inputs.past_of(name, row[name], self._now)

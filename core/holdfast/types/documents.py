@@ -15,7 +15,7 @@ Matches = Callable[[Mapping[str, Any]], bool]
 class Document:
     """One document.
 
-    score: where a query was asked, its cosine with the nearest of the document's texts.
+    score: if a query was asked, its cosine with the nearest of the document's texts.
     """
 
     namespace: Namespace
@@ -30,7 +30,7 @@ class Document:
 class Get:
     """The document of a key, or None.
 
-    refresh: begin its time to live again.
+    refresh: start its time to live anew.
     expired: return it even if it has expired.
     """
 
@@ -42,11 +42,11 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write a whole document, or delete it where the value is None.
+    """Write a whole document, or delete it if the value is None.
 
     texts: path -> a text by which the document is found; embedded unless blank.
     ttl: how long until it expires; None for never.
-    new: only where there is none; else nothing of the batch is written, and it raises InputError.
+    new: only if there is none; else nothing of the batch is written, and it raises InputError.
     """
 
     namespace: Namespace
@@ -59,7 +59,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """Documents in and below a namespace: with a query the nearest first, else the last written first.
+    """Documents in and below a namespace: with a query, the nearest first; else the last written first.
 
     matches: whether a document's value is wanted.
     refresh, expired: as for `Get`.

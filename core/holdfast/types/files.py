@@ -14,7 +14,7 @@ class ToolReply(Record):
 
     text: the content of the tool's result.
     is_error: whether the command was refused; nothing was changed then.
-    change_id: of what it changed, for `MemoryTool.undo`; None where it changed nothing.
+    change_id: of what it changed, for `MemoryTool.undo`; None if it changed nothing.
     """
 
     text: str
@@ -27,7 +27,7 @@ class FileVersion(Record):
     """One version of a file.
 
     number: 1 for the first version of this path, without a gap.
-    text: None where the file was deleted, or moved away.
+    text: None if the file was deleted or moved away.
     command: what wrote it: create, str_replace, insert, delete, rename or undo.
     change_id: the same for all files that one command changed.
     """

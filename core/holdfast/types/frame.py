@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def frame(rows: Iterable[Record]) -> pd.DataFrame:
-    """A DataFrame of records. Raises ImportError where pandas is not installed."""
+    """A DataFrame of records. Raises ImportError if pandas is not installed."""
     try:
         import pandas as pd
     except ImportError as error:
@@ -22,7 +22,7 @@ def frame(rows: Iterable[Record]) -> pd.DataFrame:
 
 
 def _cells(record: Record) -> Iterator[tuple[str, Any]]:
-    """The columns of a record, and what stands in them."""
+    """The columns of a record, and what is in them."""
     values = {each.name: getattr(record, each.name) for each in fields(record)}  # type: ignore[arg-type]
     for name, value in values.items():
         match value:

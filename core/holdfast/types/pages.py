@@ -16,7 +16,7 @@ class Owner(Record):
 
     user_id, agent_id, run_id: whose they are. With `users(by="user")` the user alone: None for all memories
         without one.
-    memories: how many are known now, expired ones included. 0 where all were deleted; their history is still there.
+    memories: how many are known now, expired ones included. 0 if all were deleted; their history is still there.
     since: when the first one was recorded.
     changed_at: when one was last added, changed or deleted.
     """

@@ -18,7 +18,7 @@ Metadata: TypeAlias = Mapping[str, JsonValue]
 Role = Literal["user", "assistant", "system", "tool"]
 Operation = Literal["ADD", "UPDATE", "DELETE", "NOOP"]
 JobState = Literal["pending", "running", "done", "failed"]
-# When a memory expires: at a time, or so long from now; text is either in ISO 8601 ("2027-01-31", "P30D").
+# When a memory expires: at a time, or after a duration from now; as text, either in ISO 8601 ("2027-01-31", "P30D").
 Expiry: TypeAlias = datetime | timedelta | str
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -57,7 +57,7 @@ class Tabular:
 
         A hit's columns are its score, its parts ("parts.dense") and its memory's fields.
 
-        Raises ImportError where pandas is not installed.
+        Raises ImportError if pandas is not installed.
         """
         from .frame import frame
 
@@ -81,7 +81,7 @@ class Scope(Record):
         return {name: value for name, value in pairs if value is not None}
 
     def within(self, other: Scope) -> bool:
-        """Whether it carries every id that the other one names."""
+        """Whether it carries every id that the other names."""
         return other.ids().items() <= self.ids().items()
 
     def __bool__(self) -> bool:
@@ -94,7 +94,7 @@ class Message(Record):
 
     content: what was said.
     role: user, assistant, system or tool.
-    name: the speaker, where the role is not enough ("Caroline").
+    name: the speaker, if the role is not enough ("Caroline").
     id: the caller's own id. Within a scope and session a message is remembered once per id.
     happened_at: when it was said; by default the `happened_at` of `add`, else the time of the call.
     data: what else a framework needs to restore its own message object, as JSON.
@@ -115,7 +115,7 @@ class JournaledMessage(Record):
     id: the message's own, or one made for it.
     message: what was passed.
     session_id: the conversation it belongs to.
-    add_id: the `add` that recorded it; None where `record` did.
+    add_id: the `add` that recorded it; None if `record` did.
     position: its number within its scope, from 1, without gaps at the time of writing.
     episode: the number, within its scope, of the uninterrupted stretch of conversation that it belongs to.
     happened_at: when it was said.
@@ -142,12 +142,12 @@ class MemoryItem(Record):
     metadata: the JSON object that it carries.
     created_at: when the memory was first recorded.
     updated_at: when this version of it was recorded.
-    happened_at: when what it tells of happened or was said, where that is known.
-    valid_from, valid_to: the span in which this version was what is known; `valid_to` is None for the current one.
+    happened_at: when what it says happened, or was said, if that is known.
+    valid_from, valid_to: the span in which this version was what was known; `valid_to` is None for the current one.
     version: its number, from 1.
-    speakers: the names of those who said it, where messages carry names.
+    speakers: the names of those who said it, if messages carry names.
     sources: ids of the journaled messages that it came from, oldest first.
-    expires_at: when it ceases to be found; None for never.
+    expires_at: when it is no longer found; None for never.
     """
 
     id: str
@@ -204,7 +204,7 @@ class SearchHit(Record):
 class Change(Record):
     """One thing that happened to one memory: a line of its history.
 
-    before, after: its text before the change and after it; None where there is none.
+    before, after: its text before the change and after it; None if there is none.
     reason: why, in words.
     at: when it was recorded.
     sources: ids of the journaled messages behind it.
@@ -259,7 +259,7 @@ class AddResult(Record, Tabular):
     A sequence of its changes.
 
     id: the name of this `add`; `undo(result.id)` takes all of it back.
-    state: "done", or "pending" where the work goes on in the background.
+    state: "done", or "pending" if the work continues in the background.
     changes: one per fact, in the order of the conversation.
     messages: ids of the messages that it journaled.
     usage: what it cost.
@@ -321,7 +321,7 @@ class Changes(Tabular, list[Change]):
 class Context(Record):
     """What an agent should see before it answers.
 
-    text: ready for a prompt, framed and marked as data; empty where nothing is known.
+    text: ready for a prompt, framed and marked as data; empty if nothing is known.
     memories: the hits that it shows, best first.
     messages: the turns behind them that it shows, in the order in which they were said.
     tokens: the length of `text`, counted as the budget was.
@@ -350,9 +350,9 @@ class Job(Record):
 
     id: the `add_id`.
     attempts: how often it was tried.
-    error: why the last attempt failed; None where none did.
+    error: why the last attempt failed; None if none has.
     created_at: when its messages were journaled.
-    retry_at: when it is tried next, where that is set.
+    retry_at: when it is tried next, if that is set.
     """
 
     id: str
@@ -366,7 +366,7 @@ class Job(Record):
 
 @dataclass(frozen=True, slots=True)
 class Flushed(Record):
-    """What `flush` left undone. True in a condition where that is nothing.
+    """What `flush` left undone. Truthy if nothing.
 
     pending: the adds that are journaled and not done. Each says how often it was tried, why that failed, and when it
         is tried again.

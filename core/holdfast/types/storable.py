@@ -1,4 +1,4 @@
-"""What can be stored of a text: of messages of frameworks, replies of models, documents and arguments."""
+"""What can be stored of a text: of frameworks' messages, models' replies, documents and arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNSTORABLE = re.compile(
 
 
 def storable(text: str) -> str:
-    """The text as databases and embedders can hold it.
+    """The text as databases and embedders can take it.
 
     Tools and models return NUL characters and halves of surrogate pairs, too: both are shown as unreadable (U+FFFD).
     Two halves that make a pair are the one character that they mean.
