@@ -248,7 +248,7 @@ def test_an_export_comes_back_once(http: Http) -> None:
     assert last["result"]["versions"] == 1
     assert http.done("get", memory_id=memory_id)["text"] == "I live in Berlin"
     assert imported(http, of_alice)[-1]["result"] == dict.fromkeys(
-        ("messages", "jobs", "versions", "changes"), 0
+        ("messages", "jobs", "versions", "changes", "documents"), 0
     ) | {"skipped": 4}
 
 
