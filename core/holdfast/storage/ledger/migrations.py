@@ -1,33 +1,30 @@
 """Numbered steps that bring an older ledger forward. A newer one is refused and left as it is.
 
-A new store is made by running the steps from the first, so there is one way to every schema. A step that has been
-released is never edited; `schema.py` describes where the last one leads.
+A new store is made as `schema.py` describes it, which is where the last step leads. A step that has been released
+is never edited.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, inspect, select
-from sqlalchemy.schema import CreateColumn
+from sqlalchemy import Column, Connection, Dialect, Engine, inspect, select
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from ...errors import StoreVersionError
-from . import document_tables  # noqa: F401 - the first step makes its tables too
+from . import document_tables  # noqa: F401 - its tables belong to the schema
 from .schema import changes, edits, jobs, meta, metadata, scopes, versions
 from .tally import recount
 
 
-def _first(db: Connection) -> None:
-    metadata.create_all(db)
-
-
-def _second(db: Connection) -> None:
+def _to_second(db: Connection) -> None:
     """Edited messages."""
     edits.create(db, checkfirst=True)
 
 
-def _third(db: Connection) -> None:
+def _to_third(db: Connection) -> None:
     """Memories that expire; what each scope holds; the changes of a store in the order of time."""
     for column in (
         versions.c.expires_at,
@@ -49,8 +46,8 @@ def _add_column(db: Connection, column: Column[Any]) -> None:
         db.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {made}")
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_first, _second, _third)
-NEWEST = len(STEPS)
+STEPS: tuple[Callable[[Connection], None], ...] = (_to_second, _to_third)
+NEWEST = 1 + len(STEPS)
 
 
 def migrate(engine: Engine) -> None:
@@ -65,11 +62,30 @@ def migrate(engine: Engine) -> None:
                 f"this store has schema version {found}, this Holdfast knows versions up to {NEWEST}: "
                 "upgrade the package; nothing was changed"
             )
-        for step in STEPS[found:]:
-            step(db)
+        if found == 0:
+            for statement in _schema(type(db.dialect)):
+                db.exec_driver_sql(statement)
+        else:
+            for step in STEPS[found - 1 :]:
+                step(db)
         if found < NEWEST:
             db.execute(meta.delete().where(meta.c.key == "schema_version"))
             db.execute(meta.insert().values(key="schema_version", value=str(NEWEST)))
+
+
+@cache
+def _schema(database: type[Dialect]) -> Sequence[str]:
+    """The statements that make every table and its indexes, written once per process: that takes longer than
+    carrying them out."""
+    dialect = database()
+    tables = metadata.sorted_tables
+    made = [CreateTable(table) for table in tables]
+    indexes = [
+        CreateIndex(index)
+        for table in tables
+        for index in sorted(table.indexes, key=lambda it: it.name or "")
+    ]
+    return [str(statement.compile(dialect=dialect)) for statement in (*made, *indexes)]
 
 
 def _version(db: Connection) -> int:
