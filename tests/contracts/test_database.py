@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, Text, s
 from holdfast.errors import StorageError, StoreVersionError
 from holdfast.storage.ledger import Ledger
 from holdfast.storage.ledger.database import Database, lock_scope, scope_key
+from holdfast.storage.ledger.dialects import SHARING
 from holdfast.storage.ledger.migrations import NEWEST
 from holdfast.storage.ledger.schema import Json, meta, scopes
 from holdfast.storage.store import point_of
@@ -78,6 +80,21 @@ def raise_position(database: Database, scope: Scope = ALICE) -> None:
         row = lock_scope(db, scope)
         wanted = (scopes.c[key] == value for key, value in scope_key(scope).items())
         db.execute(scopes.update().where(*wanted).values(position=row.position + 1))
+
+
+@pytest.mark.parametrize("where", DATABASES.values(), ids=DATABASES)
+def test_statements_are_compiled_once_for_all_databases_of_a_kind(
+    where: Callable[[Place], str | Path], place: Place
+) -> None:
+    compiled = []
+    for _ in range(3):  # the second may find a ledger that is made already
+        database = Database(where(place))
+        with database.writing() as db:
+            lock_scope(db, ALICE)
+        database.close()
+        compiled.append(set(SHARING["compiled_cache"]))
+    assert compiled[1]
+    assert compiled[1] == compiled[2]
 
 
 def test_what_was_written_is_there_for_whoever_opens_it_next(opens: Callable[[], Database]) -> None:

@@ -31,6 +31,29 @@ def test_every_schema_version_up_to_this_one_is_kept() -> None:
     assert [path.stem for path in STORED] == [f"ledger-v{number}" for number in range(1, NEWEST + 1)]
 
 
+def schema(path: Path) -> dict[str, set[object]]:
+    """The columns of every table, and the statements of the indexes."""
+    with sqlite3.connect(path) as db:
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = {name: {row[1:] for row in db.execute(f"PRAGMA table_info({name})")} for name in names}
+        indexes = db.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+        found = columns | {"indexes": {sql for (sql,) in indexes}}
+    db.close()
+    return found
+
+
+@pytest.mark.parametrize("stored", STORED, ids=lambda path: path.stem)
+def test_an_older_store_is_brought_to_what_a_new_one_is(stored: Path, tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    shutil.copy(stored, tmp_path / "old" / "ledger.db")
+    for name in ("old", "new"):
+        opened(tmp_path / name).close()
+    new = schema(tmp_path / "new" / "ledger.db")
+    assert {"memories", "since", "changed_at"} <= {column[0] for column in new["scopes"]}  # type: ignore[index]
+    assert schema(tmp_path / "old" / "ledger.db") == new
+
+
 @pytest.mark.parametrize("stored", STORED, ids=lambda path: path.stem)
 def test_an_older_store_is_opened_and_used(stored: Path, tmp_path: Path) -> None:
     shutil.copy(stored, tmp_path / "ledger.db")

@@ -18,7 +18,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from ...errors import InputError, StorageError
 from ...types import Scope
 from ..places import ROOM_TO_STORE, expect_room
-from . import migrations
+from . import dialects, migrations
 from .schema import scopes
 
 CACHE_MB = (
@@ -137,7 +137,7 @@ def _sqlite(url: URL, shared: bool) -> Engine:
         {"poolclass": StaticPool} if shared else {"poolclass": QueuePool, "pool_size": 8, "max_overflow": 120}
     )
     arguments = {"check_same_thread": False, "timeout": BUSY_SECONDS}
-    engine = create_engine(url, json_serializer=_dumps, connect_args=arguments, **pool)
+    engine = _engine(url, connect_args=arguments, **pool)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
@@ -167,18 +167,17 @@ def _server(url: URL) -> Engine:
         arguments["prepare_threshold"] = _threshold(url.query.get("prepare_threshold", "none"))
         url = url.difference_update_query(["prepare_threshold"])
     try:
-        return create_engine(
-            url,
-            json_serializer=_dumps,
-            connect_args=arguments,
-            pool_size=16,
-            max_overflow=64,
-            pool_pre_ping=True,
-        )
+        return _engine(url, connect_args=arguments, pool_size=16, max_overflow=64, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise StorageError(
             f"the ledger's driver is not installed ({error}); pip install 'holdfast[postgres]'"
         ) from error
+
+
+def _engine(url: URL, **options: Any) -> Engine:
+    return create_engine(
+        dialects.shared(url), json_serializer=_dumps, execution_options=dialects.SHARING, **options
+    )
 
 
 def _threshold(value: str | tuple[str, ...]) -> int | None:

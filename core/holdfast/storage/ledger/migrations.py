@@ -7,11 +7,11 @@ is never edited.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Column, Connection, Dialect, Engine, inspect, select
-from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable, ExecutableDDLElement
 
 from ...errors import StoreVersionError
 from . import document_tables  # noqa: F401 - its tables belong to the schema
@@ -63,7 +63,7 @@ def migrate(engine: Engine) -> None:
                 "upgrade the package; nothing was changed"
             )
         if found == 0:
-            for statement in _schema(type(db.dialect)):
+            for statement in _schema(db.dialect):
                 db.exec_driver_sql(statement)
         else:
             for step in STEPS[found - 1 :]:
@@ -73,19 +73,17 @@ def migrate(engine: Engine) -> None:
             db.execute(meta.insert().values(key="schema_version", value=str(NEWEST)))
 
 
-@cache
-def _schema(database: type[Dialect]) -> Sequence[str]:
+@lru_cache(2)
+def _schema(dialect: Dialect) -> Sequence[str]:
     """The statements that make every table and its indexes, written once per process: that takes longer than
     carrying them out."""
-    dialect = database()
-    tables = metadata.sorted_tables
-    made = [CreateTable(table) for table in tables]
-    indexes = [
-        CreateIndex(index)
-        for table in tables
-        for index in sorted(table.indexes, key=lambda it: it.name or "")
-    ]
-    return [str(statement.compile(dialect=dialect)) for statement in (*made, *indexes)]
+    made: list[ExecutableDDLElement] = []
+    for table in metadata.sorted_tables:
+        made += [
+            CreateTable(table),
+            *map(CreateIndex, sorted(table.indexes, key=lambda index: str(index.name))),
+        ]
+    return [str(statement.compile(dialect=dialect)) for statement in made]
 
 
 def _version(db: Connection) -> int:
