@@ -11,6 +11,7 @@ import pytest
 from holdfast.app.embedders import embedder_of
 from holdfast.errors import InputError
 from tests.app.test_command import Command
+from tests.support.postgres import Cluster
 
 
 @pytest.fixture
@@ -55,6 +56,17 @@ def test_a_folder_is_copied_and_stays(holdfast: Command, tmp_path: Path) -> None
     assert holdfast.done("reindex", "--to", str(tmp_path / "other"))["written"] == 0
     assert told(holdfast) == before
     assert told(Command(tmp_path / "other")) == before
+
+
+@pytest.mark.postgres
+def test_a_memory_moves_to_a_database_and_back(holdfast: Command, tmp_path: Path, pgvector: Cluster) -> None:
+    before, url = told(holdfast), pgvector.ledger()
+    there = ("--ledger", url, "--index", "pgvector")
+    assert holdfast.done("reindex", "--to", url)["versions"] == 2
+    assert told(holdfast, *there)[:2] == before[:2]
+    assert holdfast.done("verify", *there)["agree"] is True
+    holdfast.done("reindex", "--to", str(tmp_path / "back"), *there)
+    assert told(Command(tmp_path / "back")) == before
 
 
 def test_a_place_that_holds_another_memory_is_refused(holdfast: Command, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class Places:
         if name not in self.made:
             if name.startswith("server"):
                 assert self.cluster is not None
-                self.made[name] = {"ledger": self.cluster.database(), "index": ":memory:"}
+                self.made[name] = {"ledger": self.cluster.ledger(), "index": "pgvector"}
             else:
                 self.made[name] = {"path": self.folder / name}
         return self.made[name]
@@ -49,7 +49,7 @@ class Places:
 @pytest.fixture
 def places(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
     needs_server = request.node.get_closest_marker("postgres") is not None
-    return Places(tmp_path, request.getfixturevalue("postgres") if needs_server else None, {})
+    return Places(tmp_path, request.getfixturevalue("pgvector") if needs_server else None, {})
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -30,7 +30,7 @@ def source(folder: Path) -> dict[str, Any]:
 def place(folder: Path, ledger: str | None, number: object) -> dict[str, Any]:
     if ledger is None:
         return {"path": folder / str(number)}
-    return {"ledger": f"{ledger}?options=-csearch_path%3Dkill_{number}", "index": ":memory:"}
+    return {"ledger": f"{ledger}?options=-csearch_path%3Dkill_{number}", "index": "pgvector"}
 
 
 def copied(folder: Path, to: dict[str, Any], at: int | None) -> int:

@@ -24,7 +24,7 @@ def test_kills_lose_nothing() -> None:
 def test_a_copy_that_is_killed_is_made_whole(where: str, request: pytest.FixtureRequest) -> None:
     command = [sys.executable, "-m", "tests.reliability.kill_copy", "--kills", "4", "--seed", "20261130"]
     if where == "server":
-        command += ["--ledger", request.getfixturevalue("postgres_url")]
+        command += ["--ledger", request.getfixturevalue("pgvector").ledger()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "survived 4 kills" in done.stdout

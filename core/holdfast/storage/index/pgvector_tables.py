@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from ...errors import StorageError
 from ..points import Point
-from .pgvector_search import folded, sparse
+from .pgvector_search import dense, folded, sparse
 
 _COLUMNS = (
     "id uuid PRIMARY KEY",
@@ -121,7 +121,7 @@ def upsert(db: Connection, table: str, types: str, points: Sequence[Point]) -> N
         return
     names = ("id", *_PAYLOAD, "near", "terms", "present")
     values = {name: f"%({name})s" for name in names}
-    values |= {"id": "%(id)s::uuid", "m": "%(m)s::jsonb", "near": f"%(near)s::float8[]::{types}.vector"}
+    values |= {"id": "%(id)s::uuid", "m": "%(m)s::jsonb", "near": f"%(near)s::{types}.vector"}
     values |= {name: f"%({name})s::{types}.sparsevec" for name in ("terms", "present")}
     replaced = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
     db.exec_driver_sql(
@@ -143,7 +143,7 @@ def _row(point: Point) -> dict[str, Any]:
     return {
         "id": point.id,
         **row,
-        "near": point.vector.tolist(),
+        "near": dense(point.vector),
         "terms": sparse(terms),
         "present": sparse(dict.fromkeys(terms, 1)),
     }
