@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from holdfast import Memory
-from holdfast.decisions.text.lexical import document_vector, query_vector
+from holdfast.decisions.text.lexical import query_vector, terms, vector_of_terms
 from holdfast.errors import InputError, StorageError
 from holdfast.io import Inline, run_inline
 from holdfast.storage.index import IndexQuery, Point
@@ -78,7 +78,7 @@ def test_large_vectors_and_texts_without_end_are_kept(database: Database) -> Non
     vector = np.full(dimensions, dimensions**-0.5, np.float32)
     payload = point(0, "", Scope("alice"), {"page": "x" * 200_000, "one": 1}).payload
     stored = Point(
-        "00000000-0000-0000-0000-000000000001", vector, document_vector(text + " word7" * 9), payload
+        "00000000-0000-0000-0000-000000000001", vector, vector_of_terms(terms(text + " word7" * 9)), payload
     )
     run_inline(index.upsert(Inline(), [stored]))
     asked = IndexQuery(Scope("alice"), vector, query_vector("word7"), 10)
