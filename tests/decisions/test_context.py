@@ -75,6 +75,14 @@ def test_a_turn_behind_two_memories_is_shown_once() -> None:
     assert context.messages == (said,)
 
 
+def test_what_was_said_twice_is_shown_once() -> None:
+    text = "After the foggy hike we adopted a three-legged greyhound from the shelter"
+    first, again = turn(1, text), turn(7, text, day=DAY + timedelta(days=3))
+    assert shown([hit("1", "Mel has a dog")], {"1": [first, again]}).messages == (first,)
+    other = turn(8, text, speaker="Ana")
+    assert shown([hit("1", "Mel has a dog")], {"1": [first, again, other]}).messages == (first, other)
+
+
 def test_turns_are_shown_in_the_order_they_were_said() -> None:
     late = turn(2, "The vet said the greyhound can run again next spring", day=DAY + timedelta(days=40))
     early = turn(1, "After the foggy hike we adopted a three-legged greyhound")

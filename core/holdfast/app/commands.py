@@ -385,7 +385,7 @@ def import_(
     read = format_of(origin).read
     with _file_of(source) as place, session.progress("importing") as progress:
         request = Request(place, session.ids, dry_run, progress, namespace)
-        result = session.run(lambda connection: read(connection, request), resume=True)
+        result = session.run(lambda connection: read(connection, request), resume=not dry_run)
     session.show(result, show.imported)
 
 

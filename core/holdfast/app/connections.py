@@ -160,8 +160,8 @@ class Place:
         # A missing model only matters to commands that remember, so only they report it.
         if resume and (why := why_no_model()) is not None:
             _log.warning(
-                "no model is used, and statements are kept word for word: %s. Set OPENAI_API_KEY; for a model other "
-                "than OpenAI's, OPENAI_BASE_URL and OPENAI_MODEL as well", why,
+                "no model is used, and statements are kept word for word: %s. For a model other than OpenAI's, set "
+                "OPENAI_BASE_URL and OPENAI_MODEL as well", why,
             )  # fmt: skip
         home = None if self.ledger else self.home
         try:

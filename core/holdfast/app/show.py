@@ -136,7 +136,7 @@ def imported(result: JsonObject) -> RenderableType:
 
 def owners(result: JsonObject) -> RenderableType:
     rows = [
-        (whose(owner), owner["memories"], when(owner["since"]), when(owner["changed_at"]))
+        (whose(owner) or "no user", owner["memories"], when(owner["since"]), when(owner["changed_at"]))
         for owner in result["items"]
     ]
     return paged(table(("whose", "memories", "since", "changed"), rows), result)

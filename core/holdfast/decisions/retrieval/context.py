@@ -116,15 +116,16 @@ def _fitting_turns(
 def _adding(
     shown: Sequence[SearchHit], messages: Mapping[str, Sequence[JournaledMessage]]
 ) -> Iterable[JournaledMessage]:
-    """The turns that say more than the memories shown, by the rank of their memory, each once."""
+    """The turns that say more than the memories shown, by the rank of their memory; what was said twice, once."""
     told = {hit.id: _memory_text(hit) for hit in shown if messages.get(hit.id)}
     language = shared_language(told.values())
     known = {memory: set(content_terms(text, language)) for memory, text in told.items()}
     seen: set[str] = set()
     for hit in shown:
         for turn in messages.get(hit.id, ()):
-            if turn.id not in seen and _adds(turn, language, [known[hit.id], *known.values()]):
-                seen.add(turn.id)
+            line = _turn_line(turn)
+            if line not in seen and _adds(turn, language, [known[hit.id], *known.values()]):
+                seen.add(line)
                 yield turn
 
 
