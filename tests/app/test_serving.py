@@ -10,13 +10,16 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from holdfast import Memory
-from tests.app.conftest import Serving, command
+from tests.app.conftest import ADMIN, ALICE, BOB, Serving, command
+from tests.support.postgres import Cluster
 
 Serve = Callable[..., Serving]
 
@@ -116,3 +119,45 @@ def test_requests_under_way_are_finished_before_it_stops(serve: Serve) -> None:
         kept = {item.text for item in memory.get_all(user_id="alice")}
         assert {answer.status_code for answer in answers} == {200}
         assert {change["after"] for answer in answers for change in answer.json()["changes"]} <= kept
+
+
+def test_two_servers_share_a_database(serve: Serve, pgvector: Cluster, tmp_path: Path) -> None:
+    """What one is told the other finds at once; both write to one user at a time; one that is killed takes nothing
+    with it."""
+    tokens = tmp_path / "tokens.json"
+    bound = [{"token": ALICE, "user_id": "alice"}, {"token": BOB, "user_id": "bob"}]
+    tokens.write_text(json.dumps([{"token": ADMIN, "admin": True}, *bound]))
+    place = ("--ledger", pgvector.ledger(), "--index", "pgvector", "--token-file", str(tokens))
+    one, other = (serve(*place, home=tmp_path / name) for name in ("one", "other"))
+
+    def done(server: Serving, name: str, token: str = ALICE, **given: Any) -> Any:
+        answer = server.ask(name, token, **given)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    told = done(one, "add", messages="I live in Berlin", infer=False)["changes"][0]
+    [hit] = done(other, "search", query="Where do I live?")["hits"]
+    assert (hit["memory"]["id"], hit["memory"]["text"]) == (told["memory_id"], "I live in Berlin")
+    assert done(other, "search", BOB, query="Where do I live?")["hits"] == []
+    assert other.ask("get", BOB, memory_id=told["memory_id"]).status_code == 404
+
+    def add(number: int) -> str:
+        text = f"I like the number {number}"
+        return str(done((one, other)[number % 2], "add", messages=text, infer=False)["id"])
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(add, range(20)))) == 20
+    assert [done(server, "count")["count"] for server in (one, other)] == [21, 21]
+
+    changed = done(other, "update", memory_id=told["memory_id"], text="I live in Lisbon")
+    assert done(one, "get", memory_id=told["memory_id"])["text"] == "I live in Lisbon"
+    done(one, "undo", change_or_add_id=changed["id"])
+    assert done(other, "get", memory_id=told["memory_id"])["text"] == "I live in Berlin"
+
+    one.process.kill()
+    one.process.wait()
+    assert done(other, "count")["count"] == 21
+    done(other, "add", messages="I play the cello", infer=False)
+    assert done(other, "search", query="cello", limit=1)["hits"][0]["memory"]["text"] == "I play the cello"
+    assert done(other, "verify", ADMIN)["agree"] is True
+    assert not list(tmp_path.rglob("serve.json")), "no folder is theirs to leave an address in"
