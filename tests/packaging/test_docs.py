@@ -41,7 +41,7 @@ def test_what_no_test_runs_says_why(build: ModuleType) -> None:
     """Python in the adapters' pages is run by the tests beside theirs."""
     pages = [ROOT / source for source in build.sources()]
     found = [block for page in pages for block in blocks(page)]
-    assert {block.language for block in found} <= {"python", "sh", "json", "jsonl", ""}
+    assert {block.language for block in found} <= {"python", "sh", "json", "jsonl", "sql", "ini", ""}
     left = [block for block in found if block.runs and block.page not in PAGES]
     readmes = {ROOT / "langmem_adapter" / "README.md", ROOT / "llamaindex_adapter" / "README.md"}
     assert [block for block in left if block.language != "python" or block.page not in readmes] == []
