@@ -108,7 +108,7 @@ class Changing:
         self._store.check()
         ledger = self._store.ledger
         with self._listeners.observing("erase", scope) as seen:
-            erasure = await io.run(erase, ledger.database, scope, dry_run=dry_run)
+            erasure = await io.run(erase, ledger.database, ledger.outbox, scope, dry_run=dry_run)
             if not dry_run:
                 await self._store.projection.finish_erasing(io)
             seen.count("memories", erasure.memories)

@@ -81,7 +81,7 @@ async def _built(
     generation = _following(old.generation)
     since = store.ledger.clock()
     index, fresh = await io.run(_opened, store, embedder, generation)
-    basis = Basis(embedder, index, generation)
+    basis = Basis(embedder, index, generation, joined=store.indexes.joined)
     if index is old.index:
         if embedder.name != old.embedder.name:
             raise InputError(
@@ -127,11 +127,7 @@ def _switched(store: Store, built: _Building) -> bool:
     store.switching = True
     try:
         if not store.ledger.outbox.switch(
-            basis.embedder.name,
-            basis.embedder.dimensions,
-            basis.generation,
-            last=built.last,
-            since=built.since,
+            basis.followed, basis.embedder.dimensions, last=built.last, since=built.since
         ):
             return False
         store.projection.follow(basis)

@@ -91,7 +91,7 @@ async def import_(store: Store, io: IO, source: Place, scope: Scope, progress: P
 
         async def take(basis: Basis) -> Transfer:
             known = await _embedded(store, io, basis, spool, progress)
-            intake = Intake(store.ledger.database, basis.embedder.name, known)
+            intake = Intake(store.ledger.database, basis.embedder.name, known, store.ledger.outbox.changed)
             await io.run(intake.take, spool.rows(), spool.checker.scopes)
             return _transfer(intake.stored, intake.skipped)
 

@@ -70,6 +70,7 @@ class Projection:
         self._blocking = blocking
         self._at = at
         self._behind = False
+        ledger.outbox.followed = basis.followed
         self._thread = ThreadPoolExecutor(1, "holdfast-index")  # for the async face
 
     @property
@@ -94,6 +95,10 @@ class Projection:
         await self.writing(io, self._project)
 
     async def _project(self, io: IO) -> None:
+        if self.basis.joined:
+            while await io.run(self._ledger.outbox.carry_out, SLICE):
+                pass
+            return
         while pending := await io.run(self._ledger.outbox.take, SLICE):
             try:
                 await self.index.upsert(io, pending.upserts)
@@ -109,6 +114,8 @@ class Projection:
 
     async def after_commit(self, io: IO) -> None:
         """As `project`, for a caller whose change is committed already: a failing index cannot undo it."""
+        if self.basis.joined:
+            return  # its points are committed with it
         try:
             await self.project(io)
         except StorageError as error:
@@ -116,16 +123,15 @@ class Projection:
 
     def follow(self, basis: Basis) -> None:
         """Send the outbox to another index from now on."""
-        self._ledger.outbox.embedder = basis.embedder.name
-        self._ledger.outbox.generation = basis.generation
-        self._behind = True  # it lacks what its predecessor was told while it was filled
+        self._ledger.outbox.followed = basis.followed
+        self._behind = basis.joined is None  # it lacks what its predecessor was told while it was filled
         self.basis = basis
 
     async def caught_up(self, io: IO, scope: Scope | None = None) -> None:
         """Before a look-up: the index has everything, or for a shared store all of the exact scope."""
         if self._behind:
             await self.project(io)
-        if scope is None or self._exclusive:
+        if scope is None or self._exclusive or self.basis.joined:
             return
         while await io.run(self._ledger.outbox.waiting, scope):
             await self.project(io)
@@ -160,8 +166,11 @@ class Projection:
         return await self.writing(io, self._compared)
 
     async def _compared(self, io: IO) -> Agreement:
-        points = await self.index.ids(io)
-        versions = await io.run(self._ledger.outbox.version_ids)
+        if self.basis.joined:
+            versions, points = await io.run(self._ledger.outbox.beside, self.basis.joined.held)
+        else:
+            points = await self.index.ids(io)
+            versions = await io.run(self._ledger.outbox.version_ids)
         unsettled = await io.run(self._ledger.outbox.count)
         return Agreement(len(versions), len(versions - points), len(points - versions), unsettled)
 
@@ -203,12 +212,14 @@ class Projection:
 async def fill(ledger: Ledger, basis: Basis, io: IO, progress: Progress | None = None) -> tuple[int, int]:
     """Write every version of the ledger as a point. Returns the place of the last version seen, and their number."""
     total = await io.run(ledger.outbox.version_count)
+    within = basis.followed.within
     last = done = 0
     while True:
-        page = await io.run(ledger.outbox.page, last, SLICE, basis.embedder.name)
+        page = await io.run(ledger.outbox.page, last, SLICE, basis.embedder.name, within)
         if not page:
             return last, done
-        await basis.index.upsert(io, [point for _, point in page])
+        if within is None:
+            await basis.index.upsert(io, [point for _, point in page])
         last, done = page[-1][0], done + len(page)
         if progress is not None:
             progress(done, max(done, total))

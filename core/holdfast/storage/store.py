@@ -26,6 +26,7 @@ from .ledger import Ledger
 from .ledger.commit import Conflict
 from .ledger.copying import is_copying
 from .ledger.database import Database
+from .ledger.outbox import REINDEXED
 from .points import FORM
 from .projection import POLL, Progress, Projection, drop_retired, point_of
 
@@ -112,10 +113,9 @@ class Store:
                 self.ledger.jobs.free_all()
             generation = self.ledger.setting("generation") or "0"
             index, fresh = indexes.open(embedder.dimensions, generation)
-            self.ledger.outbox.generation = generation
             self.projection = Projection(
                 self.ledger,
-                Basis(embedder, index, generation),
+                Basis(embedder, index, generation, joined=indexes.joined),
                 self.locks,
                 exclusive=exclusive,
                 blocking=indexes.blocking,
@@ -236,11 +236,18 @@ class Store:
         if basis is not self.basis:
             return
         recorded = await io.run(self.ledger.setting, "embedder")
-        if recorded != basis.embedder.name and not self.switching and basis is self.basis:
+        if recorded != basis.embedder.name and self._stale(basis):
             raise EmbedderMismatchError(
                 f"another process changed this store's embedder from {basis.embedder.name!r} to {recorded!r}: "
                 "open it anew with that one"
             )
+        generation = await io.run(self.ledger.setting, "generation") or "0"
+        if basis.joined and generation != basis.generation and self._stale(basis):
+            raise StorageError(REINDEXED)
+
+    def _stale(self, basis: Basis) -> bool:
+        """Whether a basis that is not the ledger's was replaced by another process, and not by this one just now."""
+        return not self.switching and basis is self.basis
 
     async def _bring_up(self, fresh: bool, progress: Progress | None) -> None:
         """Finish what an earlier process began; fill an index that is new, or that lacks points."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -92,3 +92,15 @@ class Index(Protocol):
     async def flush(self, io: IO) -> None: ...
 
     def close(self) -> None: ...
+
+
+class Joined(Index, Protocol):
+    """An index that lies in the ledger's database: a change and its points are committed together."""
+
+    def write(self, db: Any, points: Sequence[Point], deleted: Sequence[str]) -> None:
+        """Within the transaction of the connection `db`. What is deleted goes from every generation."""
+        ...
+
+    def held(self, db: Any) -> set[str]:
+        """`ids`, as that transaction sees them."""
+        ...

@@ -83,6 +83,19 @@ class PgvectorIndex:
         """Idempotent. The database is its owner's."""
         self._database = None
 
+    # -- in the ledger's transactions
+
+    def write(self, db: tables.Connection, points: Sequence[Point], deleted: Sequence[str]) -> None:
+        """Write points, and delete others from every generation: one that another process builds has them too."""
+        with self._using():
+            tables.upsert(db, self._table, self._types, points)
+        for table in tables.generations(db) if deleted else []:
+            tables.delete(db, table, deleted)
+
+    def held(self, db: tables.Connection) -> set[str]:
+        with self._using():
+            return set(db.exec_driver_sql(f"SELECT id::text FROM {self._table}").scalars())
+
     # -- the blocking halves
 
     @contextmanager
@@ -122,7 +135,7 @@ class PgvectorIndex:
 
     def _ids(self) -> set[str]:
         with self._using() as database, database.statement() as db:
-            return set(db.exec_driver_sql(f"SELECT id::text FROM {self._table}").scalars())
+            return self.held(db)
 
     def _clear(self) -> None:
         with self._using() as database, database.writing() as db:
@@ -130,4 +143,5 @@ class PgvectorIndex:
 
     def _vacuum(self) -> None:
         with self._using() as database, database.statement() as db:
-            db.exec_driver_sql(f"VACUUM {self._table}")
+            for table in tables.generations(db):
+                db.exec_driver_sql(f"VACUUM {table}")

@@ -112,7 +112,18 @@ def _made(table: str, types: str, dimensions: int) -> list[str]:
 
 def remove(database: Database, table: str) -> None:
     with database.writing() as db:
+        db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MAKING})")
         db.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
+
+
+def generations(db: Connection) -> list[str]:
+    """The tables of all generations; none is made or removed until the transaction ends."""
+    db.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_MAKING})")
+    found = db.exec_driver_sql(
+        "SELECT relname FROM pg_class "
+        "WHERE relkind = 'r' AND relname ~ '^points_[0-9]+$' AND pg_table_is_visible(oid)"
+    )
+    return sorted(found.scalars())
 
 
 def upsert(db: Connection, table: str, types: str, points: Sequence[Point]) -> None:

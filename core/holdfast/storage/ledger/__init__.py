@@ -35,8 +35,8 @@ class Ledger:
         self.journal = Journal(self.database, self.clock)
         self.documents = DocumentTables(self.database, self.clock)
         self.jobs = Jobs(self.database, self.clock)
-        self.memories = Memories(self.database, self.clock)
         self.outbox = Outbox(self.database, self.clock, point_of, embedder)
+        self.memories = Memories(self.database, self.clock, self.outbox.changed)
 
     def _last_change(self) -> int | None:
         """The latest date: the clock may have been set back a little since, and later changes get later dates."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,12 +16,15 @@ from ...types import Change, Changes, Metadata, Operation, Scope
 from ..times import FOREVER, from_micros, to_micros
 from .database import scope_key
 from .ids import new_id
-from .schema import changes, evidence, outbox, vectors, versions
+from .schema import changes, evidence, vectors, versions
 
 # Ordinals are microseconds with room for the memories of one commit: 4,096 each from 1970 to 2027 and 4
 # otherwise, which fits 63 bits for every date. A larger commit uses those of the following microseconds.
 ROOM_SINCE = to_micros(datetime(2027, 1, 1, tzinfo=UTC))
 ROOM_BITS_BEFORE, ROOM_BITS = 12, 2
+
+
+Changed = Callable[[Connection, Iterable[str]], None]
 
 
 class Conflict(Exception):
@@ -58,11 +61,15 @@ class Write:
 class Commit:
     """One transaction's worth of changes, gathered into a few bulk statements.
 
+    changed: is told, within the transaction, which versions were opened and closed.
     balance: how many more memories are known after it.
     """
 
-    def __init__(self, db: Connection, scope: Scope, now: int, embedder: str, add_id: str | None) -> None:
+    def __init__(
+        self, db: Connection, scope: Scope, now: int, embedder: str, add_id: str | None, changed: Changed
+    ) -> None:
         self._db = db
+        self._changed = changed
         self._scope = scope
         self._now = now
         self._embedder = embedder
@@ -240,8 +247,7 @@ class Commit:
             self._db.execute(insert(changes), self._changes)
         if self._evidence:
             self._db.execute(insert(evidence), self._evidence)
-        if self._dirty:
-            self._db.execute(insert(outbox), [{"version_id": name} for name in self._dirty])
+        self._changed(self._db, self._dirty)
         self._changes, self._evidence, self._dirty = [], [], []
 
 

@@ -11,47 +11,48 @@ from .database import Database, in_scope
 from .document_tables import documents
 from .document_values import FILES, decode_namespace, encode_namespace
 from .ids import new_id
+from .outbox import Outbox
 from .schema import changes, jobs, messages, meta, outbox, scopes, vectors, versions
 
 ERASING = "erasing"  # a setting, the last erasure's mark: it is committed, but its bytes are not yet gone
 
 
-def erase(database: Database, scope: Scope, *, dry_run: bool) -> Erasure:
+def erase(database: Database, index: Outbox, scope: Scope, *, dry_run: bool) -> Erasure:
     """Remove everything that carries the given ids; all of the ledger for an empty scope.
 
-    The outbox now asks to delete the points of the removed versions, and `ERASING` names this erasure, unless there
-    was nothing to remove.
+    The index is told which versions are gone, and `ERASING` names this erasure, unless there was nothing to remove.
     """
     if dry_run:
         with database.reading() as db:
             return _counts(db, scope, dry_run=True)
     with database.writing() as db:
+        index.removing(db)
         numbers = _counts(db, scope, dry_run=False)
-        removed = list(db.execute(select(versions.c.id).where(*in_scope(versions, scope))).scalars())
-        rows = _remove(db, scope)
-        if removed:
-            db.execute(insert(outbox), [{"version_id": name} for name in removed])
-        if rows:
+        rows, removed = _remove(db, scope)
+        index.removed(db, removed)
+        if rows or removed:
             db.execute(delete(meta).where(meta.c.key == ERASING))
             db.execute(insert(meta).values(key=ERASING, value=new_id()))
     return numbers
 
 
-def _remove(db: Connection, scope: Scope) -> int:
-    """The number of rows removed."""
+def _remove(db: Connection, scope: Scope) -> tuple[int, list[str]]:
+    """The number of other rows removed, and the versions."""
     of_scope = select(versions.c.id).where(*in_scope(versions, scope))
     memories = select(versions.c.memory_id).where(*in_scope(versions, scope))
     removals = [
         delete(outbox).where(outbox.c.version_id.in_(of_scope)),
         delete(vectors).where(vectors.c.version_id.in_(of_scope)),
         delete(changes).where(changes.c.memory_id.in_(memories)),  # their evidence goes with them
-        *(delete(table).where(*in_scope(table, scope)) for table in (versions, messages, jobs, scopes)),
+        *(delete(table).where(*in_scope(table, scope)) for table in (messages, jobs, scopes)),
     ]
     if not scope:
         removals.append(delete(documents))  # they carry no ids; only emptying the store removes them
     else:
         removals.append(delete(documents).where(documents.c.namespace.in_(files_of(db, scope))))
-    return sum(db.execute(removal).rowcount for removal in removals)
+    rows = sum(db.execute(removal).rowcount for removal in removals)
+    gone = delete(versions).where(*in_scope(versions, scope)).returning(versions.c.id)
+    return rows, list(db.execute(gone).scalars())
 
 
 def files_of(db: Connection, scope: Scope, kind: str | None = None) -> list[str]:

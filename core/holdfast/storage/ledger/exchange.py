@@ -20,11 +20,12 @@ from sqlalchemy import Connection, Table, func, insert, select, tuple_, update
 from ...errors import InputError
 from ...types import Scope
 from ..times import FOREVER, from_micros, to_micros
+from .commit import Changed
 from .database import Database, exactly, in_scope, lock_scope, scope_key
 from .document_tables import document_texts, documents
 from .erasure import files_of
 from .memories import expect_embedder, raise_revision
-from .schema import changes, edits, evidence, jobs, messages, outbox, scopes, vectors, versions
+from .schema import changes, edits, evidence, jobs, messages, scopes, vectors, versions
 from .tally import recount
 
 T = TypeVar("T")
@@ -155,12 +156,18 @@ class Intake:
 
     vector_of: the vector for a version's id, for those that were not here when the texts were embedded; and for a
         document's namespace, key and path.
+    changed: is told, within the transaction, which versions are new.
     """
 
     def __init__(
-        self, database: Database, embedder: str, vector_of: Mapping[Named, npt.NDArray[np.float32]]
+        self,
+        database: Database,
+        embedder: str,
+        vector_of: Mapping[Named, npt.NDArray[np.float32]],
+        changed: Changed,
     ) -> None:
         self._database = database
+        self._changed = changed
         self._embedder = embedder
         self._vector_of = vector_of
         self.stored = dict.fromkeys(TABLES, 0)
@@ -255,7 +262,7 @@ class Intake:
             {"version_id": name, "vector": self._vector_of[name].astype("<f4").tobytes()} for name in ids
         ]
         db.execute(insert(vectors), [{**blob, "embedder": self._embedder} for blob in blobs])
-        db.execute(insert(outbox), [{"version_id": name} for name in ids])
+        self._changed(db, ids)
 
     def _refuse_known_memories(self, db: Connection, lines: Sequence[Line]) -> None:
         """A memory that is here has all its versions; one more comes from a store that has diverged."""

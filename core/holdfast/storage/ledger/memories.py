@@ -1,8 +1,7 @@
 """Memories as versions, and the append-only history of their changes.
 
 A memory is the chain of its versions; the one with `valid_to == FOREVER` is what is known now. A change closes a
-version, opens one, or both, and is committed together with its evidence and with the outbox rows that bring the index
-up to date.
+version, opens one, or both, and is committed together with its evidence and with what brings the index up to date.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from ...errors import InputError, NotFoundError
 from ...types import Change, Changes, MemoryItem, Page, Scope, Usage
 from ..filters import Filter
 from ..times import FOREVER, Clock, from_micros, to_micros
-from .commit import ROOM_BITS, Commit, Conflict, Write
+from .commit import ROOM_BITS, Changed, Commit, Conflict, Write
 from .database import Database, exactly, in_scope, lock_scope
 from .edits import REASON, superseded
 from .feed import read_changes
@@ -67,9 +66,10 @@ class JobStep:
 
 
 class Memories:
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, changed: Changed) -> None:
         self._database = database
         self._clock = clock
+        self._changed = changed
         self._nothing_expires = (-1, 0)  # as of this many writes, from this instant on
 
     # -- writing ------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class Memories:
             counters = lock_scope(db, scope)
             if revision is not None and counters.revision != revision:
                 raise Conflict
-            commit = Commit(db, scope, now, embedder, step.job_id if step else None)
+            commit = Commit(db, scope, now, embedder, step.job_id if step else None, self._changed)
             stored = commit.store(writes)
             if step is not None and step.finished:
                 gone = superseded(db, step.job_id)
@@ -123,7 +123,7 @@ class Memories:
             expect_embedder(db, embedder)
             lock_scope(db, scope)
             now = self._clock()
-            commit = Commit(db, scope, now, embedder, None)
+            commit = Commit(db, scope, now, embedder, None, self._changed)
             for change in reversed(undone):
                 commit.take_back(change)
             stored = commit.finish()

@@ -1,15 +1,16 @@
-"""What the index has yet to be told. A row names a version; what to do follows from the ledger's present state."""
+"""What the index is told of changes: at once, in the transaction that makes them, where it lies in the same database;
+else later, by rows. A row names a version; what to do follows from the ledger's present state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     Select,
@@ -26,16 +27,24 @@ from ...errors import StorageError
 from ...types import Scope
 from ..points import Point
 from ..times import FOREVER, SKEW, Clock
+from .commit import Conflict
 from .database import Database, exactly
 from .schema import meta, outbox, vectors, versions
 
 PointOf = Callable[[Row[Any], npt.NDArray[np.float32]], Point]
+Within = Callable[[Connection, Sequence[Point], Sequence[str]], None]
+"""Has an index write points and delete others, within a transaction of the ledger."""
 
 CLAIM = 60 * 1_000_000  # an index write takes milliseconds; after this its process is presumed dead
 DROPPED = 2_000  # vectors per transaction
+CHUNK = 500  # points at a time
 # Settled rows that an embedded store may keep until a later transaction removes them. If the process is
 # killed, the next one tells the index that many points again.
 LAZY_ROWS = 512
+
+
+REINDEXED = "another process has reindexed this store: open it anew"
+_EMBEDDER = select(meta.c.value).where(meta.c.key == "embedder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,15 @@ class Pending:
         return bool(self.seqs)
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The index that is told: of which embedder's vectors, which generation, and if it is told at once, how."""
+
+    embedder: str
+    generation: str = "0"
+    within: Within | None = None
+
+
 class Outbox:
     """One caller at a time per process (the engine ensures it); processes of a shared ledger claim their rows.
 
@@ -60,9 +78,33 @@ class Outbox:
         self._database = database
         self._clock = clock
         self._point_of = point_of
-        self.embedder = embedder
-        self.generation = "0"
+        self.followed = Followed(embedder)  # replaced as a whole, while others commit
         self._settled: set[int] = set()
+
+    # -- within the transaction of a change ---------------------------------------------------------------------
+
+    def changed(self, db: Connection, version_ids: Iterable[str]) -> None:
+        """The index has to follow these versions. Raises `Conflict` if the store has another index by now."""
+        followed, ids = self.followed, list(dict.fromkeys(version_ids))
+        if followed.within is None:
+            _note(db, ids)
+        elif ids:
+            if _generation(db) != followed.generation:
+                raise Conflict
+            self._write(db, ids, followed.embedder, followed.within)
+
+    def removing(self, db: Connection) -> None:
+        """Some versions are about to be removed: nothing that was read before may be written to an index after."""
+        db.execute(_EMBEDDER.with_for_update(read=True))
+
+    def removed(self, db: Connection, version_ids: Sequence[str]) -> None:
+        """These versions are gone. An index that is told at once takes them out of its other generations too."""
+        if self.followed.within is None:
+            _note(db, version_ids)
+        else:
+            self.followed.within(db, [], version_ids)
+
+    # -- later --------------------------------------------------------------------------------------------------
 
     def take(self, limit: int) -> Pending:
         """The oldest rows that nobody works on, and the points they stand for."""
@@ -76,6 +118,17 @@ class Outbox:
             pending = self._pending(db, limit, unclaimed_only=True)
             self._claim(db, pending.seqs, self._clock() + CLAIM)
             return pending
+
+    def carry_out(self, limit: int) -> int:
+        """Tell an index that is told at once what rows for another one have left. Returns the number of rows."""
+        within = self.followed.within
+        assert within is not None
+        with self._alone() as db:
+            self._expect_generation(db)
+            pending = self._pending(db, limit)
+            within(db, pending.upserts, pending.deletes)
+            db.execute(delete(outbox).where(outbox.c.seq.in_(pending.seqs)))
+        return len(pending.seqs)
 
     def settle(self, seqs: Sequence[int]) -> None:
         """Record that the index has these rows."""
@@ -113,26 +166,43 @@ class Outbox:
         with self._database.reading() as db:
             return any(seq not in self._settled for seq in db.execute(query).scalars())
 
-    def mark(self, version_ids: Iterable[str]) -> None:
-        with self._database.writing() as db:
-            rows = [{"version_id": name} for name in version_ids]
-            if rows:
-                db.execute(insert(outbox), rows)
+    def mark(self, version_ids: Sequence[str]) -> None:
+        """The index has to follow these versions, whatever it has of them."""
+        for start in range(0, len(version_ids), CHUNK):
+            with self._alone() as db:
+                self.changed(db, version_ids[start : start + CHUNK])
 
     def mark_changed(self, last: int, since: int) -> None:
         """Mark every version written after the place `last`, or closed since `since` with some minutes' allowance for
         other machines' clocks: an index that was filled meanwhile may have seen them too early."""
+        with self._alone() as db:
+            self._mark_changed(db, last, since, self.followed)
+
+    def _mark_changed(self, db: Connection, last: int, since: int, followed: Followed) -> None:
         changed = (versions.c.seq > last) | and_(
             versions.c.valid_to != FOREVER, versions.c.valid_to >= since - SKEW
         )
-        with self._database.writing() as db:
-            mark_changed(db, changed)
+        query = select(versions.c.id).where(changed)
+        if followed.within is None:
+            db.execute(insert(outbox).from_select(["version_id"], query))
+            return
+        ids = list(db.execute(query).scalars())
+        for start in range(0, len(ids), CHUNK):
+            self._write(db, ids[start : start + CHUNK], followed.embedder, followed.within)
 
-    def page(self, after: int, limit: int, embedder: str) -> list[tuple[int, Point]]:
-        """The next versions in the order of writing, with their places, as points of that embedder's vectors."""
+    def page(
+        self, after: int, limit: int, embedder: str, within: Within | None = None
+    ) -> list[tuple[int, Point]]:
+        """The next versions in the order of writing, with their places, as points of that embedder's vectors.
+
+        within: an index that is told at once, and has these points then.
+        """
         query = _with_vectors(embedder).where(versions.c.seq > after).limit(limit)
-        with self._database.reading() as db:
-            return [(row.seq, self._point(row)) for row in db.execute(query)]
+        with self._database.reading() if within is None else self._alone() as db:
+            found = [(row.seq, self._point(row)) for row in db.execute(query)]
+            if within is not None:
+                within(db, [point for _, point in found], [])
+        return found
 
     def without_vectors(self, embedder: str, limit: int) -> list[Row[Any]]:
         """Versions that an embedder has not seen yet: id, text, speakers."""
@@ -166,13 +236,14 @@ class Outbox:
                 if not db.execute(gone).rowcount:
                     return
 
-    def switch(self, embedder: str, dimensions: int, generation: str, *, last: int, since: int) -> bool:
-        """Switch the store to the vectors of `embedder` and the index of `generation`.
+    def switch(self, followed: Followed, dimensions: int, *, last: int, since: int) -> bool:
+        """Switch the store to these vectors and this index.
 
         Returns False and changes nothing if a version lacks its vector. Commits wait for this, and it for them.
         """
-        with self._database.writing() as db:
-            old = db.execute(select(meta.c.value).where(meta.c.key == "embedder").with_for_update()).scalar()
+        embedder, generation = followed.embedder, followed.generation
+        with self._alone() as db:
+            old = db.execute(_EMBEDDER).scalar()
             if db.execute(_without_vectors(embedder).limit(1)).first() is not None:
                 return False
             given = {"embedder": embedder, "dimensions": str(dimensions), "generation": generation}
@@ -182,16 +253,18 @@ class Outbox:
             db.execute(update(meta).where(meta.c.key == "embedder").values(value=embedder))
             del given["embedder"]
             db.execute(insert(meta), [{"key": key, "value": value} for key, value in given.items()])
-            changed = (versions.c.seq > last) | and_(
-                versions.c.valid_to != FOREVER, versions.c.valid_to >= since - SKEW
-            )
-            mark_changed(db, changed)
+            self._mark_changed(db, last, since, followed)
         return True
 
     def version_ids(self) -> set[str]:
         """All versions, current and past: what the index should hold."""
         with self._database.reading() as db:
-            return set(db.execute(select(versions.c.id)).scalars())
+            return _version_ids(db)
+
+    def beside(self, points: Callable[[Connection], set[str]]) -> tuple[set[str], set[str]]:
+        """All versions, and what an index in the same database holds at the same moment."""
+        with self._database.reading() as db:
+            return _version_ids(db), points(db)
 
     def version_count(self) -> int:
         with self._database.reading() as db:
@@ -212,18 +285,29 @@ class Outbox:
         rows = db.execute(oldest.limit(limit + len(self._settled))).all()
         rows = [row for row in rows if row.seq not in self._settled][:limit]
         ids = list(dict.fromkeys(row.version_id for row in rows))
-        upserts = self._points(db, ids) if ids else []
+        upserts = self._points(db, ids, self.followed.embedder) if ids else []
         known = {point.id for point in upserts}
         return Pending(upserts, [name for name in ids if name not in known], [row.seq for row in rows])
 
     def _expect_generation(self, db: Connection) -> None:
         """Rows settled with a replaced index would be lost to the current one."""
-        now = db.execute(select(meta.c.value).where(meta.c.key == "generation")).scalar() or "0"
-        if now != self.generation:
-            raise StorageError("another process has reindexed this store: open it anew")
+        if _generation(db) != self.followed.generation:
+            raise StorageError(REINDEXED)
 
-    def _points(self, db: Connection, ids: Sequence[str]) -> list[Point]:
-        query = _with_vectors(self.embedder).where(versions.c.id.in_(ids))
+    @contextmanager
+    def _alone(self) -> Iterator[Connection]:
+        """A transaction beside which nobody changes memories: they hold the embedder's row, too."""
+        with self._database.writing() as db:
+            db.execute(_EMBEDDER.with_for_update())
+            yield db
+
+    def _write(self, db: Connection, ids: Sequence[str], embedder: str, within: Within) -> None:
+        points = self._points(db, ids, embedder)
+        known = {point.id for point in points}
+        within(db, points, [name for name in ids if name not in known])
+
+    def _points(self, db: Connection, ids: Sequence[str], embedder: str) -> list[Point]:
+        query = _with_vectors(embedder).where(versions.c.id.in_(ids))
         return [self._point(row) for row in db.execute(query)]
 
     def _point(self, row: Row[Any]) -> Point:
@@ -234,9 +318,17 @@ class Outbox:
             db.execute(update(outbox).where(outbox.c.seq.in_(seqs)).values(claimed_until=until))
 
 
-def mark_changed(db: Connection, condition: ColumnElement[bool]) -> None:
-    """Within a transaction: queue these versions for the index."""
-    db.execute(insert(outbox).from_select(["version_id"], select(versions.c.id).where(condition)))
+def _note(db: Connection, ids: Sequence[str]) -> None:
+    if ids:
+        db.execute(insert(outbox), [{"version_id": name} for name in ids])
+
+
+def _generation(db: Connection) -> str:
+    return db.execute(select(meta.c.value).where(meta.c.key == "generation")).scalar() or "0"
+
+
+def _version_ids(db: Connection) -> set[str]:
+    return set(db.execute(select(versions.c.id)).scalars())
 
 
 def _with_vectors(embedder: str) -> Select[Any]:
