@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import bouncer, postgres, postgres_url
+from tests.support.postgres import bouncer, pgvector, postgres, postgres_url
 
-__all__ = ["bouncer", "postgres", "postgres_url"]
+__all__ = ["bouncer", "pgvector", "postgres", "postgres_url"]
 
 MEMORY = Path("/dev/shm")
 ROOM = 1 << 30

@@ -1,6 +1,6 @@
 """Kill a process at every step of its work, and see what the next one finds.
 
-    python -m tests.reliability.kill --kills 500
+    python -m tests.reliability.kill --kills 500 [--ledger postgresql://...]
 
 Half of the kills are stops between two steps of a script that does everything once: statements, commits, writes to
 the index, renames. The other half come from outside, at random, while several threads work. Some kills come twice:
@@ -75,11 +75,23 @@ def warm_up() -> None:
         memory.search("where?", user_id="nobody")
 
 
+def made(folder: Path) -> Path:
+    """The folder of a run, and its place on the server if it has one."""
+    folder.mkdir()
+    if killed.ledger:
+        import psycopg
+
+        with psycopg.connect(killed.ledger, autocommit=True) as db:
+            db.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            db.execute(f"CREATE SCHEMA {killed.schema_of(folder)}")
+    return folder
+
+
 def steps(folder: Path) -> int:
     """How many steps the script has when nobody stops it."""
     output = folder / "steps"
-    (folder / "run").mkdir()
-    if ended(forked(lambda: killed.run_script(folder / "run", "count", None), output)) != 0:
+    run = made(folder / "run")
+    if ended(forked(lambda: killed.run_script(run, "count", None), output)) != 0:
         raise survived.Broken(output.read_text())
     return int(output.read_text())
 
@@ -138,8 +150,7 @@ def campaign(kills: int | None, seed: int, report: Callable[[str], None]) -> Cou
     kills = count if kills is None else kills
     stops = spread(count, kills if every else kills - kills // 2, chance)
     for number in range(kills):
-        folder = base / str(number)
-        folder.mkdir()
+        folder = made(base / str(number))
         injected = every or number % 2 == 0
         try:
             found = kill_at(folder, stops.pop(), chance) if injected else kill_under_load(folder, chance)
@@ -170,8 +181,10 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--every-step", action="store_true", help="one kill at each step, none under load")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--ledger", default="", help="on this PostgreSQL with pgvector, instead of in folders")
     parser.add_argument("--quiet", action="store_true")
     arguments = parser.parse_args()
+    killed.ledger = arguments.ledger
     began = time.monotonic()
     try:
         kills = None if arguments.every_step else arguments.kills

@@ -21,12 +21,30 @@ USERS = ("alice", "bob", "carol", "dave")
 MARKER = "Zyxwvut"  # in everything of bob's, to be searched for in the files' bytes
 
 
+ledger = ""  # the URL of a PostgreSQL, where stores have a schema each; else they have a folder
+
+
+def schema_of(folder: Path) -> str:
+    return f"kill_{folder.name}"
+
+
+def place_of(folder: Path) -> dict[str, Any]:
+    """Where the store of a run is, as `Memory` takes it."""
+    if not ledger:
+        return {"path": folder / "store"}
+    return {
+        "ledger": f"{ledger}?options=-csearch_path%3D{schema_of(folder)}%2Cpublic",
+        "index": "pgvector",
+    }
+
+
 def open_store(folder: Path) -> Memory:
     """With whichever embedder the store has come to."""
+    options = {**place_of(folder), "llm": None, "resume_on_open": False}
     try:
-        return Memory(folder, llm=None, embedder=EMBEDDERS[0], resume_on_open=False)
+        return Memory(**options, embedder=EMBEDDERS[0])
     except EmbedderMismatchError:
-        return Memory(folder, llm=None, embedder=EMBEDDERS[1], resume_on_open=False)
+        return Memory(**options, embedder=EMBEDDERS[1])
 
 
 class Stops:
@@ -162,7 +180,7 @@ def run_script(folder: Path, tag: str, at: int | None) -> int:
     stops = Stops(at)
     stops.install()
     log = Log(folder / "log")
-    with open_store(folder / "store") as memory:
+    with open_store(folder) as memory:
         alice, bob = Script(memory, log, "alice", tag), Script(memory, log, "bob", tag)
         first = alice.add(2)
         alice.state()
@@ -182,7 +200,7 @@ def run_script(folder: Path, tag: str, at: int | None) -> int:
 def run_load(folder: Path, tag: str) -> None:
     """Several users at once, for ever: whoever started this ends it."""
     log = Log(folder / "log")
-    memory = open_store(folder / "store")
+    memory = open_store(folder)
     for user in USERS[:-1]:
         threading.Thread(target=_restless, args=(Script(memory, log, user, tag),), daemon=True).start()
     while True:

@@ -9,11 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from holdfast import Memory
 from holdfast.io import Inline, run_inline
 from holdfast.storage.index import FOREVER
 from holdfast.storage.index.qdrant_filters import stored_payload
 from holdfast.storage.ledger.tally import recount
+from tests.reliability import killed
 from tests.reliability.killed import MARKER, USERS, open_store
 from tests.support import inside
 
@@ -25,7 +28,8 @@ class Broken(Exception):
 def check(folder: Path) -> str:
     """Open the store again and hold it to its promises. Returns what state it was found in. Raises `Broken`."""
     lines = [json.loads(line) for line in _whole_lines(folder / "log")]
-    with open_store(folder / "store") as memory:
+    _let_leases_run_out(folder)
+    with open_store(folder) as memory:
         pending = len(memory.jobs.pending())
         if not memory.index.verify():
             raise Broken(f"ledger and index disagree after opening: {memory.index.verify()}")
@@ -38,7 +42,10 @@ def check(folder: Path) -> str:
         _check_points(memory)
         _check_chains(memory)
         _check_counts(memory)
-    _check_closed(folder / "store")
+    if killed.ledger:
+        _check_tables(folder)
+    else:
+        _check_closed(folder / "store")
     return f"{len(lines)} lines, {pending} pending"
 
 
@@ -130,6 +137,9 @@ def _check_points(memory: Memory) -> None:
         last = page[-1][0]
     if len(wanted) != run_inline(store.index.count(Inline())):
         raise Broken("a version has no vector, or a point no version")
+    if killed.ledger:
+        _check_rows(memory, wanted)
+        return
     shard = store.index._shard  # type: ignore[attr-defined]
     records, _ = shard.scroll(q.ScrollRequest(limit=100_000, with_payload=True, with_vector=False))
     for record in records:
@@ -137,6 +147,17 @@ def _check_points(memory: Memory) -> None:
         version = wanted[str(payload.pop("id", record.id))]
         if payload != stored_payload(version):
             raise Broken(f"a point says {payload}, its version {version.payload}")
+
+
+def _check_rows(memory: Memory, wanted: dict[str, Any]) -> None:
+    store = inside.store_of(memory)
+    with store.ledger.database.reading() as db:
+        rows = db.exec_driver_sql(f"SELECT * FROM points_{store.basis.generation}").mappings().all()
+    for row in rows:
+        payload = wanted[str(row["id"])].payload
+        said = {key: row[key] for key in payload}
+        if said != payload:
+            raise Broken(f"a point says {said}, its version {payload}")
 
 
 def _check_chains(memory: Memory) -> None:
@@ -169,6 +190,27 @@ def _check_counts(memory: Memory) -> None:
         recount(db)
         if (after := db.exec_driver_sql(query).all()) != before:
             raise Broken(f"the scopes' counts are {before}, and should be {after}")
+
+
+def _let_leases_run_out(folder: Path) -> None:
+    """On a server others wait for what a process had begun when it was killed, until its lease is over."""
+    if killed.ledger:
+        with psycopg.connect(killed.ledger) as db:
+            db.execute(f"SET search_path TO {killed.schema_of(folder)}")
+            if db.execute("SELECT to_regclass('jobs')").fetchone() != (None,):
+                db.execute("UPDATE jobs SET lease_until = 0 WHERE state = 'running'")
+
+
+def _check_tables(folder: Path) -> None:
+    """What is left in the schema: nothing of who was erased, in no generation of the index."""
+    with psycopg.connect(killed.ledger) as db:
+        db.execute(f"SET search_path TO {killed.schema_of(folder)}")
+        left = db.execute("SELECT count(*) FROM messages WHERE user_id = 'bob'").fetchone()
+        tables = db.execute("SELECT tablename FROM pg_tables WHERE tablename ~ '^points_' "
+                            "AND schemaname = current_schema()").fetchall()  # fmt: skip
+        rows = [db.execute(f"SELECT count(*) FROM {table} WHERE u = 'bob'").fetchone() for (table,) in tables]
+    if left == (0,) and any(row != (0,) for row in rows):
+        raise Broken(f"points of an erased user in {tables}: {rows}")
 
 
 def _check_closed(store: Path) -> None:

@@ -11,12 +11,17 @@ from tests.support.children import ROOT
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
-def test_kills_lose_nothing() -> None:
+@pytest.mark.parametrize(
+    ("where", "kills"), [("folder", 25), pytest.param("server", 10, marks=pytest.mark.postgres)]
+)
+def test_kills_lose_nothing(where: str, kills: int, request: pytest.FixtureRequest) -> None:
     """In a process of its own: it forks, which this one, with its threads, must not."""
-    command = [sys.executable, "-m", "tests.reliability.kill", "--kills", "25", "--seed", "20260304"]
+    command = [sys.executable, "-m", "tests.reliability.kill", "--kills", str(kills), "--seed", "20260304"]
+    if where == "server":
+        command += ["--ledger", request.getfixturevalue("pgvector").database()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-4000:]
-    assert "survived 25 kills" in done.stdout
+    assert f"survived {kills} kills" in done.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
