@@ -142,7 +142,7 @@ def campaign(kills: int | None, seed: int, report: Callable[[str], None]) -> Cou
     Raises `Broken` at the first promise that does not hold; its store is kept.
     """
     chance = random.Random(seed)
-    survived: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     base = Path(tempfile.mkdtemp(prefix="holdfast-kill-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
     warm_up()
     count = steps(base)
@@ -156,12 +156,12 @@ def campaign(kills: int | None, seed: int, report: Callable[[str], None]) -> Cou
             found = kill_at(folder, stops.pop(), chance) if injected else kill_under_load(folder, chance)
         except survived.Broken as error:
             raise survived.Broken(f"kill {number} (seed {seed}, store kept in {folder}): {error}") from None
-        survived["at a step" if injected else "under load"] += 1
+        counts["at a step" if injected else "under load"] += 1
         report(f"{number + 1}/{kills} {found}")
         shutil.rmtree(folder)
     shutil.rmtree(base)
-    survived["steps"] = count
-    return survived
+    counts["steps"] = count
+    return counts
 
 
 def spread(count: int, wanted: int, chance: random.Random) -> list[int]:
@@ -181,20 +181,22 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--every-step", action="store_true", help="one kill at each step, none under load")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--ledger", default="", help="on this PostgreSQL with pgvector, instead of in folders")
+    parser.add_argument(
+        "--ledger", default="", help="on this PostgreSQL with pgvector, instead of in folders"
+    )
     parser.add_argument("--quiet", action="store_true")
     arguments = parser.parse_args()
     killed.ledger = arguments.ledger
     began = time.monotonic()
     try:
         kills = None if arguments.every_step else arguments.kills
-        survived = campaign(kills, arguments.seed, (lambda line: None) if arguments.quiet else print)
+        counts = campaign(kills, arguments.seed, (lambda line: None) if arguments.quiet else print)
     except survived.Broken as error:
         sys.exit(f"BROKEN: {error}")
     print(
-        f"survived {survived['at a step'] + survived['under load']} kills, "
-        f"{survived['at a step']} at one of {survived['steps']} steps, "
-        f"{survived['under load']} under load, in {time.monotonic() - began:.0f} s (seed {arguments.seed})"
+        f"survived {counts['at a step'] + counts['under load']} kills, "
+        f"{counts['at a step']} at one of {counts['steps']} steps, "
+        f"{counts['under load']} under load, in {time.monotonic() - began:.0f} s (seed {arguments.seed})"
     )
 
 

@@ -87,15 +87,22 @@ class Cluster:
             "shared_buffers": "32MB",
         }
         arguments = [item for key, value in settings.items() for item in ("-c", f"{key}={value}")]
+        self._command = [programs / "postgres", "-D", self._data, *arguments]
+        self._folder = folder
         self._log = (folder / "log").open("wb")
+        self.start()
+
+    def start(self) -> None:
+        """At first, and again after `shut_down`."""
         self._server = subprocess.Popen(
-            [programs / "postgres", "-D", self._data, *arguments],
-            cwd=folder,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            **self._account,
+            self._command, cwd=self._folder, stdout=self._log, stderr=subprocess.STDOUT, **self._account
         )
-        self._wait(folder / "log")
+        self._wait(self._folder / "log")
+
+    def shut_down(self) -> None:
+        """End the server and every connection to it."""
+        self._server.send_signal(signal.SIGINT)
+        self._server.wait(START_SECONDS)
 
     def url(self, name: str) -> str:
         return f"postgresql://holdfast@127.0.0.1:{self.port}/{name}"

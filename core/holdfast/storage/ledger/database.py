@@ -19,7 +19,7 @@ from ...errors import InputError, StorageError
 from ...types import Scope
 from ..places import ROOM_TO_STORE, expect_room
 from . import dialects, migrations
-from .schema import scopes
+from .schema import metadata, scopes
 
 CACHE_MB = (
     32  # at most, per connection; SQLite's own 2 MB do not hold the upper pages of a large file's indexes
@@ -82,8 +82,11 @@ class Database:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
     def compact(self) -> None:
-        """Rewrite the file without the bytes of deleted rows, and empty the write-ahead log."""
+        """Rewrite the file without the bytes of deleted rows, and empty the write-ahead log. On a server: have what
+        deleted rows took written over."""
         if not self.sqlite:
+            with self.statement() as db:
+                db.exec_driver_sql(f"VACUUM {', '.join(metadata.tables)}")
             return
         with self._translated(), self._writer, self._engine.connect() as connection:
             raw = connection.connection.driver_connection

@@ -124,8 +124,10 @@ class Outbox:
         within = self.followed.within
         assert within is not None
         with self._alone() as db:
-            self._expect_generation(db)
             pending = self._pending(db, limit)
+            if not pending:
+                return 0
+            self._expect_generation(db)
             within(db, pending.upserts, pending.deletes)
             db.execute(delete(outbox).where(outbox.c.seq.in_(pending.seqs)))
         return len(pending.seqs)
