@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from ...errors import StorageError
 from ..times import Clock, now_utc
-from .database import Database
+from .database import Database, insert_for
 from .documents import DocumentTables
 from .erasure import ERASING
 from .jobs import Jobs
@@ -58,9 +58,11 @@ class Ledger:
         """Store settings; None removes one."""
         with self.database.writing() as db:
             for key, value in values.items():
-                db.execute(meta.delete().where(meta.c.key == key))
-                if value is not None:
-                    db.execute(meta.insert().values(key=key, value=value))
+                if value is None:
+                    db.execute(meta.delete().where(meta.c.key == key))
+                else:  # several processes may do so at once
+                    given = insert_for(db)(meta).values(key=key, value=value)
+                    db.execute(given.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
     def close(self) -> None:
         try:
