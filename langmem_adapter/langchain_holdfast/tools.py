@@ -124,7 +124,7 @@ def create_search_memory_tool(
 ) -> BaseTool:
     """`search_memory(query, limit, offset, filter)`. The artifact is the list of hits, as dictionaries.
 
-    filters: conditions besides the model's own, or a function of the runtime. threshold: the least score
+    filters: conditions besides the model's own, or a function of the runtime. threshold: the lowest score
     of a hit. on_error: as for `create_memory_tools`.
     """
     checked(memory, name, filters=filters, threshold=threshold)

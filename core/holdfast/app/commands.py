@@ -52,9 +52,9 @@ def command(name: str, *, whose: bool = True) -> Callable[[Callable[..., int | N
 # -- arguments ----------------------------------------------------------------------------------------------------
 
 MemoryId = Annotated[str, typer.Argument(metavar="ID", help="The memory's id.")]
-Query = Annotated[str, typer.Argument(help="What is looked for; - reads standard input.")]
+Query = Annotated[str, typer.Argument(help="What to look for; - reads standard input.")]
 Filter = Annotated[str | None, typer.Option("--filter", help='JSON: {"category": "work"}.')]
-AsOf = Annotated[str | None, typer.Option(help="What was known at that instant, in ISO 8601.")]
+AsOf = Annotated[str | None, typer.Option(help="What was known at this time, in ISO 8601.")]
 Metadata = Annotated[str | None, typer.Option("--metadata", "-m", help='JSON: {"category": "work"}.')]
 
 
@@ -70,7 +70,7 @@ class By(StrEnum):
     scope = "scope"
 
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would happen.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
 Force = Annotated[bool, typer.Option("--force", help="Do not ask.")]
 
 
@@ -139,10 +139,10 @@ def add(
     ] = True,
     instructions: Annotated[str | None, typer.Option(help="What to remember, in words.")] = None,
     expires_at: Annotated[
-        str | None, typer.Option(help="From when on it is found no more: a time, or like P30D.")
+        str | None, typer.Option(help="When it expires: a time, or a duration like P30D.")
     ] = None,
 ) -> None:
-    """Remember what is worth it of a text or a conversation."""
+    """Remember what is worth remembering in a text or a conversation."""
     result = session.call(
         "add",
         resume=infer,
@@ -164,7 +164,7 @@ def search(
     limit: Annotated[int, typer.Option("--limit", "-k", help="How many at most.")] = 10,
     filters: Filter = None,
     as_of: AsOf = None,
-    threshold: Annotated[float | None, typer.Option(help="The least score, 0 to 1.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="The lowest score, 0 to 1.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="What each score is made of.")] = False,
 ) -> None:
     """The memories that answer a query, best first."""

@@ -51,7 +51,8 @@ FILTERS = Field(
 AS_OF = Field(None, description="what was known at that instant (ISO 8601) instead of now")
 METADATA = Field(None, description="a JSON object that the memories carry")
 EXPIRES_AT = Field(
-    None, description="from when on it is found no more: a time, or a duration from now like P30D (ISO 8601)"
+    None,
+    description="when it expires and is no longer found: a time, or a duration from now like P30D (ISO 8601)",
 )
 UNCHANGED = "unchanged"  # the default of `Memory.update`
 NEW_EXPIRES_AT = Field(UNCHANGED, description="a time, a duration from now like P30D, or null for never")
@@ -72,7 +73,7 @@ class Adding(Whose):
     )
     background: bool = Field(False, description="answer once the messages are journaled")
     after_seconds: float = Field(
-        0, description="with background: begin when the session was quiet for so long"
+        0, description="with background: begin once the session has been quiet for this many seconds"
     )
     expires_at: str | None = EXPIRES_AT
 
@@ -81,14 +82,14 @@ class Asking(Whose):
     query: str = Field(description="a question, or what is being talked about")
     filters: Filters | None = FILTERS
     as_of: str | None = AS_OF
-    threshold: float | None = Field(None, description="the least score of a hit, from 0 to 1")
+    threshold: float | None = Field(None, description="the lowest score of a hit, from 0 to 1")
     session_id: str | None = Field(None, description="the conversation that asks")
     wait: float = Field(2.0, description="seconds to wait, at most, for adds that are under way")
 
 
 class Searching(Asking):
     limit: int = Field(10, description="how many hits at most")
-    explain: bool = Field(False, description="tell what each score is made of")
+    explain: bool = Field(False, description="say what each score is made of")
 
 
 class Recalling(Asking):
@@ -156,7 +157,7 @@ class Erasing(Whose):
 
 class Logged(Whose):
     session_id: str | None = Field(None, description="the conversation")
-    limit: int | None = Field(None, description="the newest so many")
+    limit: int | None = Field(None, description="only the newest ones: how many")
 
 
 class Retrying(Arguments):
@@ -241,7 +242,11 @@ OPERATIONS: Mapping[str, Operation] = {
     row.name: row
     for row in (
         Operation(
-            "add", "Remember what is worth it of a text or a conversation.", Adding, Memory.aadd, AddResult
+            "add",
+            "Remember what is worth remembering in a text or a conversation.",
+            Adding,
+            Memory.aadd,
+            AddResult,
         ),
         Operation(
             "search",

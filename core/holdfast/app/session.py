@@ -34,7 +34,7 @@ class Output(StrEnum):
 
 
 class Exit:
-    """Exit codes. `verify` that finds something amiss is refused, too."""
+    """Exit codes. A `verify` that finds a discrepancy counts as refused."""
 
     done = 0
     refused = 1  # not found, not allowed, a wrong value: nothing was changed

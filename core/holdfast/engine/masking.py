@@ -1,8 +1,9 @@
 """What a `Redactor` masks: every text of the user's that is about to be stored or sent to a model.
 
 Ids that say whose something is (`user_id`, `agent_id`, `run_id`, a document's namespace and key, a message's `id`)
-stay as they are: masking could confuse users. What is looked up by its exact text and may contain anything, a
-session's id or a metadata key, gets a pseudonym: the masked text and a digest, so that different ones stay different.
+stay as they are: masking could take two users for one. What is looked up by its exact text and may contain anything,
+a session's id or a metadata key, gets a pseudonym: the masked text and a digest, so that different ones stay
+different.
 """
 
 from __future__ import annotations

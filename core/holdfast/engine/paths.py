@@ -89,7 +89,7 @@ class Paths:
         told = json.dumps(examination.to_dict(), ensure_ascii=False)
         await io.run(lambda: self._store.ledger.set(**{self._key: told}))
         _log.info(
-            "the model %r decided %d of %d known cases rightly: it is asked %s",
+            "the model %r decided %d of %d known cases correctly: it is asked %s",
             llm.name, right, examination.asked, "all at once" if examination.passed else "with care, step by step",
         )  # fmt: skip
         return examination, spent

@@ -16,7 +16,7 @@ FARTHEST = 10 * 365 * 86_400.0  # seconds
 
 
 class Waiting:
-    """Time is counted on a clock that only goes forward, whatever the looks themselves take."""
+    """Time is counted on a clock that only goes forward, however long the looks themselves take."""
 
     def __init__(self, store: Store, leases: Leases, start: Callable[[], None]) -> None:
         self._store = store

@@ -139,7 +139,7 @@ def rank(
 ) -> list[Ranked]:
     """The best `limit` candidates, best first; among equals, the one written last.
 
-    threshold: the least score of a hit.
+    threshold: the lowest score of a hit.
     """
     if not candidates or limit < 1:
         return []
