@@ -111,7 +111,7 @@ class Database:
             yield
         except DBAPIError as error:
             raise StorageError(f"the ledger failed: {error.orig}; {_WHOLE}") from error
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise StorageError(f"the ledger failed: {error}; {_WHOLE}") from error
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
@@ -34,17 +34,36 @@ from .edits import REASON, superseded
 from .feed import read_changes
 from .filter_sql import where
 from .jobs import advance, hold
+from .prepared import CHUNK, Prepared, decoded
 from .schema import changes, evidence, meta, scopes, versions
 from .tally import changed
 
-CHUNK = 500  # bound parameters per statement stay far below SQLite's limit
+
+class _Version(NamedTuple):
+    """What a search reads of a version: these columns."""
+
+    id: str
+    memory_id: str
+    version: int
+    user_id: str
+    agent_id: str
+    run_id: str
+    text: str
+    metadata: Any
+    speakers: Any
+    created_at: int
+    happened_at: int | None
+    valid_from: int
+    valid_to: int
+    expires_at: int | None
 
 
-# What every search asks, built once: building a statement takes longer than SQLite takes to answer it.
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_BY_VERSION = select(versions).where(versions.c.id.in_(_IDS))
+_BY_VERSION = Prepared(
+    select(*(versions.c[name] for name in _Version._fields)).where(versions.c.id.in_(_IDS))
+)
 _EXPIRING = select(versions.c.seq).where(versions.c.expires_at > bindparam("now")).limit(1)
-_SOURCES = (
+_SOURCES = Prepared(
     select(evidence.c.memory_id, changes.c.at, evidence.c.message_id)
     .join(changes, changes.c.id == evidence.c.change_id)
     .where(evidence.c.memory_id.in_(_IDS))
@@ -184,8 +203,7 @@ class Memories:
     def by_version(self, ids: Sequence[str]) -> dict[str, MemoryItem]:
         """version id -> item, for those that exist."""
         with self._database.reading() as db:
-            rows = [row for chunk in _chunks(ids) for row in db.execute(_BY_VERSION, {"ids": chunk})]
-            return _items(db, rows)
+            return _items(db, [_Version(*row) for row in _BY_VERSION.rows(db, ids)])
 
     def texts(self, scope: Scope) -> list[tuple[str, str]]:
         """Version id and text of all that is current in the exact scope, oldest first."""
@@ -297,7 +315,7 @@ def _after(cursor: str) -> tuple[int, str]:
     return int(found[1]), found[2]
 
 
-def _items(db: Connection, rows: Sequence[Row[Any]]) -> dict[str, MemoryItem]:
+def _items(db: Connection, rows: Sequence[Row[Any] | _Version]) -> dict[str, MemoryItem]:
     """version id -> item, with the messages behind each version up to its time."""
     sources = _sources(db, {row.memory_id for row in rows})
     return {row.id: item_from_row(row, sources.get(row.memory_id, ())) for row in rows}
@@ -305,29 +323,29 @@ def _items(db: Connection, rows: Sequence[Row[Any]]) -> dict[str, MemoryItem]:
 
 def _sources(db: Connection, memory_ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     found: dict[str, list[tuple[int, str]]] = {}
-    for chunk in _chunks(list(memory_ids)):
-        for memory_id, at, message_id in db.execute(_SOURCES, {"ids": chunk}):
-            found.setdefault(memory_id, []).append((at, message_id))
+    for memory_id, at, message_id in _SOURCES.rows(db, list(memory_ids)):
+        found.setdefault(memory_id, []).append((at, message_id))
     return found
 
 
-def item_from_row(row: Row[Any], evidence_of: Iterable[tuple[int, str]] = ()) -> MemoryItem:
+def item_from_row(row: Row[Any] | _Version, evidence_of: Iterable[tuple[int, str]] = ()) -> MemoryItem:
     current = row.valid_to == FOREVER
-    seen = (message for at, message in evidence_of if current or at < row.valid_to)
+    seen = [message for at, message in evidence_of if current or at < row.valid_to]
+    since = from_micros(row.valid_from)
     return MemoryItem(
         id=row.memory_id,
         text=row.text,
         user_id=row.user_id or None,
         agent_id=row.agent_id or None,
         run_id=row.run_id or None,
-        metadata=row.metadata,
-        created_at=from_micros(row.created_at),
-        updated_at=from_micros(row.valid_from),
+        metadata=decoded(row.metadata),
+        created_at=since if row.created_at == row.valid_from else from_micros(row.created_at),
+        updated_at=since,
         happened_at=None if row.happened_at is None else from_micros(row.happened_at),
-        valid_from=from_micros(row.valid_from),
+        valid_from=since,
         valid_to=None if current else from_micros(row.valid_to),
         version=row.version,
-        speakers=tuple(row.speakers),
+        speakers=tuple(decoded(row.speakers)),
         sources=tuple(dict.fromkeys(seen)),
         expires_at=None if row.expires_at is None else from_micros(row.expires_at),
     )
