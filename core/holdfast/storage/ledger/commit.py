@@ -24,6 +24,8 @@ ROOM_SINCE = to_micros(datetime(2027, 1, 1, tzinfo=UTC))
 ROOM_BITS_BEFORE, ROOM_BITS = 12, 2
 
 
+_VERSIONS, _VECTORS, _CHANGES, _EVIDENCE = map(insert, (versions, vectors, changes, evidence))
+
 Changed = Callable[[Connection, Iterable[str]], None]
 
 
@@ -237,16 +239,16 @@ class Commit:
 
     def _insert_versions(self) -> None:
         if self._versions:
-            self._db.execute(insert(versions), self._versions)
-            self._db.execute(insert(vectors), self._vectors)
+            self._db.execute(_VERSIONS, self._versions)
+            self._db.execute(_VECTORS, self._vectors)
             self._versions, self._vectors = [], []
 
     def _insert(self) -> None:
         self._insert_versions()
         if self._changes:
-            self._db.execute(insert(changes), self._changes)
+            self._db.execute(_CHANGES, self._changes)
         if self._evidence:
-            self._db.execute(insert(evidence), self._evidence)
+            self._db.execute(_EVIDENCE, self._evidence)
         self._changed(self._db, self._dirty)
         self._changes, self._evidence, self._dirty = [], [], []
 

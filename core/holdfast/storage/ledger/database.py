@@ -19,6 +19,7 @@ from ...errors import InputError, StorageError
 from ...types import Scope
 from ..places import ROOM_TO_STORE, expect_room
 from . import dialects, migrations
+from .prepared import of_scope, scope_bound
 from .schema import metadata, scopes
 
 CACHE_MB = (
@@ -193,10 +194,12 @@ def _threshold(value: str | tuple[str, ...]) -> int | None:
     return int(value)
 
 
+_LOCKED = select(scopes).where(*of_scope(scopes)).with_for_update()
+
+
 def lock_scope(db: Connection, scope: Scope) -> Any:
     """The row of an exact scope, made if it is missing, locked until the transaction ends."""
-    query = select(scopes).where(*exactly(scopes, scope)).with_for_update()
-    row = db.execute(query).one_or_none()
+    row = db.execute(_LOCKED, scope_bound(scope)).one_or_none()
     if row is None:
         insert = insert_for(db)
         db.execute(
@@ -204,7 +207,7 @@ def lock_scope(db: Connection, scope: Scope) -> Any:
             .values(**scope_key(scope), revision=0, position=0, episode=0, last_said=0, last_session="")
             .on_conflict_do_nothing()
         )
-        row = db.execute(query).one()
+        row = db.execute(_LOCKED, scope_bound(scope)).one()
     return row
 
 

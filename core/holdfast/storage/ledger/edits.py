@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, exists, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, exists, insert, select, update
 
 from ...types import JournaledMessage, Message
 from ..times import FOREVER, to_micros
@@ -60,20 +60,26 @@ def give_up_ids(db: Connection, ids: Iterable[str]) -> None:
 
 def superseded(db: Connection, add_id: str) -> Sequence[str]:
     """The memories that only former texts of the messages remembered by an add support."""
+    return db.execute(_SUPERSEDED, {"add": add_id}).scalars().all()
+
+
+def _superseded() -> Select[Any]:
     former = (
         select(edits.c.replaces)
         .join(messages, messages.c.id == edits.c.message_id)
-        .where(messages.c.add_id == add_id)
+        .where(messages.c.add_id == bindparam("add"))
     )
     other = evidence.alias()
     supported = exists().where(other.c.memory_id == versions.c.memory_id, other.c.message_id.not_in(former))
-    query = (
+    return (
         select(versions.c.memory_id)
         .join(evidence, evidence.c.memory_id == versions.c.memory_id)
         .where(evidence.c.message_id.in_(former), versions.c.valid_to == FOREVER, ~supported)
         .distinct()
     )
-    return db.execute(query).scalars().all()
+
+
+_SUPERSEDED = _superseded()
 
 
 def _by_id(ids: Sequence[str]) -> Select[Any]:

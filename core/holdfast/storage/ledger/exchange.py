@@ -24,7 +24,7 @@ from .commit import Changed
 from .database import Database, exactly, in_scope, lock_scope, scope_key
 from .document_tables import document_texts, documents
 from .erasure import files_of
-from .memories import expect_embedder, raise_revision
+from .memories import expect_embedder
 from .schema import changes, edits, evidence, jobs, messages, scopes, vectors, versions
 from .tally import recount
 
@@ -342,7 +342,8 @@ class _Places:
                     "last_session": last["session_id"] or "",
                 }
                 self._db.execute(update(scopes).where(*where).values(found))
-            raise_revision(self._db, scope)
+            raised = {"revision": scopes.c.revision + 1}
+            self._db.execute(update(scopes).where(*exactly(scopes, scope)).values(raised))
             recount(self._db, scope_key(scope))
 
 

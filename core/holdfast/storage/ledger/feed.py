@@ -12,8 +12,8 @@ from ...errors import InputError
 from ...types import Change, Changes, Feed, Scope
 from ..times import from_micros
 from .database import Database, in_scope
+from .prepared import SCOPE
 from .schema import changes, evidence, scopes, versions
-from .tally import SCOPE
 
 CHUNK = 500  # ids per statement: databases limit their parameters
 PAGE = 50  # changes usually asked for at a time

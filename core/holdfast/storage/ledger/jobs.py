@@ -22,6 +22,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
+    insert,
     not_,
     or_,
     select,
@@ -50,6 +51,26 @@ _OLDER = (
         jobs.c.seq < select(jobs.c.seq).where(jobs.c.id == bindparam("job")).scalar_subquery(),
     )
     .limit(1)
+)
+
+
+_NEW = insert(jobs)
+_HELD = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"), jobs.c.lease_owner == bindparam("owner"), jobs.c.state == "running")
+    .values(lease_until=bindparam("until"))
+)
+_SPENT = ("calls", "input_tokens", "output_tokens")
+_ADVANCED = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        windows_done=jobs.c.windows_done + 1,
+        **{name: jobs.c[name] + bindparam(f"more_{name}") for name in _SPENT},
+    )
+)
+_FINISHED = _ADVANCED.values(
+    state="done", finished_at=bindparam("now"), lease_owner=None, lease_until=None, error=None
 )
 
 
@@ -251,24 +272,23 @@ class Jobs:
 def insert_job(db: Connection, scope: Scope, session_id: str | None, job: NewJob, now: int) -> JobRecord:
     owner = job.owner or ""
     retry_at = now + job.delay if job.delay else None
-    db.execute(
-        jobs.insert().values(
-            id=job.id,
-            **scope_key(scope),
-            session_id=session_id or "",
-            state="running" if owner else "pending",
-            **asdict(job.options),
-            windows_done=0,
-            attempts=0,
-            lease_owner=job.owner,
-            lease_until=now + LEASE if owner else None,
-            retry_at=retry_at,
-            calls=0,
-            input_tokens=0,
-            output_tokens=0,
-            created_at=now,
-        )
-    )
+    row = {
+        "id": job.id,
+        **scope_key(scope),
+        "session_id": session_id or "",
+        "state": "running" if owner else "pending",
+        **asdict(job.options),
+        "windows_done": 0,
+        "attempts": 0,
+        "lease_owner": job.owner,
+        "lease_until": now + LEASE if owner else None,
+        "retry_at": retry_at,
+        "calls": 0,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "created_at": now,
+    }
+    db.execute(_NEW, row)
     return JobRecord(
         id=job.id,
         scope=scope,
@@ -317,32 +337,18 @@ def options_of(row: Row[Any]) -> AddOptions:
 
 def hold(db: Connection, job_id: str, owner: str, now: int) -> None:
     """Within a transaction: check that the lease is ours, and extend it. Raises `LeaseLost`."""
-    held = db.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.lease_owner == owner, jobs.c.state == "running")
-        .values(lease_until=now + LEASE)
-    )
+    held = db.execute(_HELD, {"job": job_id, "owner": owner, "until": now + LEASE})
     if held.rowcount != 1:
         raise LeaseLost(job_id)
 
 
 def advance(db: Connection, job_id: str, *, usage: Usage, finished: bool, now: int) -> None:
     """Within a transaction: record that one more window of the job is committed; the last one finishes it."""
-    values: dict[str, Any] = {
-        "windows_done": jobs.c.windows_done + 1,
-        "calls": jobs.c.calls + usage.calls,
-        "input_tokens": jobs.c.input_tokens + usage.input_tokens,
-        "output_tokens": jobs.c.output_tokens + usage.output_tokens,
-    }
+    spent = {f"more_{name}": getattr(usage, name) for name in _SPENT}
     if finished:
-        values |= {
-            "state": "done",
-            "finished_at": now,
-            "lease_owner": None,
-            "lease_until": None,
-            "error": None,
-        }
-    db.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+        db.execute(_FINISHED, {"job": job_id, "now": now, **spent})
+    else:
+        db.execute(_ADVANCED, {"job": job_id, **spent})
 
 
 def _next(now: int) -> Select[Any]:

@@ -25,6 +25,7 @@ from .database import Database, exactly, in_scope, lock_scope, scope_key
 from .edits import edited, give_up_ids, revise
 from .ids import new_id
 from .jobs import AddOptions, JobRecord, NewJob, insert_job, options_of, put_off, take_over
+from .prepared import of_scope, scope_bound
 from .schema import edits, jobs, messages, scopes
 
 # A pause longer than this ends an episode. Chats resume within minutes or come back hours later; LoCoMo's
@@ -41,6 +42,20 @@ _TRIED = select(jobs.c.seq, jobs.c.user_id, jobs.c.agent_id, jobs.c.run_id, jobs
     jobs.c.retry_at.is_not(None),
     ~put_off(jobs, _NOW),
     jobs.c.created_at > _NOW - TOLD_AGAIN,
+)
+
+
+_SAID = insert(messages)
+_OF_ADD = select(messages).where(messages.c.add_id == bindparam("add")).order_by(messages.c.seq)
+# Of a scope's row -> of the message that was said last.
+_COUNTERS = {
+    "position": "position",
+    "episode": "episode",
+    "last_said": "happened_at",
+    "last_session": "session_id",
+}
+_COUNTED = (
+    update(scopes).where(*of_scope(scopes)).values({name: bindparam(f"new_{name}") for name in _COUNTERS})
 )
 
 
@@ -93,18 +108,10 @@ class Journal:
             adopted = _adopted(db, scope, session_id, job, known, now) if job is not None else {}
             rows = _rows(scope, fresh, session_id, job.id if job else "", counters, now)
             if rows:
-                db.execute(insert(messages), rows)
+                db.execute(_SAID, rows)
                 last = rows[-1]
-                db.execute(
-                    update(scopes)
-                    .where(*exactly(scopes, scope))
-                    .values(
-                        position=last["position"],
-                        episode=last["episode"],
-                        last_said=last["happened_at"],
-                        last_session=last["session_id"],
-                    )
-                )
+                said_last = {f"new_{name}": last[key] for name, key in _COUNTERS.items()}
+                db.execute(_COUNTED, {**scope_bound(scope), **said_last})
             made = None
             if job is not None and (rows or adopted or revised):
                 made = insert_job(db, scope, session_id, job, now)
@@ -114,8 +121,7 @@ class Journal:
 
     def of_add(self, add_id: str) -> tuple[JournaledMessage, ...]:
         with self._database.reading() as db:
-            query = select(messages).where(messages.c.add_id == add_id).order_by(messages.c.seq)
-            return tuple(_journaled(row) for row in db.execute(query))
+            return tuple(_journaled(row) for row in db.execute(_OF_ADD, {"add": add_id}).all())
 
     def by_ids(self, ids: Iterable[str]) -> dict[str, JournaledMessage]:
         wanted = list(ids)
@@ -245,6 +251,8 @@ def _recorded(
 ) -> dict[str, JournaledMessage]:
     """Without a session, an id names a message only within one call and until the message is remembered. Older
     messages with the same ids give them up."""
+    if not known:
+        return known
     texts = {message.id: message.content for message in said}
     adds = {message.add_id for message in known.values() if message.add_id is not None}
     done = set(db.execute(select(jobs.c.id).where(jobs.c.id.in_(adds), jobs.c.state == "done")).scalars())

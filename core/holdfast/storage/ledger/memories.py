@@ -21,7 +21,6 @@ from sqlalchemy import (
     func,
     select,
     tuple_,
-    update,
 )
 
 from ...errors import InputError, NotFoundError
@@ -62,6 +61,7 @@ _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _BY_VERSION = Prepared(
     select(*(versions.c[name] for name in _Version._fields)).where(versions.c.id.in_(_IDS))
 )
+_EMBEDDER = select(meta.c.value).where(meta.c.key == "embedder").with_for_update(read=True)
 _EXPIRING = select(versions.c.seq).where(versions.c.expires_at > bindparam("now")).limit(1)
 _SOURCES = Prepared(
     select(evidence.c.memory_id, changes.c.at, evidence.c.message_id)
@@ -128,7 +128,7 @@ class Memories:
                 gone = superseded(db, step.job_id)
                 stored = commit.store([Write("DELETE", REASON, target=memory_id) for memory_id in gone])
             if any(change.operation != "NOOP" for change in stored):
-                raise_revision(db, scope, **changed(commit.balance, now))
+                changed(db, scope, commit.balance, now)
             if step is not None:
                 advance(db, step.job_id, usage=step.usage, finished=step.finished, now=now)
         self._clock.start_after(
@@ -146,7 +146,7 @@ class Memories:
             for change in reversed(undone):
                 commit.take_back(change)
             stored = commit.finish()
-            raise_revision(db, scope, **changed(commit.balance, now))
+            changed(db, scope, commit.balance, now)
         return stored
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -283,13 +283,8 @@ FILTER_COLUMNS: Mapping[str, Any] = {
 
 def expect_embedder(db: Connection, name: str) -> None:
     """Lock the store's embedder until the transaction ends. Raises `Conflict` if it is another one."""
-    query = select(meta.c.value).where(meta.c.key == "embedder").with_for_update(read=True)
-    if db.execute(query).scalar() != name:
+    if db.execute(_EMBEDDER).scalar() != name:
         raise Conflict
-
-
-def raise_revision(db: Connection, scope: Scope, **counts: Any) -> None:
-    db.execute(update(scopes).where(*exactly(scopes, scope)).values(revision=scopes.c.revision + 1, **counts))
 
 
 def holds(item: MemoryItem, as_of: int | None, now: int) -> bool:

@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import (
+    BigInteger,
     Connection,
+    Integer,
     Row,
     Select,
     and_,
+    bindparam,
     delete,
     exists,
     func,
@@ -199,9 +202,9 @@ class Outbox:
 
         within: an index that is told at once, and has these points then.
         """
-        query = _with_vectors(embedder).where(versions.c.seq > after).limit(limit)
+        given = {"embedder": embedder, "after": after, "limit": limit}
         with self._database.reading() if within is None else self._alone() as db:
-            found = [(row.seq, self._point(row)) for row in db.execute(query)]
+            found = [(row.seq, self._point(row)) for row in db.execute(_PAGE, given).all()]
             if within is not None:
                 within(db, [point for _, point in found], [])
         return found
@@ -273,19 +276,13 @@ class Outbox:
             return db.execute(select(func.count()).select_from(versions)).scalar_one()
 
     def _pending(self, db: Connection, limit: int, *, unclaimed_only: bool = False) -> Pending:
-        now = self._clock()
-        busy = select(outbox.c.version_id).where(
-            outbox.c.claimed_until > now, outbox.c.claimed_until <= now + CLAIM + SKEW
-        )
-        oldest = select(outbox.c.seq, outbox.c.version_id).order_by(outbox.c.seq)
         if unclaimed_only:
-            oldest = oldest.where(outbox.c.version_id.not_in(busy))
-        elif self._settled:
-            oldest = oldest.where(
-                outbox.c.seq > max(self._settled)
-            )  # one writer, so they are settled in order
-        rows = db.execute(oldest.limit(limit + len(self._settled))).all()
-        rows = [row for row in rows if row.seq not in self._settled][:limit]
+            given = {"now": self._clock(), "limit": limit + len(self._settled)}
+            found = db.execute(_UNCLAIMED, given).all()
+            rows = [row for row in found if row.seq not in self._settled][:limit]
+        else:  # one writer, so they are settled in order
+            given = {"after": max(self._settled, default=0), "limit": limit}
+            rows = list(db.execute(_UNSETTLED, given).all())
         ids = list(dict.fromkeys(row.version_id for row in rows))
         upserts = self._points(db, ids, self.followed.embedder) if ids else []
         known = {point.id for point in upserts}
@@ -309,8 +306,8 @@ class Outbox:
         within(db, points, [name for name in ids if name not in known])
 
     def _points(self, db: Connection, ids: Sequence[str], embedder: str) -> list[Point]:
-        query = _with_vectors(embedder).where(versions.c.id.in_(ids))
-        return [self._point(row) for row in db.execute(query)]
+        found = db.execute(_POINTS, {"embedder": embedder, "ids": ids}).all()
+        return [self._point(row) for row in found]
 
     def _point(self, row: Row[Any]) -> Point:
         return self._point_of(row, np.frombuffer(row.vector, dtype="<f4"))
@@ -322,24 +319,38 @@ class Outbox:
 
 def _note(db: Connection, ids: Sequence[str]) -> None:
     if ids:
-        db.execute(insert(outbox), [{"version_id": name} for name in ids])
+        db.execute(_NOTED, [{"version_id": name} for name in ids])
 
 
 def _generation(db: Connection) -> str:
-    return db.execute(select(meta.c.value).where(meta.c.key == "generation")).scalar() or "0"
+    return db.execute(_GENERATION).scalar() or "0"
 
 
 def _version_ids(db: Connection) -> set[str]:
     return set(db.execute(select(versions.c.id)).scalars())
 
 
-def _with_vectors(embedder: str) -> Select[Any]:
-    return (
-        select(versions, vectors.c.vector)
-        .join(vectors, vectors.c.version_id == versions.c.id)
-        .where(vectors.c.embedder == embedder)
-        .order_by(versions.c.seq)
+_NOTED = insert(outbox)
+_GENERATION = select(meta.c.value).where(meta.c.key == "generation")
+_NOW = bindparam("now", type_=BigInteger)
+_LIMIT = bindparam("limit", type_=Integer)
+_OLDEST = select(outbox.c.seq, outbox.c.version_id).order_by(outbox.c.seq).limit(_LIMIT)
+_UNSETTLED = _OLDEST.where(outbox.c.seq > bindparam("after"))
+_UNCLAIMED = _OLDEST.where(
+    outbox.c.version_id.not_in(
+        select(outbox.c.version_id).where(
+            outbox.c.claimed_until > _NOW, outbox.c.claimed_until <= _NOW + (CLAIM + SKEW)
+        )
     )
+)
+_WITH_VECTORS = (
+    select(versions, vectors.c.vector)
+    .join(vectors, vectors.c.version_id == versions.c.id)
+    .where(vectors.c.embedder == bindparam("embedder"))
+    .order_by(versions.c.seq)
+)
+_POINTS = _WITH_VECTORS.where(versions.c.id.in_(bindparam("ids", expanding=True)))
+_PAGE = _WITH_VECTORS.where(versions.c.seq > bindparam("after")).limit(_LIMIT)
 
 
 def _without_vectors(embedder: str) -> Select[Any]:

@@ -11,8 +11,8 @@ from ...errors import InputError
 from ...types import Owner, Owners, Scope
 from ..times import from_micros
 from .database import Database, in_scope
+from .prepared import SCOPE
 from .schema import scopes
-from .tally import SCOPE
 
 By = Literal["user", "scope"]
 BY: tuple[By, ...] = get_args(By)

@@ -1,7 +1,7 @@
-"""Statements that every search asks.
+"""Statements that every search and every add sends.
 
-Building and compiling one takes SQLAlchemy several times as long as SQLite takes to answer it. So on SQLite they are
-compiled once, and go to the driver as text.
+To build one takes SQLAlchemy several times as long as SQLite takes to answer it, so they are built once, where a
+module is loaded. Those of a search go to SQLite's driver as text, without what SQLAlchemy does for each.
 """
 
 from __future__ import annotations
@@ -10,9 +10,22 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Select
+from sqlalchemy import ColumnElement, Connection, Dialect, Select, Table, bindparam
 
+from ...types import Scope
+
+SCOPE = ("user_id", "agent_id", "run_id")
 CHUNK = 500  # ids per statement: databases limit their parameters
+
+
+def of_scope(table: Table) -> list[ColumnElement[bool]]:
+    """Conditions: the ids are those of `scope_bound`, and no others."""
+    return [table.c[name] == bindparam(f"of_{name}") for name in SCOPE]
+
+
+def scope_bound(scope: Scope) -> dict[str, str]:
+    """The parameters of `of_scope`."""
+    return {f"of_{name}": getattr(scope, name) or "" for name in SCOPE}
 
 
 class Prepared:
@@ -49,4 +62,6 @@ class Prepared:
 
 def decoded(value: Any) -> Any:
     """The objects and lists that a JSON column holds."""
+    if value == "{}":  # most metadata
+        return {}
     return json.loads(value) if isinstance(value, str) else value

@@ -7,20 +7,30 @@ users reads one row each instead of all memories.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, case, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Table, bindparam, case, func, select, update
 
+from ...types import Scope
 from ..times import FOREVER
+from .prepared import SCOPE, of_scope, scope_bound
 from .schema import scopes, versions
 
-SCOPE = ("user_id", "agent_id", "run_id")
+_NOW = bindparam("now", type_=BigInteger)
+_CHANGED = (
+    update(scopes)
+    .where(*of_scope(scopes))
+    .values(
+        revision=scopes.c.revision + 1,
+        memories=scopes.c.memories + bindparam("balance"),
+        since=func.coalesce(scopes.c.since, _NOW),
+        changed_at=_NOW,
+    )
+)
 
 
-def changed(balance: int, now: int) -> dict[str, Any]:
-    """Within a transaction that changes memories: their scope's counts after `balance` more."""
-    since = func.coalesce(scopes.c.since, now)
-    return {"memories": scopes.c.memories + balance, "since": since, "changed_at": now}
+def changed(db: Connection, scope: Scope, balance: int, now: int) -> None:
+    """Within a transaction that changes memories: raise their scope's revision, and count `balance` more."""
+    db.execute(_CHANGED, {**scope_bound(scope), "balance": balance, "now": now})
 
 
 def recount(db: Connection, ids: Mapping[str, str] | None = None) -> None:
