@@ -100,7 +100,8 @@ def _memory_of(decision: Decision, new_id: str) -> str:
 
 def _write(decision: Decision, fact: Found, target: str | None, new_id: str, options: AddOptions) -> Write:
     known = decision.target
-    write = Write(
+    episode, position = _place(fact)
+    return Write(
         decision.operation,
         decision.reason,
         decision.text,
@@ -110,12 +111,10 @@ def _write(decision: Decision, fact: Found, target: str | None, new_id: str, opt
         happened_at=_micros(fact, known),
         speakers=tuple(dict.fromkeys((*(known.speakers if known else ()), *fact.speakers))),
         sources=tuple(message.id for message in fact.behind),
+        episode=episode,
+        position=position,
         expires_at=options.expires_at if options.expires_at is not None or known is None else _expiry(known),
-    )
-    return (
-        _placed(write, fact)
-        if decision.operation != "ADD"
-        else _placed(replace(write, memory_id=new_id), fact)
+        memory_id=new_id if decision.operation == "ADD" else None,
     )
 
 
@@ -133,7 +132,8 @@ def _expiry(known: MemoryItem) -> int | None:
 
 
 def addition(fact: Found, vector: Matrix, options: AddOptions, reason: str) -> Write:
-    write = Write(
+    episode, position = _place(fact)
+    return Write(
         "ADD",
         reason,
         fact.text,
@@ -141,18 +141,19 @@ def addition(fact: Found, vector: Matrix, options: AddOptions, reason: str) -> W
         vector=vector,
         happened_at=_micros(fact, None),
         speakers=fact.speakers,
+        episode=episode,
+        position=position,
         sources=tuple(message.id for message in fact.behind),
         expires_at=options.expires_at,
     )
-    return _placed(write, fact)
 
 
-def _placed(write: Write, fact: Found) -> Write:
-    """Where in the conversation it was said."""
+def _place(fact: Found) -> tuple[int | None, int | None]:
+    """Where in the conversation it was said: episode and position."""
     if not fact.behind:
-        return write
+        return None, None
     first = min(fact.behind, key=lambda message: message.position)
-    return replace(write, episode=first.episode, position=first.position)
+    return first.episode, first.position
 
 
 def _micros(fact: Found, known: MemoryItem | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -42,12 +43,25 @@ def language_of(text: str) -> Language:
     return "zh" if chinese else "en"
 
 
+def likely_language(text: str) -> str:
+    """The first of `likely_languages`."""
+    ranked: Sequence[tuple[str, float]] = _identifier().rank(text[:LOOKED_AT])
+    first, likely = ranked[0]
+    return ENGLISH if _english(ranked) >= likely else first
+
+
 def likely_languages(text: str) -> list[str]:
     """The languages that a text may be in, as ISO 639-1 codes, the likeliest first: only those with a stemmer or
     stop words, as no others make a difference."""
-    ranked = dict(_identifier().rank(text[:LOOKED_AT]))
-    ranked[ENGLISH] *= ENGLISH_BEFORE
-    return sorted(ranked, key=ranked.__getitem__, reverse=True)
+    ranked = _identifier().rank(text[:LOOKED_AT])
+    english = _english(ranked)
+    others = [(language, likely) for language, likely in ranked if language != ENGLISH]
+    before = [language for language, likely in others if likely > english]
+    return [*before, ENGLISH, *(language for language, _ in others[len(before) :])]
+
+
+def _english(ranked: Sequence[tuple[str, float]]) -> float:
+    return ENGLISH_BEFORE * next(likely for language, likely in ranked if language == ENGLISH)
 
 
 @cache

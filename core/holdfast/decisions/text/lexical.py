@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import Stemmer
 
-from .language import ENGLISH, STEMMERS, likely_languages, stop_words
+from .language import ENGLISH, STEMMERS, likely_language, likely_languages, stop_words
 
 # BM25's saturation, and the length (in terms) from which on each term of a document counts for less: constant rather
 # than the mean of the store, so that a document's vector never changes. Among short memories length says little; in
@@ -83,14 +83,14 @@ def terms(text: str, language: str | None = None) -> list[str]:
         `shared_language`.
     """
     tokens = list(_tokens(text))
-    language = language or _languages(text, tokens)[0]
+    language = language or _language(text, tokens)
     return [_term(token, language) for token in tokens]
 
 
 def content_terms(text: str, language: str | None = None) -> list[str]:
     """`terms` without stop words; all terms if there is nothing else."""
     tokens = list(_tokens(text))
-    language = language or _languages(text, tokens)[0]
+    language = language or _language(text, tokens)
     return [_term(token, language) for token in tokens if not _is_stop_word(token, language)] or [
         _term(token, language) for token in tokens
     ]
@@ -98,7 +98,7 @@ def content_terms(text: str, language: str | None = None) -> list[str]:
 
 def shared_language(texts: Iterable[str]) -> str:
     """The one language in which texts are compared: two short ones are easily taken for two languages."""
-    return likely_languages(" ".join(texts))[0]
+    return likely_language(" ".join(texts))
 
 
 def vector_of_terms(found: list[str]) -> SparseVector:
@@ -128,7 +128,7 @@ def query_weights(
     if len(text) > 2 * QUERY_ENDS:
         text = f"{text[:QUERY_ENDS]} {text[-QUERY_ENDS:]}"
     tokens = list(_tokens(text))
-    likely = _languages(text, tokens)
+    likely = likely_languages(text) if _has_words(tokens) else [ENGLISH]
     read_in = dict.fromkeys((*likely[:languages], ENGLISH))
     content = [token for token in tokens if not _is_stop_word(token, likely[0])]
     weights: dict[int, float] = {}
@@ -168,9 +168,13 @@ def _tokens(text: str) -> Iterator[_Token]:
             yield _Token(word, len(word) <= LONGEST_WORD)
 
 
-def _languages(text: str, tokens: list[_Token]) -> list[str]:
-    """The languages of a text's words, the likeliest first; one will do if there are no words."""
-    return likely_languages(text) if any(token.is_word for token in tokens) else [ENGLISH]
+def _language(text: str, tokens: list[_Token]) -> str:
+    """The language of a text's words; any will do if there are none."""
+    return likely_language(text) if _has_words(tokens) else ENGLISH
+
+
+def _has_words(tokens: list[_Token]) -> bool:
+    return any(token.is_word for token in tokens)
 
 
 def _term(token: _Token, language: str) -> str:
