@@ -38,7 +38,7 @@ from bench.data import sets
 from bench.data.sets import Asked, Entry, Scene, covered
 from holdfast import Memory, Message
 from holdfast.decisions.retrieval import ranking
-from holdfast.decisions.retrieval.candidates import Candidate
+from holdfast.decisions.retrieval.candidates import Candidates
 from holdfast.decisions.retrieval.ranking import ALONE, WEIGHTS, RankQuery, Weights
 from holdfast.engine import search as _searching
 from holdfast.models.bundled import BundledEmbedder
@@ -57,7 +57,7 @@ class Answered:
 
     asked: Asked
     query: RankQuery
-    candidates: Sequence[Candidate]
+    candidates: Candidates
     entries: Mapping[str, Entry]  # by the version's id
     hits: Sequence[Entry]
     seconds: float
@@ -101,9 +101,9 @@ def filled(scene: Scene, embedder: Embedder) -> Iterator[Filled]:
 
 def answers(store: Filled) -> list[Answered]:
     """Every question, asked through `search`, with what the engine saw while it ranked."""
-    seen: list[tuple[RankQuery, Sequence[Candidate]]] = []
+    seen: list[tuple[RankQuery, Candidates]] = []
 
-    def recorded(query: RankQuery, candidates: Sequence[Candidate], **options: Any) -> list[ranking.Ranked]:
+    def recorded(query: RankQuery, candidates: Candidates, **options: Any) -> list[ranking.Ranked]:
         seen.append((query, candidates))
         return ranking.rank(query, candidates, **options)
 
@@ -111,7 +111,7 @@ def answers(store: Filled) -> list[Answered]:
         return [_answer(store, asked, seen) for asked in store.scene.questions]
 
 
-def _answer(store: Filled, asked: Asked, seen: list[tuple[RankQuery, Sequence[Candidate]]]) -> Answered:
+def _answer(store: Filled, asked: Asked, seen: list[tuple[RankQuery, Candidates]]) -> Answered:
     started = time.perf_counter()
     hits = store.memory.search(asked.question, user_id=USER, limit=max(KS))
     seconds = time.perf_counter() - started

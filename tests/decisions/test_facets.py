@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.decisions.retrieval.candidates import UNKNOWN, table
-from holdfast.storage.index.payload import facets
+from holdfast.storage.index.payload import facets, packed, unpacked
 from holdfast.storage.ledger.ids import new_id
 
 micros = st.integers(-(2**55), 2**55)
@@ -28,12 +28,13 @@ payloads = st.fixed_dictionaries(
 
 @given(st.lists(payloads, min_size=1, max_size=5))
 def test_packing_keeps_what_a_payload_says(given_: list[dict[str, Any]]) -> None:
-    packed = [facets(payload) for payload in given_]
-    for row, found, payload in zip(table(packed), packed, given_, strict=True):
+    read = [unpacked(packed(payload)) for payload in given_]
+    assert read == [facets(payload) for payload in given_]
+    for row, found, payload in zip(table(read), read, given_, strict=True):
         assert row["happened"] == payload.get("h", UNKNOWN)
         assert row["position"] == payload.get("p", 0)
         assert row["words"] == payload.get("w", 0)
-        assert found.speakers == tuple(payload.get("s", ()))
+        assert found[1] == tuple(payload.get("s", ()))
 
 
 def test_an_episode_is_one_of_its_scope() -> None:
@@ -41,6 +42,10 @@ def test_an_episode_is_one_of_its_scope() -> None:
     rows = table(facets({**scope, "e": e}) for scope in scopes for e in (0, 1, 0))
     assert len(np.unique(rows["episode"])) == 2 * len(scopes)
     assert table([facets({"u": "alice"})])["episode"] == UNKNOWN
+
+
+def test_a_point_of_an_earlier_version_tells_nothing() -> None:
+    assert unpacked(None) == facets({})
 
 
 def test_ids_are_uuids_in_the_order_of_time() -> None:

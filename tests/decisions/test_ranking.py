@@ -9,21 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.decisions.retrieval.candidates import Candidate
+from holdfast.decisions.retrieval.candidates import Candidate, Candidates
 from holdfast.decisions.retrieval.ranking import (
     ALONE,
+    Ranked,
     RankQuery,
     indexed_text,
     known_speakers,
-    rank,
     understand,
 )
+from holdfast.decisions.retrieval.ranking import rank as rank_columns
 from holdfast.decisions.text.dates import Dates
 from holdfast.storage.index.payload import facets
 
 
 def candidate(name: str, dense: float = 0.3, sparse: float = 1.0, **payload: Any) -> Candidate:
     return Candidate(name, dense, sparse, facets({"u": "alice", "a": "", "r": "", **payload}))
+
+
+def rank(query: RankQuery, candidates: list[Candidate], **options: Any) -> list[Ranked]:
+    return rank_columns(query, Candidates.of(candidates), **options)
 
 
 def microseconds(at: datetime) -> int:
@@ -239,9 +244,5 @@ def test_the_text_that_is_indexed_names_its_one_speaker(text: str, speakers: lis
 
 
 def test_the_known_speakers_are_those_of_the_candidates() -> None:
-    assert known_speakers(
-        [candidate("a", s=["mel"]), candidate("b", s=["caroline", "mel"]), candidate("c")]
-    ) == {
-        "mel",
-        "caroline",
-    }
+    said = [candidate("a", s=["mel"]), candidate("b", s=["caroline", "mel"]), candidate("c")]
+    assert known_speakers(Candidates.of(said)) == {"mel", "caroline"}

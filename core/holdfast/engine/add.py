@@ -22,7 +22,7 @@ from ..decisions.merging import (
     known,
     with_known,
 )
-from ..decisions.retrieval.candidates import Candidate
+from ..decisions.retrieval.candidates import Candidate, Candidates
 from ..decisions.retrieval.ranking import ALONE, RankQuery, indexed_text, rank
 from ..decisions.text.equal import normalised
 from ..decisions.text.lexical import query_vector
@@ -341,7 +341,7 @@ def _cosines(vectors: Matrix, one: int, others: Sequence[int]) -> list[float]:
     return cosines
 
 
-def _nearest(candidates: Sequence[Candidate]) -> list[Candidate]:
+def _nearest(candidates: Candidates) -> list[Candidate]:
     """The few best, by meaning and words together, in that order: their surroundings say nothing about sameness."""
     by_id = {candidate.id: candidate for candidate in candidates}
     ranked = rank(RankQuery(), candidates, limit=NEIGHBOURS, weights=ALONE)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..decisions.retrieval.candidates import Candidate
+from ..decisions.retrieval.candidates import Candidates
 from ..decisions.retrieval.context import assemble
 from ..decisions.retrieval.ranking import Ranked, known_speakers, rank, understand, worth_showing
 from ..decisions.text.language import language_of
@@ -169,7 +169,7 @@ class Recalling:
         return {hit.memory.id: _still_behind(hit.memory, left) for hit in hits}
 
 
-def _best(asked: Asked, candidates: Sequence[Candidate], wanted: int) -> list[Ranked]:
+def _best(asked: Asked, candidates: Candidates, wanted: int) -> list[Ranked]:
     """Not on an event loop: a query may be a pasted page."""
     understood = understand(asked.query, known_speakers(candidates))
     limit = min(wanted, worth_showing(candidates)) if asked.relevant else wanted

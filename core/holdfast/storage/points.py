@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..decisions.text.lexical import SparseVector
 
-FORM = 3  # raised whenever what points hold changes, so that stores rebuild their indexes
+FORM = 4  # raised whenever what points hold changes, so that stores rebuild their indexes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """What an index proposes, and what ranking reads of it: hundreds of candidates per search become columns at once.
 
-A payload as a dictionary takes some 800 bytes, of which a search reads a handful of keys; packed it takes a quarter
-of that, and the rows of all candidates in sequence are the table that ranking works on.
+What ranking reads of each is packed, and the rows of all candidates in sequence are the table that it works on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +17,14 @@ UNKNOWN = -(2**63)  # an unknown time; no episode
 TABLE = np.dtype([("happened", "<i8"), ("episode", "<i8"), ("position", "<i8"), ("words", "<u4")])
 
 
-class Facets(NamedTuple):
-    """row: a row of `TABLE`; its `episode` is a hash of scope and number that only this process understands.
-    speakers: lower-cased."""
-
-    row: bytes
-    speakers: tuple[str, ...]
+# A row of `TABLE`, whose `episode` is a hash of scope and number, and the speakers, lower-cased. Plain tuples, which
+# the garbage collector soon passes over: an index keeps tens of thousands.
+Facets: TypeAlias = tuple[bytes, tuple[str, ...]]
 
 
 class Candidate(NamedTuple):
     """dense: cosine with the query, always present. sparse: BM25 score with per-scope IDF, 0.0 if no term
-    is shared. facets: what ranking reads of the payload. (A tuple: hundreds are made per search.)"""
+    is shared. facets: what ranking reads of the payload."""
 
     id: str
     dense: float
@@ -35,6 +32,28 @@ class Candidate(NamedTuple):
     facets: Facets
 
 
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The fields of `Candidate` as columns: dense, sparse: float64[candidates]. Iterating gives the rows."""
+
+    ids: Sequence[str]
+    dense: npt.NDArray[np.float64]
+    sparse: npt.NDArray[np.float64]
+    facets: Sequence[Facets]
+
+    @classmethod
+    def of(cls, rows: Iterable[Candidate]) -> Candidates:
+        ids, dense, sparse, facets = tuple(zip(*rows, strict=True)) or ((), (), (), ())
+        return cls(ids, np.array(dense, np.float64), np.array(sparse, np.float64), facets)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        columns = (self.ids, self.dense.tolist(), self.sparse.tolist(), self.facets)
+        return map(Candidate._make, zip(*columns, strict=True))
+
+
 def table(rows: Iterable[Facets]) -> npt.NDArray[np.void]:
     """One row of `TABLE` for each."""
-    return np.frombuffer(b"".join([each.row for each in rows]), TABLE)
+    return np.frombuffer(b"".join([row for row, _ in rows]), TABLE)

@@ -11,14 +11,16 @@ Whatever is absent counts as nothing: a store without speakers, times or positio
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from ..text.dates import Dates, dates
-from .candidates import UNKNOWN, Candidate, table
+from .candidates import UNKNOWN, Candidates, table
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -101,20 +103,19 @@ def understand(query: str, speakers: Collection[str]) -> RankQuery:
     return RankQuery(named, dates(query))
 
 
-def worth_showing(candidates: Sequence[Candidate]) -> int:
+def worth_showing(candidates: Candidates) -> int:
     """How many of the best candidates an agent should see at most, as nothing else is relevant to the query."""
     if not candidates:
         return 0
-    nearest = max(candidate.dense for candidate in candidates)
-    words = max(candidate.sparse for candidate in candidates)
+    nearest, words = candidates.dense.max(), candidates.sparse.max()
     if nearest >= _NEAR or words >= _RARE:
         return len(candidates)
     return _FEW_SHOWN if nearest >= _FAR or words > 0 else 0
 
 
-def known_speakers(candidates: Iterable[Candidate]) -> set[str]:
+def known_speakers(candidates: Candidates) -> set[str]:
     """Everyone who is a speaker of some candidate, lower-cased."""
-    return {name for candidate in candidates for name in candidate.facets.speakers}
+    return set(chain.from_iterable({speakers for _, speakers in candidates.facets}))
 
 
 def _names(folded: str, name: str) -> bool:
@@ -131,7 +132,7 @@ def _names(folded: str, name: str) -> bool:
 
 def rank(
     query: RankQuery,
-    candidates: Sequence[Candidate],
+    candidates: Candidates,
     *,
     limit: int,
     threshold: float | None = None,
@@ -147,9 +148,9 @@ def rank(
     most = sum(_reach(query, weights).values())
     parts = {name: found[name] * (weight / most) for name, weight in _weights(weights).items()}
     scores = np.clip(sum(parts.values()), 0.0, 1.0)
-    order = sorted(_best(scores, limit), key=lambda at: (scores[at], candidates[at].id), reverse=True)
+    order = sorted(_best(scores, limit), key=lambda at: (scores[at], candidates.ids[at]), reverse=True)
     return [
-        Ranked(candidates[at].id, float(scores[at]), {name: float(part[at]) for name, part in parts.items()})
+        Ranked(candidates.ids[at], float(scores[at]), {name: float(part[at]) for name, part in parts.items()})
         for at in order[:limit]
         if threshold is None or scores[at] >= threshold
     ]
@@ -164,32 +165,33 @@ def _best(scores: Floats, limit: int) -> list[int]:
 
 
 def signals(
-    query: RankQuery, candidates: Sequence[Candidate], *, keyword: float = WEIGHTS.keyword
+    query: RankQuery, candidates: Candidates, *, keyword: float = WEIGHTS.keyword
 ) -> dict[str, Floats]:
     """What is weighed, per candidate: "dense" and the names of `Weights`. All are in [0, 1] except "nearby", which
     goes up to twice 1 + `keyword`, the weight of keywords in the score of a candidate alone."""
-    seen = table(candidate.facets for candidate in candidates)
-    dense = _normalised_dense(np.array([candidate.dense for candidate in candidates], dtype=np.float64))
-    words = _normalised_keyword(np.array([candidate.sparse for candidate in candidates], dtype=np.float64))
+    seen = table(candidates.facets)
+    dense = _normalised_dense(candidates.dense)
+    words = _normalised_keyword(candidates.sparse)
     alone = dense + keyword * words
     around = _Surroundings(seen, alone)
     return {
         "dense": dense,
         "keyword": words,
-        "nearby": (around.at(-1) + around.at(1)) * _shortness(seen["words"]),
+        "nearby": (around.before() + around.after()) * _shortness(seen["words"]),
         "episode": around.episode() / (1.0 + keyword),
         "speaker": _spoken_by(query.speakers, candidates),
         "date": _dated(query.dates, seen["happened"]),
     }
 
 
-def _weights(weights: Weights) -> dict[str, float]:
+@cache
+def _weights(weights: Weights) -> Mapping[str, float]:
     return {"dense": 1.0} | asdict(weights)
 
 
 def _reach(query: RankQuery, weights: Weights) -> dict[str, float]:
     """The most that each signal can add for this query."""
-    reach = _weights(weights)
+    reach = dict(_weights(weights))
     reach["nearby"] *= 2 * (1.0 + weights.keyword)
     asked = {"speaker": len(query.speakers) == 1, "date": bool(query.dates)}
     return {name: most for name, most in reach.items() if asked.get(name, True)}
@@ -211,12 +213,12 @@ def _shortness(words: npt.NDArray[np.uint32]) -> Floats:
     return np.asarray(np.minimum(1.0, _SHORT / np.maximum(words, 1)))
 
 
-def _spoken_by(named: frozenset[str], candidates: Sequence[Candidate]) -> Floats:
+def _spoken_by(named: frozenset[str], candidates: Candidates) -> Floats:
     """1 for what was said by the one speaker that the query names; several names say nothing."""
     if len(named) != 1:
         return np.zeros(len(candidates))
     (name,) = named
-    return np.array([float(name in candidate.facets.speakers) for candidate in candidates])
+    return np.array([float(name in speakers) for _, speakers in candidates.facets])
 
 
 def _dated(asked: Dates, happened: Integers) -> Floats:
@@ -239,33 +241,49 @@ def _dated(asked: Dates, happened: Integers) -> Floats:
 class _Surroundings:
     """Which candidates are next to each other: positions are per scope, neighbours per episode."""
 
-    _SPAN = 1 << 40  # more than any position, so that keys of two episodes never touch
-
     def __init__(self, seen: Table, scores: Floats) -> None:
-        known, self._episodes = np.unique(seen["episode"], return_inverse=True)
-        alone = np.flatnonzero(seen["episode"] == UNKNOWN)
+        # Sorted, an episode's candidates follow one another, and in it those of a place.
+        order = np.lexsort((seen["position"], seen["episode"]))
+        episodes, positions = seen["episode"][order], seen["position"][order]
         # Each candidate without a known place is alone in its own episode.
-        self._episodes[alone] = len(known) + np.arange(len(alone))
-        self._scores = scores
-        self._keys = self._episodes * self._SPAN + seen["position"] + 1
-        self._known, places = np.unique(self._keys, return_inverse=True)
-        # The best score at each place; the last entry is that of a weak candidate.
-        self._best = np.zeros(len(self._known) + 1)
-        np.maximum.at(self._best, places, scores)
-        self._best[-1] = _weak(scores)
+        episode_begins = _changes(episodes) | (episodes == UNKNOWN)
+        place_begins = episode_begins | _changes(positions)
+        starts = np.flatnonzero(place_begins)
+        self._order = order
+        self._episode_of, self._place_of = np.cumsum(episode_begins) - 1, np.cumsum(place_begins) - 1
+        self._best_of_episode = np.maximum.reduceat(scores[order], np.flatnonzero(episode_begins))
+        self._best = np.maximum.reduceat(scores[order], starts)
+        # Whether a place is next to the one before it in the list.
+        self._follows = ~episode_begins[starts] & (np.diff(positions[starts], prepend=0) == 1)
+        self._weak = _weak(scores)
 
-    def at(self, offset: int) -> Floats:
-        """The best score that many positions away; that of a weak candidate if there is none, so that the first and
-        the last of an episode, and those without a neighbour among the candidates, are not penalised."""
-        wanted = self._keys + offset
-        found = np.searchsorted(self._known[:-1], wanted)
-        return self._best[np.where(self._known[found] == wanted, found, -1)]
+    def before(self) -> Floats:
+        """The best score at the position before; that of a weak candidate if there is none, so that the first and the
+        last of an episode, and those without a neighbour among the candidates, are not penalised."""
+        return self._of(np.where(self._follows, np.roll(self._best, 1), self._weak)[self._place_of])
+
+    def after(self) -> Floats:
+        """As `before`, at the position after."""
+        return self._of(
+            np.where(np.roll(self._follows, -1), np.roll(self._best, -1), self._weak)[self._place_of]
+        )
 
     def episode(self) -> Floats:
         """The best score in each candidate's episode."""
-        best = np.zeros(int(self._episodes.max()) + 1)
-        np.maximum.at(best, self._episodes, self._scores)
-        return np.asarray(best[self._episodes])
+        return self._of(self._best_of_episode[self._episode_of])
+
+    def _of(self, found: Floats) -> Floats:
+        """From the sorted order to that of the candidates."""
+        scores = np.empty_like(found)
+        scores[self._order] = found
+        return scores
+
+
+def _changes(column: Integers) -> npt.NDArray[np.bool_]:
+    """Where a column differs from the row before; in the first row it does."""
+    different = np.ones(len(column), np.bool_)
+    np.not_equal(column[1:], column[:-1], out=different[1:])
+    return different
 
 
 def _weak(scores: Floats) -> float:

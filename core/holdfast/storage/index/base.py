@@ -9,6 +9,7 @@ A point is one version of one memory. Its payload holds what filters and ranking
     e p  episode and position of its first message within the scope (absent where there is no message)
     s  speakers, lower-cased
     w  how many terms its text has
+         (these four, and what else ranking reads, are stored as one value: `payload.packed`)
     m  metadata, as `payload.encode_metadata` lays it out
 """
 
@@ -21,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ...decisions.retrieval.candidates import Candidate
+from ...decisions.retrieval.candidates import Candidates
 from ...decisions.text.lexical import SparseVector
 from ...io import IO
 from ...types import Scope
@@ -69,7 +70,7 @@ class Index(Protocol):
 
     async def delete(self, io: IO, ids: Sequence[str]) -> None: ...
 
-    async def query(self, io: IO, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+    async def query(self, io: IO, queries: Sequence[IndexQuery]) -> list[Candidates]:
         """The candidates of each query, in any order. Several queries go in one round trip where possible."""
         ...
 

@@ -15,12 +15,13 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from ...decisions.retrieval.candidates import Candidate
+from ...decisions.retrieval.candidates import Candidates
 from ...errors import ClosedError, StorageError, StoreLockedError
 from ...io import IO, Inline, PerLoop, run_inline
 from ..points import Point
 from .base import IndexQuery, ServerOptions
-from .payload import facets
+from .payload import unpacked
+from .qdrant_filters import FACETS
 from .union import candidates, missing
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class ClientIndex:
             chosen = self._requests.ids(ids[start : start + PAGE])
             await self._call(io, "delete", points_selector=chosen, **self._writing())
 
-    async def query(self, io: IO, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+    async def query(self, io: IO, queries: Sequence[IndexQuery]) -> list[Candidates]:
         made = self._requests
         key = self._options.shard_key
         first = iter(await self._batch(io, [r for query in queries for r in made.first_requests(query, key)]))
@@ -113,7 +114,10 @@ class ClientIndex:
         found = []
         for (dense, terms), (cosine, shared), gap in zip(ranked, scores, gaps, strict=True):
             more_cosine, more_shared = (_scores(next(second)) if ids else {} for ids in gap)
-            known = {str(hit.id): (str(hit.id), facets(hit.payload or {})) for hit in (*dense, *terms)}
+            known = {
+                str(hit.id): (str(hit.id), unpacked((hit.payload or {}).get(FACETS)))
+                for hit in (*dense, *terms)
+            }
             found.append(candidates(cosine | more_cosine, shared | more_shared, known))
         return found
 

@@ -14,7 +14,7 @@ from ..points import Point
 from .base import IndexQuery, ServerOptions
 from .qdrant_filters import CURRENT, FACETS, population, selection, stored_payload
 
-_SEEN = m.PayloadSelectorInclude(include=FACETS)
+_SEEN = m.PayloadSelectorInclude(include=[FACETS])
 _BUSY_STATUS = {408, 429, 500, 502, 503, 504}
 _BUSY_CODES = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"}
 

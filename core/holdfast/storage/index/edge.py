@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import qdrant_edge as q
 
-from ...decisions.retrieval.candidates import Candidate, Facets
+from ...decisions.retrieval.candidates import Candidates, Facets
 from ...errors import ClosedError, StorageError, StoreLockedError
 from ...io import IO
 from ..places import ROOM_TO_INDEX, ROOM_TO_LOAD, expect_room, free_at
@@ -114,7 +114,7 @@ class EdgeIndex:
         for start in range(0, len(ids), SLICE):
             await io.run(self._delete, ids[start : start + SLICE])
 
-    async def query(self, io: IO, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+    async def query(self, io: IO, queries: Sequence[IndexQuery]) -> list[Candidates]:
         return await io.run(self._query, queries) if queries else []
 
     async def count(self, io: IO) -> int:
@@ -205,11 +205,11 @@ class EdgeIndex:
             if self._written is not None:
                 self._written.add(number)
 
-    def _query(self, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+    def _query(self, queries: Sequence[IndexQuery]) -> list[Candidates]:
         # Not as a batch: a batch of two is slower than two calls, and holds the interpreter for longer.
         return [self._query_one(query) for query in queries]
 
-    def _query_one(self, query: IndexQuery) -> list[Candidate]:
+    def _query_one(self, query: IndexQuery) -> Candidates:
         with self._using("searching the index") as shard:
             found = [_scores(shard.query(request)) for request in first_requests(query)]
             cosine, shared = found if len(found) == 2 else (found[0], {})

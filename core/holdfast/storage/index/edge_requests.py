@@ -10,11 +10,11 @@ import qdrant_edge as q
 from ...decisions.retrieval.candidates import Facets
 from ...decisions.text.lexical import SparseVector
 from .base import IndexQuery
-from .payload import facets
+from .payload import unpacked
 from .qdrant_filters import FACETS, population, selection
 
 NAME = "id"  # where a point's payload keeps the UUID that its number stands for
-_SEEN = q.PayloadSelector.Include([NAME, *FACETS])
+_SEEN = q.PayloadSelector.Include([NAME, FACETS])
 
 
 def number_of(name: str) -> int:
@@ -43,7 +43,7 @@ def retrieve(shard: q.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str,
     found: dict[int, tuple[str, Facets]] = {}
     for record in shard.retrieve(list(numbers), _SEEN, False) if numbers else []:
         payload = record.payload or {}
-        found[int(record.id)] = (payload[NAME], facets(payload))
+        found[int(record.id)] = (payload[NAME], unpacked(payload.get(FACETS)))
     return found
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
-from ...decisions.retrieval.candidates import Candidate
+from ...decisions.retrieval.candidates import Candidates
 from ...errors import ClosedError, StorageError, StoreLockedError
 from ...io import IO
 from ..points import Point
@@ -56,7 +56,7 @@ class PgvectorIndex:
         if ids:
             await io.run(self._delete, ids)
 
-    async def query(self, io: IO, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+    async def query(self, io: IO, queries: Sequence[IndexQuery]) -> list[Candidates]:
         return await io.run(self._query, queries) if queries else []
 
     async def count(self, io: IO) -> int:
@@ -122,7 +122,7 @@ class PgvectorIndex:
         with self._using() as database, database.writing() as db:
             tables.delete(db, self._table, ids)
 
-    def _query(self, queries: Sequence[IndexQuery]) -> list[list[Candidate]]:
+    def _query(self, queries: Sequence[IndexQuery]) -> list[Candidates]:
         with self._using() as database, database.statement() as db:
             return [
                 candidates(db.exec_driver_sql(*search(self._table, self._types, query)).all())

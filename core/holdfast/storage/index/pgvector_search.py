@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...decisions.retrieval.candidates import Candidate
+from ...decisions.retrieval.candidates import Candidate, Candidates
 from ...decisions.text.lexical import SparseVector
 from .base import IndexQuery
 from .payload import facets
@@ -59,12 +59,12 @@ def search(table: str, types: str, query: IndexQuery) -> tuple[str, Bound]:
     )
 
 
-def candidates(rows: Iterable[Sequence[Any]]) -> list[Candidate]:
+def candidates(rows: Iterable[Sequence[Any]]) -> Candidates:
     """The candidates that the rows of a search are."""
-    return [
+    return Candidates.of(
         Candidate(name, cosine, shared, facets(dict(zip(_FACETS, payload, strict=True))))
         for name, cosine, shared, *payload in rows
-    ]
+    )
 
 
 def folded(vector: SparseVector) -> dict[int, float]:

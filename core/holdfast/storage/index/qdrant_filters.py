@@ -10,20 +10,22 @@ from ..filters import TIMES, All, AnyOf, Condition, Filter, Not
 from ..points import Point
 from ..times import FOREVER, to_micros
 from .base import IndexQuery
-from .payload import SCOPE_KEYS, TIME_KEYS, encode_key, equality_token
+from .payload import SCOPE_KEYS, TIME_KEYS, encode_key, equality_token, packed
 
 # A current version has no end, unless it expires, and has its scope's ids twice: one condition on the second
 # replaces two, on id and time. In a large scope two conditions take three times as long as one.
 END = "t1"
 CURRENT = {"u": "cu", "a": "ca", "r": "cr"}
-FACETS = ["u", "a", "r", "h", "e", "p", "s", "w"]  # what candidates' facets are read from
+FACETS = "f"  # what ranking reads, packed
+_RANKED = ("e", "p", "s", "w")  # what nothing but ranking reads
 
 
 def stored_payload(point: Point) -> dict[str, Any]:
     """The payload as stored in the index: every key costs time to write and read, so what is empty or follows
-    from the rest is left out."""
-    payload = {key: value for key, value in point.payload.items() if key not in ("s", "m") or value}
-    assert not payload.keys() & set(CURRENT.values()), "a key of the payload is taken"
+    from the rest is left out, and what ranking alone reads is packed."""
+    payload = {key: value for key, value in point.payload.items() if key not in _RANKED and value != {}}
+    assert not payload.keys() & {*CURRENT.values(), FACETS}, "a key of the payload is taken"
+    payload[FACETS] = packed(point.payload)
     if payload[END] == FOREVER:
         del payload[END]
         payload |= {twin: payload[key] for key, twin in CURRENT.items() if payload[key]}

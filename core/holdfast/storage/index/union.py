@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from ...decisions.retrieval.candidates import Candidate, Facets
+import numpy as np
+
+from ...decisions.retrieval.candidates import Candidates, Facets
 from .base import IndexQuery
 
 Id = TypeVar("Id", int, str)
@@ -28,11 +30,13 @@ def candidates(
     cosine: Mapping[Id, float],
     shared: Mapping[Id, float],
     known: Mapping[Id, tuple[str, Facets]],
-) -> list[Candidate]:
+) -> Candidates:
     """Both scores of the points whose names and facets are given."""
-    return [
-        # A point deleted between the two searches of a server has no cosine any more, and is left out.
-        Candidate(name, cosine[at], shared.get(at, 0.0), seen)
-        for at, (name, seen) in known.items()
-        if at in cosine
-    ]
+    # A point deleted between the two searches of a server has no cosine any more, and is left out.
+    found = [at for at in known if at in cosine]
+    return Candidates(
+        [known[at][0] for at in found],
+        np.array([cosine[at] for at in found], np.float64),
+        np.array([shared.get(at, 0.0) for at in found], np.float64),
+        [known[at][1] for at in found],
+    )
