@@ -35,6 +35,8 @@ class HoldfastChatMessageHistory(BaseChatMessageHistory):
     Every kind of message comes back equal to what was added: names, ids, tool calls, content blocks.
     Messages with an id are kept once. `clear` empties the log; memories, and the messages as their evidence,
     stay until they are erased (`Memory.erase`).
+
+    Raises InputError, when it is made, for arguments that `Memory` would refuse later, and without an owner.
     """
 
     def __init__(

@@ -43,6 +43,8 @@ class HoldfastMemory(BaseMemory):
     on_error: "log" logs a failure of memory and lets the chain answer without it; "raise" raises it.
 
     `clear` empties the session; memories stay until they are deleted or erased.
+
+    Raises pydantic's ValidationError, when it is made, for wrong arguments and without an owner.
     """
 
     memory: Memory = Field(exclude=True, repr=False)

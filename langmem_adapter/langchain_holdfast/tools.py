@@ -93,6 +93,8 @@ def create_memory_tools(
         each call.
     filters: conditions on what is found, besides the model's own, or a function of the runtime.
     on_error: "log" tells the model that memory cannot be reached; "raise" raises.
+
+    Raises InputError for arguments that `add` or `search` would refuse later.
     """
     ids: dict[str, Any] = {"user_id": user_id, "agent_id": agent_id, "run_id": run_id, "on_error": on_error}
     tools = [create_search_memory_tool(memory, **ids, filters=filters)]
@@ -125,7 +127,7 @@ def create_search_memory_tool(
     """`search_memory(query, limit, offset, filter)`. The artifact is the list of hits, as dictionaries.
 
     filters: conditions besides the model's own, or a function of the runtime. threshold: the lowest score
-    of a hit. on_error: as for `create_memory_tools`.
+    of a hit. on_error: as for `create_memory_tools`. Raises InputError as it does.
     """
     checked(memory, name, filters=filters, threshold=threshold)
     one_of("on_error", on_error, OnError)
@@ -203,7 +205,7 @@ def create_manage_memory_tool(
 
     What the model creates is a fact already: it is merged with what is known, not extracted from again, so that
     a fact told twice is one memory. Updates and deletions reach the bound scope's memories only, and `undo`
-    takes them back. metadata, expires_at, on_error: as for `create_memory_tools`.
+    takes them back. metadata, expires_at, on_error: as for `create_memory_tools`. Raises InputError as it does.
     """
     allowed = _allowed(actions_permitted)
     checked(memory, name, metadata=metadata, expires_at=expires_at)

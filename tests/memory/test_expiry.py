@@ -100,6 +100,8 @@ def test_what_is_no_time_to_come_is_refused_and_changes_nothing(memory: Face) ->
             memory.update(memory_id, expires_at=value)
     assert [item.text for item in memory.get_all(user_id="alice")] == [CODE]
     assert len(memory.history(memory_id)) == 1
+    with pytest.raises(InputError, match=r"expires_at='soon' is neither a time nor a duration: .* 'P30D'"):
+        memory.update(memory_id, expires_at="soon")
 
 
 def test_update_sets_moves_and_takes_away_an_end(memory: Face, clock: Clock) -> None:

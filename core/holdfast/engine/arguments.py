@@ -156,6 +156,11 @@ def expiry_of(value: Any, now: datetime) -> int | None:
         raise InputError(
             f"expires_at={shown(value)} is beyond the last date there is; leave it out"
         ) from error
+    except InputError as error:
+        raise InputError(
+            f"expires_at={shown(value)} is neither a time nor a duration: pass a datetime, a timedelta, or ISO 8601 "
+            "like '2027-01-31' or 'P30D'"
+        ) from error
     if moment <= now:
         raise InputError(
             f"expires_at={shown(value)} is not after now, {now.isoformat()}: pass a time to come, or `delete` what "

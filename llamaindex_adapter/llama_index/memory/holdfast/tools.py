@@ -42,6 +42,8 @@ class HoldfastToolSpec(BaseToolSpec):
     Memories are shown with the day they tell of and the end of their id, which this object's tools accept for the
     whole. What the model can correct (an unknown id, an empty text) is said in the tool's answer; everything else,
     such as a failing store or model, is raised.
+
+    Raises InputError, when it is made, for arguments that the engine would refuse later, and without an owner.
     """
 
     spec_functions = [  # noqa: RUF012 - the base class declares it so, as an instance variable
