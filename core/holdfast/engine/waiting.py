@@ -74,7 +74,7 @@ class Waiting:
         """
         news = self._store.news
         listed = self._under_way(scope, self._store.ledger.clock(), session)
-        if not listed and not self._store.ledger.jobs.listed("pending", "running"):
+        if self._store.exclusive and not listed and not self._store.ledger.jobs.listed("pending", "running"):
             self._store.quiet_since = news
         at_work = dict(self._store.at_work)
         told = {

@@ -9,10 +9,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from ...errors import InputError, StorageError
@@ -78,7 +79,11 @@ class Database:
 
     @contextmanager
     def statement(self) -> Iterator[Connection]:
-        """On a server: statements that are each a transaction of their own: there is none to begin and to end."""
+        """Statements that each see a state of their own: a server has no transaction to begin and to end."""
+        if self.sqlite:
+            with self.reading() as db:
+                yield db
+            return
         with self._translated(), self._engine.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -167,15 +172,28 @@ def _sqlite(url: URL, shared: bool) -> Engine:
 
 def _server(url: URL) -> Engine:
     arguments: dict[str, Any] = {}
-    if url.get_driver_name() == "psycopg":
+    ours = url.get_driver_name() == "psycopg"
+    if ours:
         arguments["prepare_threshold"] = _threshold(url.query.get("prepare_threshold", "none"))
         url = url.difference_update_query(["prepare_threshold"])
     try:
-        return _engine(url, connect_args=arguments, pool_size=16, max_overflow=64, pool_pre_ping=True)
+        engine = _engine(url, connect_args=arguments, pool_size=16, max_overflow=64, pool_pre_ping=not ours)
+        if ours:
+            event.listen(engine, "checkout", _expect_open)
+        return engine
     except ModuleNotFoundError as error:
         raise StorageError(
             f"the ledger's driver is not installed ({error}); pip install 'holdfast[postgres]'"
         ) from error
+
+
+def _expect_open(connection: Any, *_: Any) -> None:
+    """Have the pool replace a connection that the server has closed: there is something to read where nothing was
+    asked. Asking would take a round trip each time."""
+    with DefaultSelector() as selector:
+        selector.register(connection.fileno(), EVENT_READ)
+        if selector.select(0):
+            raise DisconnectionError
 
 
 def _engine(url: URL, **options: Any) -> Engine:

@@ -224,7 +224,7 @@ class Jobs:
         )
         if apart_from is not None:
             query = query.where(jobs.c.session_id != apart_from)
-        with self._database.reading() as db:
+        with self._database.statement() as db:
             return list(db.execute(query).scalars())
 
     def give_back(
