@@ -37,9 +37,15 @@ def printed(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> str:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that the demo has to write in."""
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def told(folder: Path) -> str:
     """What the demo prints. A key alone asks nobody."""
-    return printed(run(tmp_path_factory.mktemp("home") / "kept", OPENAI_API_KEY="of somebody"))
+    return printed(run(folder / "home", OPENAI_API_KEY="of somebody", TMPDIR=str(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -157,10 +163,9 @@ def test_a_question_that_has_changed_is_refused_and_shown_to_be_answered_anew() 
         RecordedModel().complete([Prompt("user", "another question")])
 
 
-def test_the_demo_leaves_nothing_behind(tmp_path: Path) -> None:
-    done = run(tmp_path / "home", TMPDIR=str(tmp_path))
-    assert str(tmp_path / "home") in done.stdout
-    assert list(tmp_path.iterdir()) == []
+def test_the_demo_leaves_nothing_behind(told: str, folder: Path) -> None:
+    assert str(folder / "home") in told
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("fact", ["", "Has a dog named Rex"])
