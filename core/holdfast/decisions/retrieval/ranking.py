@@ -253,20 +253,23 @@ class _Surroundings:
         self._episode_of, self._place_of = np.cumsum(episode_begins) - 1, np.cumsum(place_begins) - 1
         self._best_of_episode = np.maximum.reduceat(scores[order], np.flatnonzero(episode_begins))
         self._best = np.maximum.reduceat(scores[order], starts)
-        # Whether a place is next to the one before it in the list.
-        self._follows = ~episode_begins[starts] & (np.diff(positions[starts], prepend=0) == 1)
+        # Of places that are next to the one before them in the list.
+        adjoining = ~episode_begins[starts] & (np.diff(positions[starts], prepend=0) == 1)
+        self._adjoining = np.flatnonzero(adjoining)
         self._weak = _weak(scores)
 
     def before(self) -> Floats:
         """The best score at the position before; that of a weak candidate if there is none, so that the first and the
         last of an episode, and those without a neighbour among the candidates, are not penalised."""
-        return self._of(np.where(self._follows, np.roll(self._best, 1), self._weak)[self._place_of])
+        found = np.full(len(self._best), self._weak)
+        found[self._adjoining] = self._best[self._adjoining - 1]
+        return self._of(found[self._place_of])
 
     def after(self) -> Floats:
         """As `before`, at the position after."""
-        return self._of(
-            np.where(np.roll(self._follows, -1), np.roll(self._best, -1), self._weak)[self._place_of]
-        )
+        found = np.full(len(self._best), self._weak)
+        found[self._adjoining - 1] = self._best[self._adjoining]
+        return self._of(found[self._place_of])
 
     def episode(self) -> Floats:
         """The best score in each candidate's episode."""
