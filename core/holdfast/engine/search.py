@@ -21,7 +21,7 @@ from ..storage.ledger.memories import holds
 from ..storage.store import Store
 from ..types import Context, Hits, JournaledMessage, MemoryItem, SearchHit
 from .door import Asked
-from .embed import embed_query
+from .embed import Matrix, embed_query
 from .events import Listeners, Observation
 from .waiting import Waiting
 
@@ -56,7 +56,7 @@ class Recalling:
         with self._listeners.observing("search", asked.scope) as seen:
             seen.query = asked.query
             hits = await self._hits(io, asked)
-            _found(seen, hits)
+            _tell(seen, hits)
         return hits
 
     async def recall(
@@ -82,7 +82,7 @@ class Recalling:
                 count=self._count,
                 language=language_of(asked.query),
             )
-            _found(seen, context.memories)
+            _tell(seen, context.memories)
             seen.count("messages", len(context.messages))
         return context
 
@@ -90,30 +90,39 @@ class Recalling:
         if asked.wait and asked.as_of is None:
             await self._waiting.heard(io, asked.scope, asked.session, asked.wait)
         await self._store.caught_up(io)
-        ranked = await self._ranked(io, asked)
-        hits = await self._with_texts(io, asked, ranked)
+        hits = await self._found(io, asked)
         if self._reranker is not None:
             hits = await self._reranked(io, asked.query, hits)
         return Hits(hits[: asked.limit])
 
-    async def _ranked(self, io: IO, asked: Asked) -> list[Ranked]:
+    async def _found(self, io: IO, asked: Asked) -> list[SearchHit]:
         wanted = asked.limit if self._reranker is None else max(asked.limit, RERANKED)
         async with self._store.using(io) as basis:
-            query = IndexQuery(
-                asked.scope,
-                await embed_query(io, basis.embedder, asked.query),
-                await io.run(query_vector, asked.query),
-                max(CANDIDATES, 2 * wanted),
-                as_of=asked.as_of,
-                filters=asked.filters,
-                now=await io.run(self._store.expiring) if asked.as_of is None else None,
-            )
+            vector = await embed_query(io, basis.embedder, asked.query)
+            query = await io.run(self._query, asked, vector, max(CANDIDATES, 2 * wanted))
             [candidates] = await basis.index.query(io, [query])
-        return await io.run(_best, asked, candidates, wanted)
+        return await io.run(self._best, asked, candidates, wanted)
 
-    async def _with_texts(self, io: IO, asked: Asked, ranked: Sequence[Ranked]) -> list[SearchHit]:
+    def _query(self, asked: Asked, vector: Matrix, limit: int) -> IndexQuery:
+        return IndexQuery(
+            asked.scope,
+            vector,
+            query_vector(asked.query),
+            limit,
+            as_of=asked.as_of,
+            filters=asked.filters,
+            now=self._store.expiring() if asked.as_of is None else None,
+        )
+
+    def _best(self, asked: Asked, candidates: Candidates, wanted: int) -> list[SearchHit]:
+        """Not on an event loop: a query may be a pasted page."""
+        understood = understand(asked.query, known_speakers(candidates))
+        limit = min(wanted, worth_showing(candidates)) if asked.relevant else wanted
+        return self._with_texts(asked, rank(understood, candidates, limit=limit, threshold=asked.threshold))
+
+    def _with_texts(self, asked: Asked, ranked: Sequence[Ranked]) -> list[SearchHit]:
         """The memories behind the points, as the ledger has them: the index proposes, the ledger decides."""
-        items = await io.run(self._store.ledger.memories.by_version, [hit.id for hit in ranked])
+        items = self._store.ledger.memories.by_version([hit.id for hit in ranked])
         ids = asked.scope.ids().items()
         now = self._store.ledger.clock()
         hits = []
@@ -169,14 +178,7 @@ class Recalling:
         return {hit.memory.id: _still_behind(hit.memory, left) for hit in hits}
 
 
-def _best(asked: Asked, candidates: Candidates, wanted: int) -> list[Ranked]:
-    """Not on an event loop: a query may be a pasted page."""
-    understood = understand(asked.query, known_speakers(candidates))
-    limit = min(wanted, worth_showing(candidates)) if asked.relevant else wanted
-    return rank(understood, candidates, limit=limit, threshold=asked.threshold)
-
-
-def _found(seen: Observation, hits: Sequence[SearchHit]) -> None:
+def _tell(seen: Observation, hits: Sequence[SearchHit]) -> None:
     seen.count("hits", len(hits))
     for hit in hits:
         seen.concern(hit.id, hit.text, hit.score)
