@@ -10,22 +10,23 @@ import pytest
 from holdfast import InputError, Memory
 from holdfast.storage.ledger.database import Database
 from tests.support.fakes import HashEmbedder
-from tests.support.postgres import Bouncer
+from tests.support.postgres import Bouncer, Cluster
 
 pytestmark = pytest.mark.postgres
 
 USERS, EACH = 8, 12
 
 
-def opened(url: str) -> Memory:
-    return Memory(ledger=url, index=":memory:", llm=None, embedder=HashEmbedder())
+def opened(url: str, index: str = ":memory:") -> Memory:
+    return Memory(ledger=url, index=index, llm=None, embedder=HashEmbedder())
 
 
 @pytest.mark.parametrize(("face", "query"), [("sync", ""), ("async", "?prepare_threshold=none")])
 def test_every_add_goes_through_a_pooler_in_transaction_mode(
-    postgres_url: str, bouncer: Bouncer, face: str, query: str
+    postgres: Cluster, bouncer: Bouncer, face: str, query: str
 ) -> None:
-    with opened(bouncer.through(postgres_url) + query) as memory:
+    index = "pgvector" if postgres.vectors else ":memory:"
+    with opened(bouncer.through(postgres.ledger()) + query, index) as memory:
 
         def adds(user: int) -> None:
             for at in range(EACH):

@@ -259,6 +259,15 @@ def test_an_index_that_was_filled_by_half_is_filled_when_it_is_opened(url: str, 
         assert memory.index.repair()
 
 
+def test_a_table_of_an_earlier_version_is_made_anew(url: str, pgvector: Cluster) -> None:
+    with opened(url) as memory:
+        memory.add("fact one", user_id="alice", infer=False)
+    pgvector.execute("ALTER TABLE points_0 DROP COLUMN f", url)
+    with opened(url) as memory:
+        assert memory.index.verify()
+        assert texts(memory, "fact") == ["fact one"]
+
+
 def test_what_another_index_was_not_told_yet_is_told_to_this_one(url: str, pgvector: Cluster) -> None:
     with opened(url) as memory:
         memory.add("fact one", user_id="alice", infer=False)

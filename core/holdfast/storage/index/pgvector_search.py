@@ -7,24 +7,20 @@ weights of the second ranking.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ...decisions.retrieval.candidates import Candidate, Candidates
+from ...decisions.retrieval.candidates import Candidates
 from ...decisions.text.lexical import SparseVector
 from .base import IndexQuery
-from .payload import facets
+from .payload import unpacked
 from .pgvector_filters import Bound, condition, population
 
 BITS = 24  # of a whole number that a 32-bit float holds exactly
 DIMENSIONS = 1_000_000_000  # the most that a sparsevec has
 MOST_TERMS = 16_000  # likewise
-
-_FACETS = ("u", "a", "r", "h", "e", "p", "w", "s")
 
 
 def search(table: str, types: str, query: IndexQuery) -> tuple[str, Bound]:
@@ -32,25 +28,24 @@ def search(table: str, types: str, query: IndexQuery) -> tuple[str, Bound]:
     bound = Bound()
     terms = folded(query.sparse)
     inner = f"OPERATOR({types}.<#>)"
-    facets_of = ", ".join(_FACETS)
     masks = [
         f"-(present {inner} {bound.take(mask, f'{types}.sparsevec')}) AS held{number}"
         for number, mask in enumerate(_masks(terms))
     ]
     # A scalar subquery is evaluated once, an expression of a prepared statement for every row.
-    vector = f"(SELECT {bound.take(dense(query.vector), f'{types}.vector')})"
+    vector = f"(SELECT {bound.take(query.vector, 'real[]')}::{types}.vector)"
     shared = f"terms {inner} (SELECT weights FROM weighted)" if terms else "0::float8"
     return (
         f"""
         WITH population AS MATERIALIZED (
-            SELECT id, {facets_of}, terms, near {inner} {vector} AS far,
+            SELECT id, f, terms, near {inner} {vector} AS far,
                 {"".join(f"{mask}, " for mask in masks)}{condition(query.filters, bound)} AS chosen
             FROM {table} WHERE {population(query, bound)}
         ), {_weighted(terms, len(masks), types, bound) if terms else ""}
         scored AS MATERIALIZED (
-            SELECT id, {facets_of}, far, {shared} AS apart FROM population WHERE chosen
+            SELECT id, f, far, {shared} AS apart FROM population WHERE chosen
         )
-        SELECT id::text, -far, -apart, {facets_of} FROM (
+        SELECT id::text, -far, -apart, f FROM (
             (SELECT * FROM scored ORDER BY far LIMIT {query.limit})
             UNION (SELECT * FROM scored WHERE apart < 0 ORDER BY apart LIMIT {query.limit})
         ) AS best
@@ -61,10 +56,8 @@ def search(table: str, types: str, query: IndexQuery) -> tuple[str, Bound]:
 
 def candidates(rows: Iterable[Sequence[Any]]) -> Candidates:
     """The candidates that the rows of a search are."""
-    return Candidates.of(
-        Candidate(name, cosine, shared, facets(dict(zip(_FACETS, payload, strict=True))))
-        for name, cosine, shared, *payload in rows
-    )
+    ids, cosine, shared, facets = tuple(zip(*rows, strict=True)) or ((), (), (), ())
+    return Candidates(ids, np.array(cosine), np.array(shared), [unpacked(one) for one in facets])
 
 
 def folded(vector: SparseVector) -> dict[int, float]:
@@ -76,11 +69,6 @@ def folded(vector: SparseVector) -> dict[int, float]:
     if len(weights) <= MOST_TERMS:
         return weights
     return dict(sorted(weights.items(), key=lambda term: -term[1])[:MOST_TERMS])
-
-
-def dense(vector: npt.NDArray[np.float32]) -> str:
-    """A vector as text: an array takes the driver three times as long to write."""
-    return json.dumps(vector.tolist())
 
 
 def sparse(weights: dict[int, float]) -> str:

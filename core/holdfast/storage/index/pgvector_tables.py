@@ -3,29 +3,31 @@
 near      the vector
 terms     the sparse vector
 present   1 for every term, by which a search counts them
+f         what ranking reads, packed
 the rest  the payload, by the names that `base` explains
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import numpy as np
+
 from ...errors import StorageError
 from ..points import Point
-from .pgvector_search import dense, folded, sparse
+from .payload import packed
+from .pgvector_search import folded, sparse
 
-_COLUMNS = (
-    "id uuid PRIMARY KEY",
-    *(f'{name} text COLLATE "C" NOT NULL' for name in ("u", "a", "r")),
-    *(f"{name} bigint NOT NULL" for name in ("t0", "t1", "c")),
-    *(f"{name} bigint" for name in ("h", "x", "e", "p", "w")),
-    "s text[] NOT NULL",
-    "m jsonb NOT NULL",
-)
-_PAYLOAD = ("u", "a", "r", "t0", "t1", "c", "h", "x", "e", "p", "w", "s", "m")
+_log = logging.getLogger("holdfast")
+
+_IDS = ("u", "a", "r")
+_TIMES = ("t0", "t1", "c", "h", "x")
+_OPTIONAL = ("h", "x")
+_SPARSE = ("terms", "present")
 _WHOLE_ROW = 8_160  # bytes; PostgreSQL otherwise moves what takes a row over 2,000 to another file
 INLINE_DIMENSIONS = 1_800  # a vector of more does not fit on a page
 _MAKING = 7268453914  # the lock that whoever makes tables holds
@@ -81,30 +83,49 @@ def make(database: Database, table: str, types: str, dimensions: int) -> bool:
     """
     with database.writing() as db:
         db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MAKING})")
-        if db.exec_driver_sql("SELECT to_regclass(%(table)s)", {"table": table}).scalar() is None:
-            for statement in _made(table, types, dimensions):
+        columns = _columns(types, dimensions)
+        found = _found(db, table)
+        if found.keys() != columns.keys():
+            if found:
+                _log.warning("the index in the table %s is of an earlier version", table)
+                db.exec_driver_sql(f"DROP TABLE {table}")
+            for statement in _made(table, columns, dimensions):
                 db.exec_driver_sql(statement)
-        found = db.exec_driver_sql(
-            "SELECT atttypmod FROM pg_attribute WHERE attrelid = %(table)s::regclass AND attname = 'near'",
-            {"table": table},
-        ).scalar()
-        if found != dimensions:
+        elif found["near"] != dimensions:
             raise StorageError(
-                f"the index in the table {table} has vectors of {found} dimensions, not {dimensions}: "
+                f"the index in the table {table} has vectors of {found['near']} dimensions, not {dimensions}: "
                 "rename the table, or drop it"
             )
         return bool(db.exec_driver_sql(f"SELECT NOT EXISTS (SELECT FROM {table})").scalar())
 
 
-def _made(table: str, types: str, dimensions: int) -> list[str]:
-    vectors = (
-        f"near {types}.vector({dimensions}) NOT NULL",
-        f"terms {types}.sparsevec NOT NULL",
-        f"present {types}.sparsevec NOT NULL",
+def _columns(types: str, dimensions: int) -> dict[str, str]:
+    return {
+        "id": "uuid",
+        **dict.fromkeys(_IDS, 'text COLLATE "C"'),
+        **dict.fromkeys(_TIMES, "bigint"),
+        "m": "jsonb",
+        "f": "text",
+        **dict.fromkeys(_SPARSE, f"{types}.sparsevec"),
+        "near": f"{types}.vector({dimensions})",
+    }
+
+
+def _found(db: Connection, table: str) -> dict[str, int]:
+    """The columns of a table, with what is said of their types in brackets; none if it is not there."""
+    rows = db.exec_driver_sql(
+        "SELECT attname, atttypmod FROM pg_attribute "
+        "WHERE attrelid = to_regclass(%(table)s) AND attnum > 0 AND NOT attisdropped",
+        {"table": table},
     )
+    return {row[0]: row[1] for row in rows}
+
+
+def _made(table: str, columns: Mapping[str, str], dimensions: int) -> list[str]:
+    named = [f"{name} {kind}{'' if name in _OPTIONAL else ' NOT NULL'}" for name, kind in columns.items()]
     storage = "MAIN" if dimensions <= INLINE_DIMENSIONS else "EXTERNAL"
     return [
-        f"CREATE TABLE {table} ({', '.join((*_COLUMNS, *vectors))}) WITH (toast_tuple_target = {_WHOLE_ROW})",
+        f"CREATE TABLE {table} ({', '.join(named)}, PRIMARY KEY (id)) WITH (toast_tuple_target = {_WHOLE_ROW})",
         f"ALTER TABLE {table} ALTER near SET STORAGE {storage}",
         *(f"CREATE INDEX {table}_{key} ON {table} ({key}, t1) WHERE {key} <> ''" for key in ("u", "a", "r")),
     ]
@@ -127,18 +148,22 @@ def generations(db: Connection) -> list[str]:
 
 
 def upsert(db: Connection, table: str, types: str, points: Sequence[Point]) -> None:
-    """Whoever writes several points writes them in the same order, so that nobody waits for each other."""
+    """One statement. The vectors are the parts of one long array, which is sent and read many times as fast."""
     if not points:
         return
-    names = ("id", *_PAYLOAD, "near", "terms", "present")
-    values = {name: f"%({name})s" for name in names}
-    values |= {"id": "%(id)s::uuid", "m": "%(m)s::jsonb", "near": f"%(near)s::{types}.vector"}
-    values |= {name: f"%({name})s::{types}.sparsevec" for name in ("terms", "present")}
-    replaced = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+    # Whoever writes several points writes them in this order, so that no two wait for each other.
+    rows = [_row(point) for point in sorted(points, key=lambda point: point.id)]
+    given = {name: [row[name] for row in rows] for name in rows[0]}
+    dimensions = len(points[0].vector)
+    kinds = {"id": "uuid", "m": "jsonb", **dict.fromkeys(_TIMES, "bigint")}
+    unnested = ", ".join(f"%({name})s::{kinds.get(name, 'text')}[]" for name in given if name != "near")
+    values = {name: f"{name}::{types}.sparsevec" if name in _SPARSE else name for name in given}
+    values["near"] = f"(%(near)s::real[])[(n - 1) * {dimensions} + 1 : n * {dimensions}]::{types}.vector"
     db.exec_driver_sql(
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(values.values())}) "
-        f"ON CONFLICT (id) DO UPDATE SET {replaced}",
-        [_row(point) for point in sorted(points, key=lambda point: point.id)],
+        f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())} "
+        f"FROM unnest({unnested}) WITH ORDINALITY AS given ({', '.join(n for n in given if n != 'near')}, n) "
+        f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in given if n != 'id')}",
+        {**given, "near": np.concatenate(given["near"])},
     )
 
 
@@ -149,14 +174,14 @@ def delete(db: Connection, table: str, ids: Sequence[str]) -> None:
 
 def _row(point: Point) -> dict[str, Any]:
     terms = folded(point.sparse)
-    row = {name: point.payload.get(name) for name in _PAYLOAD}
-    row |= {"s": list(row["s"] or ()), "m": json.dumps(row["m"] or {}, ensure_ascii=False, allow_nan=False)}
     return {
         "id": point.id,
-        **row,
-        "near": dense(point.vector),
+        **{name: point.payload.get(name) for name in (*_IDS, *_TIMES)},
+        "m": json.dumps(point.payload.get("m") or {}, ensure_ascii=False, allow_nan=False),
+        "f": packed(point.payload),
         "terms": sparse(terms),
         "present": sparse(dict.fromkeys(terms, 1)),
+        "near": point.vector,
     }
 
 

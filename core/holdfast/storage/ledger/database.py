@@ -179,6 +179,9 @@ def _server(url: URL) -> Engine:
     try:
         engine = _engine(url, connect_args=arguments, pool_size=16, max_overflow=64, pool_pre_ping=not ours)
         if ours:
+            from .float_arrays import register
+
+            event.listen(engine, "connect", register)
             event.listen(engine, "checkout", _expect_open)
         return engine
     except ModuleNotFoundError as error:
