@@ -23,41 +23,26 @@ from .storage.index import Index
 from .storage.ledger.owners import By
 from .storage.projection import Progress
 from .types import (
-    AddResult,
-    Change,
-    Changes,
-    Context,
-    Copied,
-    Day,
-    Erasure,
-    Expiry,
-    Feed,
-    Flushed,
-    Hits,
-    JournaledMessage,
-    MemoryItem,
-    Messages,
-    Operation,
-    Owners,
-    Page,
-    Scope,
-    Transfer,
-)
+    AddResult, Change, Changes, Context, Copied, Day, Erasure, Expiry, Feed, Flushed, Hits,
+    JournaledMessage, MemoryItem, Messages, Operation, Owners, Page, Scope, Transfer,
+)  # fmt: skip
 
 
 class Memory(OpenMemory):
     """Long-term memory in a folder, in a PostgreSQL with pgvector, or in a database and a Qdrant server.
 
     A context manager, sync and async. Several `Memory` objects in one process may share a folder. Thread-safe.
+
+    Every operation raises InputError for an argument that it cannot take (FilterError for filters) and NotFoundError
+    for an id that is not there, before anything is changed; EmbeddingError if the embedder fails; StorageError; and
+    ClosedError after `close`. What else one raises is said with it.
     """
 
     def scoped(
         self, *, user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None
     ) -> ScopedMemory:
         """This memory as one user, agent or run may see it: every operation reaches what carries these ids, and
-        nothing else. Code that serves one user should be given this rather than the whole.
-
-        A call may name further ids, which narrow it down. Another value for a bound id raises InputError.
+        nothing else. A call may name further ids, which narrow it down; another value for a bound id is refused.
         """
         return ScopedMemory.of(self, self._door.scope(user_id, agent_id, run_id, required=True))
 
@@ -82,10 +67,9 @@ class Memory(OpenMemory):
             merges it with what is known.
         instructions: what to remember or leave out, in words, for the model.
         background: return once the messages are journaled; a thread does the rest.
-        after_seconds: with `background`, put the work off until the session has been quiet for this long, an hour at
-            most. A later call in the same session takes these messages over, under its own id. A call in another
-            session of the same ids starts the work at once, as do `flush` and `resume`. Only calls that extract are
-            put off.
+        after_seconds: with `background`, put the extraction off until the session has been quiet for this long, an
+            hour at most. A later call in the same session takes these messages over, under its own id. A call in
+            another session of the same ids starts the work at once, as do `flush` and `resume`.
         expires_at: when the memories of this call expire and are no longer found: a time (a date means its first
             moment in UTC) or, counted from now, a timedelta or an ISO 8601 duration ("P30D", "PT12H"). They stay
             listed, keep their history, and `as_of` finds them. A memory that this call updates expires then, too;
@@ -94,8 +78,7 @@ class Memory(OpenMemory):
         Returns what was committed, one change per fact. Messages with a known `id` are not remembered twice, nor are
         the same messages added again after an error that carried an `add_id`.
 
-        Raises InputError (nothing is stored), ModelError (the messages are journaled, and `resume` finishes the
-        work), StorageError, ClosedError.
+        Raises ModelError if the model fails: the messages are journaled, and `resume` finishes the work.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         said = self._door.messages(messages, happened_at)
@@ -119,7 +102,7 @@ class Memory(OpenMemory):
             `clear_messages`. By default none do.
 
         Returns the messages that are new; those whose `id` is known in the session are left as they are. A later
-        `add` with the same ids remembers them. Raises InputError, StorageError, ClosedError.
+        `add` with the same ids remembers them.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         said = self._door.messages(messages, happened_at)
@@ -149,8 +132,6 @@ class Memory(OpenMemory):
             another thread, so that what was said a moment ago is found. Each add is waited for once; none are with
             `as_of`, or while the model fails. 0 never waits.
         explain: fill `parts` of each hit with what its score is made of.
-
-        Raises InputError, FilterError, EmbeddingError, StorageError, ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         asked = self._door.asked(query, scope, limit, filters, as_of, threshold, session_id, wait)
@@ -175,8 +156,6 @@ class Memory(OpenMemory):
         shown: what the prompt shows anyway: ids of journaled messages, or for those of `session_id` the ids they were
             passed with. Neither they nor memories that came from them alone are shown again.
         exclude_session: the same for a whole conversation that the prompt shows.
-
-        Raises InputError, FilterError, EmbeddingError, StorageError, ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         budget = inputs.limit_of(max_tokens, "max_tokens")
@@ -195,10 +174,7 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
         as_of: datetime | str | None = None,
     ) -> MemoryItem | None:  # fmt: skip
-        """A memory by its id; None if there is none (with these ids, at that instant).
-
-        Raises InputError, StorageError, ClosedError.
-        """
+        """A memory by its id; None if there is none (with these ids, at that instant)."""
         scope = self._door.scope(user_id, agent_id, run_id)
         wanted = inputs.text_of("memory_id", memory_id)
         return await self._reading.get(io, wanted, scope, inputs.instant_of(as_of))
@@ -214,8 +190,6 @@ class Memory(OpenMemory):
     ) -> Page:  # fmt: skip
         """Memories, oldest first: all of them, or `limit` at a time with `cursor=page.next` for the next page.
         Expired ones are among them.
-
-        Raises InputError, FilterError, StorageError, ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         wanted, instant = self._door.filters(filters), inputs.instant_of(as_of)
@@ -230,10 +204,7 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
         filters: Filters = None, as_of: datetime | str | None = None,
     ) -> int:  # fmt: skip
-        """How many memories match, expired ones included; without ids, in the whole store.
-
-        Raises InputError, FilterError, StorageError, ClosedError.
-        """
+        """How many memories match, expired ones included; without ids, in the whole store."""
         scope = self._door.scope(user_id, agent_id, run_id)
         return await self._reading.count(io, scope, self._door.filters(filters), inputs.instant_of(as_of))
 
@@ -250,8 +221,6 @@ class Memory(OpenMemory):
         user_id, agent_id, run_id: only what carries these ids. Without any, all users of the store: a call for the
             store's operator, refused with `require_scope`. A scoped memory lists only its own ids.
         by: "user" counts all memories of a user together, "scope" each combination of ids separately.
-
-        Raises InputError, StorageError, ClosedError.
         """
         scope, grouping = self._door.scope(user_id, agent_id, run_id), inputs.by_of(by)
         return await self._reading.users(io, scope, grouping, inputs.most_of(limit), inputs.cursor_of(cursor))
@@ -271,8 +240,6 @@ class Memory(OpenMemory):
         user_id, agent_id, run_id: as for `users`. What was erased is in no feed.
         operation: ADD, UPDATE, DELETE or NOOP, or several of them; by default all.
         since, until: from `since` on, and before `until`.
-
-        Raises InputError, StorageError, ClosedError.
         """
         scope, named = self._door.scope(user_id, agent_id, run_id), inputs.operations_of(operation)
         start, end = inputs.micros_of("since", since), inputs.micros_of("until", until)
@@ -289,7 +256,7 @@ class Memory(OpenMemory):
     ) -> tuple[Day, ...]:  # fmt: skip
         """The days on which anything happened, oldest first: how many changes, and what adds cost.
 
-        user_id, agent_id, run_id, since, until: as for `changes`. Raises InputError, StorageError, ClosedError.
+        user_id, agent_id, run_id, since, until: as for `changes`.
         """
         scope = self._door.scope(user_id, agent_id, run_id)
         start, end = inputs.micros_of("since", since), inputs.micros_of("until", until)
@@ -302,10 +269,7 @@ class Memory(OpenMemory):
         self, io: IO, memory_id: str, *,
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
     ) -> Changes:  # fmt: skip
-        """Everything that happened to a memory, oldest first.
-
-        Raises NotFoundError, InputError, StorageError, ClosedError.
-        """
+        """Everything that happened to a memory, oldest first."""
         scope = self._door.scope(user_id, agent_id, run_id)
         return await self._reading.history(io, inputs.text_of("memory_id", memory_id), scope)
 
@@ -321,8 +285,6 @@ class Memory(OpenMemory):
 
         ids: only these journaled messages, named as in `sources`, in this order, even if they have left the log.
             Not together with `session_id` or `limit`.
-
-        Raises InputError, StorageError, ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         if ids is not None:
@@ -344,8 +306,6 @@ class Memory(OpenMemory):
         """Replace a memory's text, or its metadata as a whole, or set when it expires.
 
         expires_at: as for `add`; None means never again. By default the end stays as it is.
-
-        Raises InputError, NotFoundError, EmbeddingError, StorageError, ClosedError.
         """
         scope = self._door.scope(user_id, agent_id, run_id)
         if text is None and metadata is None and expires_at == UNCHANGED:
@@ -364,7 +324,7 @@ class Memory(OpenMemory):
     ) -> Change:  # fmt: skip
         """Forget a memory: it is no longer found. Its history stays, and `undo` brings it back.
 
-        To remove memories for good, use `erase`. Raises InputError, NotFoundError, StorageError, ClosedError.
+        To remove memories for good, use `erase`.
         """
         return await self._changing.delete(io, memory_id, self._door.scope(user_id, agent_id, run_id))
 
@@ -376,10 +336,7 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
         filters: Filters = None,
     ) -> Changes:  # fmt: skip
-        """`delete` every memory that matches. At least one id is required.
-
-        Raises InputError, FilterError, StorageError, ClosedError.
-        """
+        """`delete` every memory that matches. At least one id is required."""
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         return await self._changing.delete_all(io, scope, self._door.filters(filters))
 
@@ -391,8 +348,7 @@ class Memory(OpenMemory):
         user_id: str | None = None, agent_id: str | None = None, run_id: str | None = None,
     ) -> Changes:  # fmt: skip
         """Take back a change, or everything that one `add` did. The undo is itself a change and can be undone.
-
-        Raises UndoError if later changes depend on it, NotFoundError, StorageError, ClosedError.
+        Raises UndoError if later changes depend on it.
         """
         return await self._changing.undo(io, change_or_add_id, self._door.scope(user_id, agent_id, run_id))
 
@@ -407,11 +363,8 @@ class Memory(OpenMemory):
         """Remove everything that carries these ids, for good: memories with their history, messages, vectors,
         jobs, and their bytes in the files. With `dry_run`, only count what would go.
 
-        Nobody finds any of it from the first moment on. An embedded store then rewrites its files, which takes
-        minutes for a million memories. Searches continue meanwhile, and so do changes, except for a few seconds. An
-        `index.rebuild` under way is waited for. If the erasure is cut short, the next opening completes it.
-
-        Raises InputError, StorageError, ClosedError.
+        Nobody finds any of it from the first moment on. An embedded store then rewrites its files (minutes for a
+        million memories) while searches and changes continue. An erasure cut short is completed on the next opening.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         return await self._changing.erase(io, scope, dry_run=dry_run)
@@ -437,7 +390,7 @@ class Memory(OpenMemory):
 
         keep: ids of journaled messages that stay in the log.
 
-        Returns how many messages left it. Raises InputError, StorageError, ClosedError.
+        Returns how many messages left it.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
         session, kept = self._door.session(session_id), inputs.ids_of("keep", keep)
@@ -459,7 +412,7 @@ class Memory(OpenMemory):
         target: a path, replaced once the export is complete; or a text file open for writing.
         everything: the whole store, of all users, with all documents, instead of ids.
 
-        Vectors are not written: `import_` embeds the texts again. Raises InputError, StorageError, ClosedError.
+        Vectors are not written: `import_` embeds the texts again.
         """
         scope = self._door.exported(user_id, agent_id, run_id, everything)
         with self._events.observing("export", scope):
@@ -479,11 +432,8 @@ class Memory(OpenMemory):
         user_id, agent_id, run_id: refuse a file in which anything carries other ids.
         progress: called with the number of texts embedded so far, and how many there are.
 
-        What is here already is skipped, so importing twice is harmless. Everything is imported in one transaction, or
-        nothing.
-
-        Raises InputError, with the number of the line, if the file is damaged, cut short, or contradicts what is
-        here; EmbeddingError; StorageError; ClosedError.
+        All of it is imported, in one transaction, or nothing; what is here already is skipped. Raises InputError, with
+        the number of the line, if the file is damaged, cut short, or contradicts what is here.
         """
         scope = self._door.scope(user_id, agent_id, run_id)
         self._door.whole("import_")
@@ -506,10 +456,9 @@ class Memory(OpenMemory):
         progress: called, in a thread, with how many rows, then texts, then points, are done, and how many there are.
 
         The place must be empty, or hold what an earlier run left there. A copy that was cut short cannot be opened,
-        and continues where it stopped when it is run again; a complete one is compared, and nothing is written. What
-        is written here during the copy is copied as well, but not what is written afterwards: stop the writers first.
-
-        Raises InputError if something else is there, EmbeddingError, StorageError, ClosedError.
+        and continues where it stopped when it is run again; a complete one is only compared. What is written here
+        during the copy is copied as well, but not what is written afterwards: stop the writers first.
+        Raises InputError if something else is there.
         """
         self._door.whole("copy_to")
         with self._events.observing("copy", Scope()):
@@ -521,10 +470,7 @@ class Memory(OpenMemory):
 
     @operation
     async def resume(self, io: IO) -> list[AddResult]:
-        """Finish every `add` that is journaled and not done.
-
-        Raises ModelError if the model still fails, StorageError, ClosedError.
-        """
+        """Finish every `add` that is journaled and not done. Raises ModelError if the model still fails."""
         return await self._adding.resume(io, self._door.bound)
 
     aresume = resume.twin
@@ -537,8 +483,7 @@ class Memory(OpenMemory):
             is tried again later (after minutes, in the end after an hour). With it, it also waits for retries that
             come in time.
 
-        Returns what is still pending, and why; it is truthy if nothing is. Raises InputError, StorageError,
-        ClosedError.
+        Returns what is still pending, and why; it is truthy if nothing is.
         """
         seconds = None if timeout is None else inputs.seconds_of("timeout", timeout)
         return await self._adding.flush(io, self._door.bound, seconds)
