@@ -432,8 +432,8 @@ class Memory(OpenMemory):
         user_id, agent_id, run_id: refuse a file in which anything carries other ids.
         progress: called with the number of texts embedded so far, and how many there are.
 
-        All of it is imported, in one transaction, or nothing; what is here already is skipped. Raises InputError, with
-        the number of the line, if the file is damaged, cut short, or contradicts what is here.
+        All of it is imported, in one transaction, or nothing; what is here already is skipped. Raises InputError,
+        with the number of the line, if the file is damaged, cut short, or contradicts what is here.
         """
         scope = self._door.scope(user_id, agent_id, run_id)
         self._door.whole("import_")
