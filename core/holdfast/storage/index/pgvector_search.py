@@ -24,31 +24,35 @@ MOST_TERMS = 16_000  # likewise
 
 
 def search(table: str, types: str, query: IndexQuery) -> tuple[str, Bound]:
-    """The statement and its values. types: the schema of the types of pgvector, quoted."""
+    """The statement and its values. types: the schema of the types of pgvector, quoted.
+
+    What is kept of the population is narrow, for it is copied, and beyond some megabytes to a file: terms only where
+    there are any of the query's, and what ranking reads is fetched for the best alone.
+    """
     bound = Bound()
     terms = folded(query.sparse)
     inner = f"OPERATOR({types}.<#>)"
-    masks = [
-        f"-(present {inner} {bound.take(mask, f'{types}.sparsevec')}) AS held{number}"
-        for number, mask in enumerate(_masks(terms))
-    ]
+    held = [f"present {inner} {bound.take(mask, f'{types}.sparsevec')}" for mask in _masks(terms)]
+    counts = "".join(f"-({one}) AS held{number}, " for number, one in enumerate(held))
+    shares = f"CASE WHEN {' OR '.join(f'{one} < 0' for one in held)} THEN terms END" if terms else "NULL"
     # A scalar subquery is evaluated once, an expression of a prepared statement for every row.
     vector = f"(SELECT {bound.take(query.vector, 'real[]')}::{types}.vector)"
-    shared = f"terms {inner} (SELECT weights FROM weighted)" if terms else "0::float8"
+    apart = f"shares {inner} (SELECT weights FROM weighted)" if terms else "0::float8"
+    chosen = "SELECT id, far, shares FROM population WHERE chosen"
     return (
         f"""
         WITH population AS MATERIALIZED (
-            SELECT id, f, terms, near {inner} {vector} AS far,
-                {"".join(f"{mask}, " for mask in masks)}{condition(query.filters, bound)} AS chosen
+            SELECT id, near {inner} {vector} AS far, {shares} AS shares,
+                {counts}{condition(query.filters, bound)} AS chosen
             FROM {table} WHERE {population(query, bound)}
-        ), {_weighted(terms, len(masks), types, bound) if terms else ""}
-        scored AS MATERIALIZED (
-            SELECT id, f, far, {shared} AS apart FROM population WHERE chosen
+        ), {_weighted(terms, len(held), types, bound) if terms else ""}
+        best AS (
+            SELECT DISTINCT ON (id) id, far, shares FROM (
+                ({chosen} ORDER BY far LIMIT {query.limit}) UNION ALL
+                ({chosen} AND shares IS NOT NULL ORDER BY {apart} LIMIT {query.limit})
+            ) AS either
         )
-        SELECT id::text, -far, -apart, f FROM (
-            (SELECT * FROM scored ORDER BY far LIMIT {query.limit})
-            UNION (SELECT * FROM scored WHERE apart < 0 ORDER BY apart LIMIT {query.limit})
-        ) AS best
+        SELECT id::text, -far, coalesce(-({apart}), 0), f FROM best JOIN {table} USING (id)
         """,
         bound,
     )
@@ -92,7 +96,7 @@ def _weighted(terms: dict[int, float], masks: int, types: str, bound: Bound) -> 
         for number in range(masks)
     )
     return f"""counted AS MATERIALIZED ({held}), frequencies AS (
-            SELECT term, weight, (SELECT count(*) FROM population)::float8 AS points, (
+            SELECT term, weight, (SELECT sum(points) FROM counted WHERE mask = 0)::float8 AS points, (
                 SELECT coalesce(sum(points), 0)::float8 FROM counted
                 WHERE mask = (place - 1) / {BITS} AND (held >> ((place - 1) %% {BITS})::int) & 1 = 1
             ) AS holders
