@@ -83,6 +83,8 @@ class Cluster:
             "port": str(self.port),
             "unix_socket_directories": "",
             "fsync": "off",  # the cluster is thrown away
+            "full_page_writes": "off",
+            "autovacuum": "off",  # it would go through the databases of all tests before
             "max_connections": "200",
             "shared_buffers": "32MB",
         }
