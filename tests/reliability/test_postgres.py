@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -89,20 +88,6 @@ def test_a_newer_ledger_is_refused(postgres_url: str) -> None:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
     with pytest.raises(StoreVersionError, match="99"):
         opened(postgres_url)
-
-
-def test_processes_that_write_to_one_user_lose_nothing(postgres_url: str) -> None:
-    """Every process has an index of its own here, so only the ledger can be held to its promises."""
-    opened(postgres_url).close()
-    writers = [children.start("adds", postgres_url, number, 10) for number in range(2)]
-    assert [writer.wait(120) for writer in writers] == [0, 0]
-    with opened(postgres_url) as memory:
-        texts = Counter(item.text for item in memory.get_all(user_id="alice"))
-        assert {f"fact {at} of writer {number}" for at in range(10) for number in range(2)} <= set(texts)
-        positions = [message.position for message in memory.messages(user_id="alice")]
-        assert sorted(positions) == list(range(1, 41))
-        assert not memory.jobs.pending()
-        assert memory.index.verify()
 
 
 def test_no_job_is_done_twice_by_several_processes(postgres_url: str) -> None:
