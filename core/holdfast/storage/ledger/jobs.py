@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
@@ -209,23 +211,10 @@ class Jobs:
     def under_way(self, scope: Scope, until: int, *, apart_from: str | None = None) -> list[str]:
         """The unfinished jobs with the given ids that can be done by `until`: they are worked on or may be tried by
         then, and so may those before them. apart_from: a session whose jobs do not count."""
-        late = jobs.alias("late")
-        held_up = exists().where(
-            *(late.c[name] == jobs.c[name] for name in SCOPE),
-            _open(late),
-            late.c.state == "pending",
-            late.c.retry_at > until,
-            or_(late.c.seq == jobs.c.seq, and_(late.c.seq < jobs.c.seq, not_(put_off(late, self._clock())))),
-        )
-        query = select(jobs.c.id).where(
-            _open(jobs),
-            or_(jobs.c.state == "running", and_(jobs.c.state == "pending", ~held_up)),
-            *in_scope(jobs, scope),
-        )
-        if apart_from is not None:
-            query = query.where(jobs.c.session_id != apart_from)
+        given = scope.ids()
+        values = {**given, "until": until, "now": self._clock(), "apart_from": apart_from}
         with self._database.statement() as db:
-            return list(db.execute(query).scalars())
+            return list(db.execute(_under_way(tuple(given), apart_from is not None), values).scalars())
 
     def give_back(
         self, job_id: str, owner: str, error: str | None, *, retry_at: int | None, failed: bool = False
@@ -371,6 +360,26 @@ def _blocked(now: int) -> ColumnElement[bool]:
     same_scope = and_(*(older.c[name] == jobs.c[name] for name in SCOPE))
     unfinished = and_(_open(older), older.c.state.in_(UNFINISHED), not_(put_off(older, now)))
     return exists().where(same_scope, older.c.seq < jobs.c.seq, unfinished)
+
+
+@cache
+def _under_way(names: tuple[str, ...], apart: bool) -> Select[Any]:
+    """What every search of a shared store asks, with the ids of these names, and apart from a session or not."""
+    late = jobs.alias("late")
+    now = bindparam("now", type_=BigInteger)
+    held_up = exists().where(
+        *(late.c[name] == jobs.c[name] for name in SCOPE),
+        _open(late),
+        late.c.state == "pending",
+        late.c.retry_at > bindparam("until", type_=BigInteger),
+        or_(late.c.seq == jobs.c.seq, and_(late.c.seq < jobs.c.seq, not_(put_off(late, now)))),
+    )
+    return select(jobs.c.id).where(
+        _open(jobs),
+        or_(jobs.c.state == "running", and_(jobs.c.state == "pending", ~held_up)),
+        *(jobs.c[name] == bindparam(name) for name in names),
+        *([jobs.c.session_id != bindparam("apart_from")] if apart else []),
+    )
 
 
 def _free(now: int) -> ColumnElement[bool]:
