@@ -242,6 +242,9 @@ def test_a_process_that_missed_a_new_index_erases_from_it_too(url: str, pgvector
     with opened(url) as memory, opened(url) as elsewhere:
         memory.add("my secret", user_id="alice", infer=False)
         memory.index.rebuild()
+        for change in (elsewhere.index.repair, elsewhere.index.rebuild):
+            with pytest.raises(StorageError, match="open it anew"):
+                change()
         elsewhere.erase(user_id="alice")
         assert pgvector.execute("SELECT count(*) FROM points_1", url) == [(0,)]
         assert memory.index.verify()

@@ -66,6 +66,7 @@ def _check(old: Basis, wanted: Embedder) -> None:
 
 def _clear_away(store: Store, old: Basis) -> None:
     """Remove what an earlier attempt left half built. Its vectors stay, as they are still valid."""
+    store.ledger.outbox.expect_current()  # else the following generation is the one in use
     left = {_following(old.generation), *store.indexes.others(old.generation)}
     for generation in left - store.ending:
         store.indexes.remove(generation)

@@ -202,8 +202,9 @@ class Projection:
             mark = await io.run(self._ledger.setting, ERASING)
             if mark is None:
                 return
-            await self.project(io)
-            await self.writing(io, lambda io: io.run(self._ledger.outbox.tidy))
+            if not self.basis.joined:
+                await self.project(io)
+                await self.writing(io, lambda io: io.run(self._ledger.outbox.tidy))
             await self.index.compact(io)
             self._at("compact")
             await io.run(self._ledger.forget_erasing, mark)

@@ -128,9 +128,6 @@ class Outbox:
         assert within is not None
         with self._alone() as db:
             pending = self._pending(db, limit)
-            if not pending:
-                return 0
-            self._expect_generation(db)
             within(db, pending.upserts, pending.deletes)
             db.execute(delete(outbox).where(outbox.c.seq.in_(pending.seqs)))
         return len(pending.seqs)
@@ -288,6 +285,11 @@ class Outbox:
         known = {point.id for point in upserts}
         return Pending(upserts, [name for name in ids if name not in known], [row.seq for row in rows])
 
+    def expect_current(self) -> None:
+        """Raises StorageError if another process has built a newer index."""
+        with self._database.reading() as db:
+            self._expect_generation(db)
+
     def _expect_generation(self, db: Connection) -> None:
         """Rows settled with a replaced index would be lost to the current one."""
         if _generation(db) != self.followed.generation:
@@ -295,9 +297,13 @@ class Outbox:
 
     @contextmanager
     def _alone(self) -> Iterator[Connection]:
-        """A transaction beside which nobody changes memories: they hold the embedder's row, too."""
+        """A transaction beside which nobody changes memories: they hold the embedder's row, too.
+
+        Raises StorageError if the store has another index by now.
+        """
         with self._database.writing() as db:
             db.execute(_EMBEDDER.with_for_update())
+            self._expect_generation(db)
             yield db
 
     def _write(self, db: Connection, ids: Sequence[str], embedder: str, within: Within) -> None:
