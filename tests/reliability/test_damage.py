@@ -6,8 +6,10 @@ import asyncio
 import logging
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -104,6 +106,18 @@ def test_an_index_that_lost_and_gained_points_is_repaired(folder: Path) -> None:
         assert not agreement
         assert agreement.missing == 5
         assert memory.index.repair()
+    expect_everything(folder)
+
+
+@pytest.mark.parametrize("table", ["versions", "evidence"])
+def test_a_ledger_that_fails_under_a_search_gives_a_clear_error(folder: Path, table: str) -> None:
+    with opened(folder) as memory:
+        with closing(sqlite3.connect(folder / "ledger.db")) as other:
+            other.execute(f"ALTER TABLE {table} RENAME TO gone")
+        with pytest.raises(StorageError, match="the ledger failed: no such table"):
+            memory.search("fact 33", user_id="alice")
+        with closing(sqlite3.connect(folder / "ledger.db")) as other:
+            other.execute(f"ALTER TABLE gone RENAME TO {table}")
     expect_everything(folder)
 
 
