@@ -45,12 +45,14 @@ class _Known:
         self._newer: dict[int, tuple[str, Facets]] = {}
         self._older: dict[int, tuple[str, Facets]] = {}
 
-    def get(self, number: int) -> tuple[str, Facets] | None:
-        found = self._newer.get(number)
-        if found is None:
-            found = self._older.get(number)
-            if found is not None:
-                self._newer[number] = found
+    def of(self, numbers: Sequence[int]) -> dict[int, tuple[str, Facets]]:
+        """What is known of these points."""
+        newer, older = self._newer, self._older
+        found = {number: newer[number] for number in numbers if number in newer}
+        if len(found) < len(numbers):
+            again = {number: older[number] for number in numbers if number in older and number not in found}
+            self.keep(again)
+            found |= again
         return found
 
     def keep(self, read: Mapping[int, tuple[str, Facets]]) -> None:
@@ -222,10 +224,12 @@ class EdgeIndex:
 
     def _facets(self, shard: q.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str, Facets]]:
         """Reading payloads is the larger part of a search, so the last ones read are kept."""
-        found = {number: known for number in numbers if (known := self._known.get(number))}
+        found = self._known.of(numbers)
+        if len(found) == len(numbers):
+            return found
         read = retrieve(shard, [number for number in numbers if number not in found])
         self._known.keep(read)
-        return {number: known for number in numbers if (known := found.get(number) or read.get(number))}
+        return found | read
 
     def _count(self) -> int:
         with self._using("counting the index") as shard:
