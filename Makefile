@@ -8,8 +8,7 @@ READY := $(VENV)/.ready
 
 $(READY): requirements-dev.txt pyproject.toml langmem_adapter/pyproject.toml llamaindex_adapter/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-dev.txt
-	-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib  # on every core, where pip uses one
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-dev.txt  # compiled where used
 	touch $(READY)
 
 install: $(READY)  ## the virtual environment that every target needs

@@ -19,7 +19,7 @@ DIMENSIONS, OTHERS, EACH = 1024, 28, 100  # 11 MB of vectors: the engine does no
 EMBEDDER = HashEmbedder(DIMENSIONS)
 USERS = ("alice", "bob")  # with no more memories than a search takes for candidates: none is left to chance
 QUERIES = ("number 7 on Monday", "what does alice like", "星期一", "fact of bob")
-KILLS = 6
+KILLS = 4
 
 
 @pytest.fixture(scope="module")
