@@ -58,6 +58,29 @@ def _account() -> dict[str, Any]:
     pytest.skip("PostgreSQL does not run as root, and there is no user to run it as")
 
 
+def _reachable(programs: Path, folder: Path, account: dict[str, Any]) -> Path:
+    """The programs, or a copy of them in `folder` where the account may not run them: a virtual environment in a home
+    is often closed to others."""
+    try:
+        if (
+            subprocess.run(
+                [programs / "initdb", "--version"], stdout=subprocess.DEVNULL, **account
+            ).returncode
+            == 0
+        ):
+            return programs
+    except PermissionError:
+        pass
+    package = programs.parents[1]  # its programs look for their libraries beside it
+    copies = folder / "programs"
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.exists():
+            shutil.copytree(part, copies / part.name, symlinks=True)
+    for path in (copies, *copies.rglob("*")):
+        os.chown(path, account["user"], account["group"], follow_symlinks=False)
+    return copies / package.name / programs.relative_to(package)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -76,6 +99,7 @@ class Cluster:
         self.port = _free_port()
         if self._account:
             os.chown(folder, self._account["user"], self._account["group"])
+        programs = _reachable(programs, folder, self._account)
         self._run(programs / "initdb", "-D", self._data, "-U", "holdfast", "-A", "trust", "-E", "UTF8",
                   "--locale=C", "-N")  # fmt: skip
         settings = {
