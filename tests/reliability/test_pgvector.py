@@ -275,6 +275,18 @@ def test_a_table_of_an_earlier_version_is_made_anew(url: str, pgvector: Cluster)
         assert texts(memory, "fact") == ["fact one"]
 
 
+def test_a_table_that_is_somebody_else_s_is_refused_and_kept(url: str, pgvector: Cluster) -> None:
+    pgvector.execute("CREATE TABLE points_0 AS SELECT 7 AS id, 3 AS score", url)
+    with pytest.raises(StorageError, match="points_0 that is no index of Holdfast's"):
+        opened(url)
+    assert pgvector.execute("SELECT * FROM points_0", url) == [(7, 3)]
+    pgvector.execute("ALTER TABLE points_0 RENAME TO points_9", url)
+    with opened(url) as memory:
+        memory.add("fact one", user_id="alice", infer=False)
+        assert memory.erase(user_id="alice").memories == 1
+    assert pgvector.execute("SELECT * FROM points_9", url) == [(7, 3)]
+
+
 def test_what_another_index_was_not_told_yet_is_told_to_this_one(url: str, pgvector: Cluster) -> None:
     with opened(url) as memory:
         memory.add("fact one", user_id="alice", infer=False)

@@ -28,6 +28,7 @@ _IDS = ("u", "a", "r")
 _TIMES = ("t0", "t1", "c", "h", "x")
 _OPTIONAL = ("h", "x")
 _SPARSE = ("terms", "present")
+_OURS = {"id", *_IDS, "t0", "t1", "near", *_SPARSE}  # in every version so far
 _WHOLE_ROW = 8_160  # bytes; PostgreSQL otherwise moves what takes a row over 2,000 to another file
 INLINE_DIMENSIONS = 1_800  # a vector of more does not fit on a page
 _MAKING = 7268453914  # the lock that whoever makes tables holds
@@ -79,13 +80,18 @@ def types_of(database: Database) -> str:
 def make(database: Database, table: str, types: str, dimensions: int) -> bool:
     """Make a table unless it is there. Returns whether it is empty.
 
-    Raises StorageError if its vectors have other dimensions.
+    Raises StorageError if its vectors have other dimensions, or it is somebody else's.
     """
     with database.writing() as db:
         db.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MAKING})")
         columns = _columns(types, dimensions)
         found = _found(db, table)
         if found.keys() != columns.keys():
+            if found and not found.keys() >= _OURS:
+                raise StorageError(
+                    f"there is a table {table} that is no index of Holdfast's: give Holdfast a schema of its own, "
+                    "named by the search_path, or rename the table"
+                )
             if found:
                 _log.warning("the index in the table %s is of an earlier version", table)
                 db.exec_driver_sql(f"DROP TABLE {table}")
@@ -138,11 +144,12 @@ def remove(database: Database, table: str) -> None:
 
 
 def generations(db: Connection) -> list[str]:
-    """The tables of all generations; none is made or removed until the transaction ends."""
+    """The tables of all generations, and of nobody else; none is made or removed until the transaction ends."""
     db.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_MAKING})")
     found = db.exec_driver_sql(
         "SELECT relname FROM pg_class "
-        "WHERE relkind = 'r' AND relname ~ '^points_[0-9]+$' AND pg_table_is_visible(oid)"
+        "WHERE relkind = 'r' AND relname ~ '^points_[0-9]+$' AND pg_table_is_visible(oid) "
+        "AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'present')"
     )
     return sorted(found.scalars())
 
