@@ -7,6 +7,7 @@ version, opens one, or both, and is committed together with its evidence and wit
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -202,7 +203,7 @@ class Memories:
 
     def by_version(self, ids: Sequence[str]) -> dict[str, MemoryItem]:
         """version id -> item, for those that exist."""
-        with self._database.reading() as db:
+        with self._database.looking() as db:
             return _items(db, [_Version(*row) for row in _BY_VERSION.rows(db, ids)])
 
     def texts(self, scope: Scope) -> list[tuple[str, str]]:
@@ -310,13 +311,13 @@ def _after(cursor: str) -> tuple[int, str]:
     return int(found[1]), found[2]
 
 
-def _items(db: Connection, rows: Sequence[Row[Any] | _Version]) -> dict[str, MemoryItem]:
+def _items(db: Connection | sqlite3.Connection, rows: Sequence[Row[Any] | _Version]) -> dict[str, MemoryItem]:
     """version id -> item, with the messages behind each version up to its time."""
     sources = _sources(db, {row.memory_id for row in rows})
     return {row.id: item_from_row(row, sources.get(row.memory_id, ())) for row in rows}
 
 
-def _sources(db: Connection, memory_ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+def _sources(db: Connection | sqlite3.Connection, memory_ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     found: dict[str, list[tuple[int, str]]] = {}
     for memory_id, at, message_id in _SOURCES.rows(db, list(memory_ids)):
         found.setdefault(memory_id, []).append((at, message_id))
