@@ -72,6 +72,8 @@ def _config(dimensions: int) -> q.EdgeConfig:
         # a scope is large; if other fields are told to have none, it is quick, but a search finds nothing.
         hnsw_config=q.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
         wal_enabled=True,
+        # In the caller's thread: handing a user's query to another one takes longer than half of it.
+        max_search_threads=1,
     )
 
 
