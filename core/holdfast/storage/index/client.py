@@ -118,7 +118,9 @@ class ClientIndex:
                 str(hit.id): (str(hit.id), unpacked((hit.payload or {}).get(FACETS)))
                 for hit in (*dense, *terms)
             }
-            found.append(candidates(cosine | more_cosine, shared | more_shared, known))
+            cosine |= more_cosine
+            # A point that was deleted between the two requests has no cosine any more, and is left out.
+            found.append(candidates(cosine, shared | more_shared, [known[at] for at in cosine]))
         return found
 
     async def count(self, io: IO) -> int:

@@ -14,8 +14,9 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import qdrant_edge as q
 
@@ -25,7 +26,7 @@ from ...io import IO
 from ..places import ROOM_TO_INDEX, ROOM_TO_LOAD, expect_room, free_at
 from ..points import Point
 from .base import IndexQuery
-from .edge_requests import NAME, fill_requests, first_requests, number_of, retrieve, sparse
+from .edge_requests import NAME, Requests, number_of, retrieve, sparse
 from .edge_shard import beside, create, damaged, fields, load, set_aside, translated
 from .qdrant_filters import stored_payload
 from .union import candidates, missing
@@ -36,6 +37,8 @@ SLICE = 256  # points per update: the engine holds the interpreter for the lengt
 PAGE = 2_000  # ids per scroll
 KNOWN = 50_000  # names and facets kept in memory, some 400 bytes each
 
+_SCORE = attrgetter("id", "score")
+
 
 class _Known:
     """The names and facets read last, in two halves: the older one is dropped when the newer one is full.
@@ -45,14 +48,13 @@ class _Known:
         self._newer: dict[int, tuple[str, Facets]] = {}
         self._older: dict[int, tuple[str, Facets]] = {}
 
-    def of(self, numbers: Sequence[int]) -> dict[int, tuple[str, Facets]]:
-        """What is known of these points."""
-        newer, older = self._newer, self._older
-        found = {number: newer[number] for number in numbers if number in newer}
-        if len(found) < len(numbers):
-            again = {number: older[number] for number in numbers if number in older and number not in found}
+    def of(self, numbers: Sequence[int]) -> list[tuple[str, Facets] | None]:
+        """What is known of each of these points."""
+        found = list(map(self._newer.get, numbers))
+        if self._older and None in found:
+            again = {number: self._older[number] for number in numbers if number in self._older}
             self.keep(again)
-            found |= again
+            found = [one or again.get(number) for number, one in zip(numbers, found, strict=True)]
         return found
 
     def keep(self, read: Mapping[int, tuple[str, Facets]]) -> None:
@@ -212,24 +214,30 @@ class EdgeIndex:
         return [self._query_one(query) for query in queries]
 
     def _query_one(self, query: IndexQuery) -> Candidates:
+        asked = Requests(query)
         with self._using("searching the index") as shard:
-            found = [_scores(shard.query(request)) for request in first_requests(query)]
-            cosine, shared = found if len(found) == 2 else (found[0], {})
-            gap = missing(query, cosine, shared)
-            fills = iter([_scores(shard.query(request)) for request in fill_requests(query, gap)])
-            more_cosine, more_shared = (next(fills) if numbers else {} for numbers in gap)
-            cosine, shared = cosine | more_cosine, shared | more_shared
+
+            def scores(request: q.QueryRequest | None) -> dict[int, float]:
+                return {} if request is None else dict(map(_SCORE, shard.query(request)))
+
+            cosine, shared = scores(asked.dense()), scores(asked.terms())
+            without_cosine, without_terms = missing(query, cosine, shared)
+            if without_cosine:
+                cosine |= scores(asked.dense(without_cosine))
+            if without_terms:
+                shared |= scores(asked.terms(without_terms))
             known = self._facets(shard, list(cosine))
         return candidates(cosine, shared, known)
 
-    def _facets(self, shard: q.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str, Facets]]:
+    def _facets(self, shard: q.EdgeShard, numbers: Sequence[int]) -> list[tuple[str, Facets]]:
         """Reading payloads is the larger part of a search, so the last ones read are kept."""
         found = self._known.of(numbers)
-        if len(found) == len(numbers):
-            return found
-        read = retrieve(shard, [number for number in numbers if number not in found])
-        self._known.keep(read)
-        return found | read
+        if None in found:
+            unknown = [number for number, one in zip(numbers, found, strict=True) if one is None]
+            read = retrieve(shard, unknown)
+            self._known.keep(read)
+            found = [one or read[number] for number, one in zip(numbers, found, strict=True)]
+        return cast("list[tuple[str, Facets]]", found)
 
     def _count(self) -> int:
         with self._using("counting the index") as shard:
@@ -338,7 +346,3 @@ def _put(shard: q.EdgeShard, records: Sequence[q.Record]) -> None:
     points: list[q.Point] = [q.Point(r.id, r.vector, r.payload) for r in records]  # type: ignore[arg-type]
     if points:
         shard.update(q.UpdateOperation.upsert_points(points))
-
-
-def _scores(hits: Iterable[q.ScoredPoint]) -> dict[int, float]:
-    return {hit.id: hit.score for hit in hits}  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import qdrant_edge as q
@@ -23,19 +23,33 @@ def number_of(name: str) -> int:
     return int(name[-17:-13] + name[-12:], 16)
 
 
-def first_requests(query: IndexQuery) -> Iterator[q.QueryRequest]:
-    """The best by vector and, if the query has terms, the best by terms."""
-    chosen = selection(WORDS, query)
-    yield _dense(query, chosen, query.limit)
-    if query.sparse.indices:
-        yield _terms(query, chosen, query.limit)
+class Requests:
+    """What the engine is asked for one query: the best of its scope, and the scores of given points."""
 
+    def __init__(self, query: IndexQuery) -> None:
+        self._limit = query.limit
+        self._chosen = selection(WORDS, query)
+        self._dense = q.Query.Nearest(query.vector.tolist(), using="dense")
+        self._terms: Any = None
+        if query.sparse.indices:
+            self._terms = q.Query.Nearest(sparse(query.sparse), using="terms")
+            corpus = self._chosen if query.filters is None else population(WORDS, query)
+            self._params = q.SearchParams(idf=q.IdfParams(corpus=corpus))
 
-def fill_requests(query: IndexQuery, gap: Sequence[Sequence[int]]) -> Iterator[q.QueryRequest]:
-    """The scores that candidates still lack: the ids without a cosine, the ids without a term score."""
-    for request, ids in zip((_dense, _terms), gap, strict=True):
-        if ids:
-            yield request(query, WORDS.has_id(ids), len(ids))
+    def dense(self, ids: Sequence[int] | None = None) -> q.QueryRequest:
+        """The best by vector, or these."""
+        chosen, limit = self._among(ids)
+        return q.QueryRequest(limit=limit, query=self._dense, filter=chosen)
+
+    def terms(self, ids: Sequence[int] | None = None) -> q.QueryRequest | None:
+        """The best by terms, or these; None if the query has no terms."""
+        if self._terms is None:
+            return None
+        chosen, limit = self._among(ids)
+        return q.QueryRequest(limit=limit, query=self._terms, filter=chosen, params=self._params)
+
+    def _among(self, ids: Sequence[int] | None) -> tuple[q.Filter, int]:
+        return (self._chosen, self._limit) if ids is None else (WORDS.has_id(ids), len(ids))
 
 
 def retrieve(shard: q.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str, Facets]]:
@@ -49,17 +63,6 @@ def retrieve(shard: q.EdgeShard, numbers: Sequence[int]) -> dict[int, tuple[str,
 
 def sparse(vector: SparseVector) -> q.SparseVector:
     return q.SparseVector(list(vector.indices), list(vector.values))
-
-
-def _dense(query: IndexQuery, chosen: q.Filter, limit: int) -> q.QueryRequest:
-    nearest = q.Query.Nearest(query.vector.tolist(), using="dense")
-    return q.QueryRequest(limit=limit, query=nearest, filter=chosen)
-
-
-def _terms(query: IndexQuery, chosen: q.Filter, limit: int) -> q.QueryRequest:
-    nearest = q.Query.Nearest(sparse(query.sparse), using="terms")
-    params = q.SearchParams(idf=q.IdfParams(corpus=population(WORDS, query)))
-    return q.QueryRequest(limit=limit, query=nearest, filter=chosen, params=params)
 
 
 class _EdgeWords:

@@ -6,7 +6,7 @@ return lacks a score, unless the other returned everything that it had.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -23,20 +23,19 @@ def missing(
     """Ids that still lack their cosine, and ids that still lack their term score."""
     # Fewer hits than asked for: no other point shares a term with the query.
     complete = len(shared) < query.limit
-    return list(shared.keys() - cosine.keys()), [] if complete else list(cosine.keys() - shared.keys())
+    return [at for at in shared if at not in cosine], (
+        [] if complete else [at for at in cosine if at not in shared]
+    )
 
 
 def candidates(
-    cosine: Mapping[Id, float],
-    shared: Mapping[Id, float],
-    known: Mapping[Id, tuple[str, Facets]],
+    cosine: Mapping[Id, float], shared: Mapping[Id, float], known: Sequence[tuple[str, Facets]]
 ) -> Candidates:
-    """Both scores of the points whose names and facets are given."""
-    # A point deleted between the two searches of a server has no cosine any more, and is left out.
-    found = [at for at in known if at in cosine]
+    """Both scores of the points that have a cosine, with their names and facets in the same order."""
+    names, facets = zip(*known, strict=True) if known else ((), ())
     return Candidates(
-        [known[at][0] for at in found],
-        np.array([cosine[at] for at in found], np.float64),
-        np.array([shared.get(at, 0.0) for at in found], np.float64),
-        [known[at][1] for at in found],
+        names,
+        np.array(list(cosine.values()), np.float64),
+        np.array([shared.get(at, 0.0) for at in cosine], np.float64),
+        facets,
     )
