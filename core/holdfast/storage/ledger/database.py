@@ -65,7 +65,7 @@ class Database:
 
     @contextmanager
     def looking(self) -> Iterator[Connection | sqlite3.Connection]:
-        """As `reading`, for what is `Prepared`: SQLite's own connection, as what SQLAlchemy does around it takes longer
+        """As `reading`, for what is `Prepared`: SQLite's own connection. What SQLAlchemy does around one takes longer
         than to find a few rows."""
         if not self.sqlite:
             with self.reading() as db:

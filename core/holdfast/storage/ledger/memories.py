@@ -317,7 +317,9 @@ def _items(db: Connection | sqlite3.Connection, rows: Sequence[Row[Any] | _Versi
     return {row.id: item_from_row(row, sources.get(row.memory_id, ())) for row in rows}
 
 
-def _sources(db: Connection | sqlite3.Connection, memory_ids: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
+def _sources(
+    db: Connection | sqlite3.Connection, memory_ids: Iterable[str]
+) -> dict[str, list[tuple[int, str]]]:
     found: dict[str, list[tuple[int, str]]] = {}
     for memory_id, at, message_id in _SOURCES.rows(db, list(memory_ids)):
         found.setdefault(memory_id, []).append((at, message_id))
