@@ -118,7 +118,7 @@ def query_vector(text: str) -> SparseVector:
     """What the index is asked: each term's weight, 1.0, or less for a stop word and for a character that is part of a
     pair. In a query of only stop words they count in full."""
     weights = query_weights(text)
-    return SparseVector(*map(list, zip(*weights.items(), strict=True))) if weights else SparseVector([], [])
+    return SparseVector(list(weights), list(weights.values()))
 
 
 def query_weights(
@@ -130,17 +130,17 @@ def query_weights(
     tokens = list(_tokens(text))
     likely = likely_languages(text) if _has_words(tokens) else [ENGLISH]
     read_in = dict.fromkeys((*likely[:languages], ENGLISH))
-    content = [token for token in tokens if not _is_stop_word(token, likely[0])]
+    stops = [_is_stop_word(token, likely[0]) for token in tokens]
+    usual = 1.0 if all(stops) else stop_word_weight
     weights: dict[int, float] = {}
 
     def ask(term: str, weight: float) -> None:
         at = term_index(term)
         weights[at] = max(weight, weights.get(at, 0.0))
 
-    for token in tokens:
-        weight = stop_word_weight if content and _is_stop_word(token, likely[0]) else 1.0
-        for language in read_in:
-            ask(_term(token, language), weight)
+    for token, is_stop_word in zip(tokens, stops, strict=True):
+        for term in {_term(token, language): None for language in read_in}:
+            ask(term, usual if is_stop_word else 1.0)
     for character in _paired_characters([token.text for token in tokens]):
         ask(character, CHARACTER_WEIGHT)
     return weights
