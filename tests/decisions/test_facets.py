@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.decisions.retrieval.candidates import UNKNOWN, table
+from holdfast.decisions.retrieval.candidates import UNKNOWN, columns
 from holdfast.storage.index.payload import facets, packed, unpacked
 from holdfast.storage.ledger.ids import new_id
 
@@ -30,7 +30,7 @@ payloads = st.fixed_dictionaries(
 def test_packing_keeps_what_a_payload_says(given_: list[dict[str, Any]]) -> None:
     read = [unpacked(packed(payload)) for payload in given_]
     assert read == [facets(payload) for payload in given_]
-    for row, found, payload in zip(table(read), read, given_, strict=True):
+    for row, found, payload in zip(columns(read)[0], read, given_, strict=True):
         assert row["happened"] == payload.get("h", UNKNOWN)
         assert row["position"] == payload.get("p", 0)
         assert row["words"] == payload.get("w", 0)
@@ -39,9 +39,9 @@ def test_packing_keeps_what_a_payload_says(given_: list[dict[str, Any]]) -> None
 
 def test_an_episode_is_one_of_its_scope() -> None:
     scopes = [{"u": "alice"}, {"u": "alice", "a": "x"}, {"u": "alice", "r": "x"}, {"u": "bob"}]
-    rows = table(facets({**scope, "e": e}) for scope in scopes for e in (0, 1, 0))
+    rows, _ = columns(facets({**scope, "e": e}) for scope in scopes for e in (0, 1, 0))
     assert len(np.unique(rows["episode"])) == 2 * len(scopes)
-    assert table([facets({"u": "alice"})])["episode"] == UNKNOWN
+    assert columns([facets({"u": "alice"})])[0]["episode"] == UNKNOWN
 
 
 def test_a_point_of_an_earlier_version_tells_nothing() -> None:

@@ -17,8 +17,7 @@ UNKNOWN = -(2**63)  # an unknown time; no episode
 TABLE = np.dtype([("happened", "<i8"), ("episode", "<i8"), ("position", "<i8"), ("words", "<u4")])
 
 
-# A row of `TABLE`, whose `episode` is a hash of scope and number, and the speakers, lower-cased. Plain tuples, which
-# the garbage collector soon passes over: an index keeps tens of thousands.
+# A row of `TABLE`, whose `episode` is a hash of scope and number, and the speakers, lower-cased.
 Facets: TypeAlias = tuple[bytes, tuple[str, ...]]
 
 
@@ -34,26 +33,31 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The fields of `Candidate` as columns: dense, sparse: float64[candidates]. Iterating gives the rows."""
+    """The fields of `Candidate` as columns: dense, sparse: float64[candidates]. seen: `TABLE`[candidates].
+    Iterating gives the rows."""
 
     ids: Sequence[str]
     dense: npt.NDArray[np.float64]
     sparse: npt.NDArray[np.float64]
-    facets: Sequence[Facets]
+    seen: npt.NDArray[np.void]
+    speakers: Sequence[tuple[str, ...]]
 
     @classmethod
     def of(cls, rows: Iterable[Candidate]) -> Candidates:
         ids, dense, sparse, facets = tuple(zip(*rows, strict=True)) or ((), (), (), ())
-        return cls(ids, np.array(dense, np.float64), np.array(sparse, np.float64), facets)
+        return cls(ids, np.array(dense, np.float64), np.array(sparse, np.float64), *columns(facets))
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __iter__(self) -> Iterator[Candidate]:
-        columns = (self.ids, self.dense.tolist(), self.sparse.tolist(), self.facets)
-        return map(Candidate._make, zip(*columns, strict=True))
+        facets = zip(map(bytes, self.seen), self.speakers, strict=True)
+        return map(
+            Candidate._make, zip(self.ids, self.dense.tolist(), self.sparse.tolist(), facets, strict=True)
+        )
 
 
-def table(rows: Iterable[Facets]) -> npt.NDArray[np.void]:
-    """One row of `TABLE` for each."""
-    return np.frombuffer(b"".join([row for row, _ in rows]), TABLE)
+def columns(rows: Iterable[Facets]) -> tuple[npt.NDArray[np.void], list[tuple[str, ...]]]:
+    """One row of `TABLE` for each, and the speakers."""
+    listed = list(rows)
+    return np.frombuffer(b"".join([row for row, _ in listed]), TABLE), [speakers for _, speakers in listed]

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..text.dates import Dates, dates
-from .candidates import UNKNOWN, Candidates, table
+from .candidates import UNKNOWN, Candidates
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -115,7 +115,7 @@ def worth_showing(candidates: Candidates) -> int:
 
 def known_speakers(candidates: Candidates) -> set[str]:
     """Everyone who is a speaker of some candidate, lower-cased."""
-    return set(chain.from_iterable({speakers for _, speakers in candidates.facets}))
+    return set(chain.from_iterable(set(candidates.speakers)))
 
 
 def _names(folded: str, name: str) -> bool:
@@ -169,7 +169,7 @@ def signals(
 ) -> dict[str, Floats]:
     """What is weighed, per candidate: "dense" and the names of `Weights`. All are in [0, 1] except "nearby", which
     goes up to twice 1 + `keyword`, the weight of keywords in the score of a candidate alone."""
-    seen = table(candidates.facets)
+    seen = candidates.seen
     dense = _normalised_dense(candidates.dense)
     words = _normalised_keyword(candidates.sparse)
     alone = dense + keyword * words
@@ -218,7 +218,7 @@ def _spoken_by(named: frozenset[str], candidates: Candidates) -> Floats:
     if len(named) != 1:
         return np.zeros(len(candidates))
     (name,) = named
-    return np.array([float(name in speakers) for _, speakers in candidates.facets])
+    return np.array([float(name in speakers) for speakers in candidates.speakers])
 
 
 def _dated(asked: Dates, happened: Integers) -> Floats:

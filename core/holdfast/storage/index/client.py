@@ -15,14 +15,14 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from ...decisions.retrieval.candidates import Candidates
+from ...decisions.retrieval.candidates import Candidate, Candidates
 from ...errors import ClosedError, StorageError, StoreLockedError
 from ...io import IO, Inline, PerLoop, run_inline
 from ..points import Point
 from .base import IndexQuery, ServerOptions
 from .payload import unpacked
 from .qdrant_filters import FACETS
-from .union import candidates, missing
+from .union import missing
 
 if TYPE_CHECKING:
     from qdrant_client.client_base import QdrantBase
@@ -114,13 +114,15 @@ class ClientIndex:
         found = []
         for (dense, terms), (cosine, shared), gap in zip(ranked, scores, gaps, strict=True):
             more_cosine, more_shared = (_scores(next(second)) if ids else {} for ids in gap)
-            known = {
-                str(hit.id): (str(hit.id), unpacked((hit.payload or {}).get(FACETS)))
-                for hit in (*dense, *terms)
-            }
-            cosine |= more_cosine
+            facets = {str(hit.id): (hit.payload or {}).get(FACETS) for hit in (*dense, *terms)}
+            shared |= more_shared
             # A point that was deleted between the two requests has no cosine any more, and is left out.
-            found.append(candidates(cosine, shared | more_shared, [known[at] for at in cosine]))
+            found.append(
+                Candidates.of(
+                    Candidate(at, score, shared.get(at, 0.0), unpacked(facets[at]))
+                    for at, score in (cosine | more_cosine).items()
+                )
+            )
         return found
 
     async def count(self, io: IO) -> int:

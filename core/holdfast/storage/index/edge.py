@@ -16,11 +16,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
 import qdrant_edge as q
 
-from ...decisions.retrieval.candidates import Candidates, Facets
+from ...decisions.retrieval.candidates import TABLE, Candidates, Facets, columns
 from ...errors import ClosedError, StorageError, StoreLockedError
 from ...io import IO
 from ..places import ROOM_TO_INDEX, ROOM_TO_LOAD, expect_room, free_at
@@ -29,45 +31,55 @@ from .base import IndexQuery
 from .edge_requests import NAME, Requests, number_of, retrieve, sparse
 from .edge_shard import beside, create, damaged, fields, load, set_aside, translated
 from .qdrant_filters import stored_payload
-from .union import candidates, missing
+from .union import missing
 
 _log = logging.getLogger("holdfast")
 
 SLICE = 256  # points per update: the engine holds the interpreter for the length of a call
 PAGE = 2_000  # ids per scroll
-KNOWN = 50_000  # names and facets kept in memory, some 400 bytes each
+KNOWN = 50_000  # points whose names and facets are kept in memory, some 250 bytes each
 
 _SCORE = attrgetter("id", "score")
 
 
 class _Known:
-    """The names and facets read last, in two halves: the older one is dropped when the newer one is full.
-    (Deleting from the front of a dictionary gets slow.)"""
+    """The names and facets read last, as columns, and where in them each point is. Begins anew when it is full."""
 
     def __init__(self) -> None:
-        self._newer: dict[int, tuple[str, Facets]] = {}
-        self._older: dict[int, tuple[str, Facets]] = {}
+        self.clear()
 
-    def of(self, numbers: Sequence[int]) -> list[tuple[str, Facets] | None]:
-        """What is known of each of these points."""
-        found = list(map(self._newer.get, numbers))
-        if self._older and None in found:
-            again = {number: self._older[number] for number in numbers if number in self._older}
-            self.keep(again)
-            found = [one or again.get(number) for number, one in zip(numbers, found, strict=True)]
-        return found
+    def clear(self, room: int = KNOWN) -> None:
+        self._places: dict[int, int] = {}
+        self._names: list[str] = []
+        self._seen = np.empty(room, TABLE)
+        self._speakers: list[tuple[str, ...]] = []
+
+    def lacking(self, numbers: Sequence[int]) -> list[int]:
+        """Those of these points that are not known; all of them where there is no room for the rest."""
+        unknown = [number for number in numbers if number not in self._places]
+        if len(self._names) + len(unknown) <= len(self._seen):
+            return unknown
+        self.clear(max(KNOWN, len(numbers)))
+        return list(numbers)
 
     def keep(self, read: Mapping[int, tuple[str, Facets]]) -> None:
-        if len(self._newer) + len(read) > KNOWN // 2:
-            self._older, self._newer = self._newer, {}
-        self._newer.update(read)
+        if not read:
+            return
+        names, facets = zip(*read.values(), strict=True)
+        start, end = len(self._names), len(self._names) + len(names)
+        self._seen[start:end], speakers = columns(facets)
+        self._names += names
+        self._speakers += speakers
+        self._places.update(zip(read, range(start, end), strict=True))
+
+    def of(self, numbers: Sequence[int]) -> tuple[list[str], npt.NDArray[np.void], list[tuple[str, ...]]]:
+        """Their names, what ranking reads of them, and their speakers."""
+        places = [self._places[number] for number in numbers]
+        names, speakers = self._names, self._speakers
+        return [names[at] for at in places], self._seen[places], [speakers[at] for at in places]
 
     def forget(self, number: int) -> None:
-        self._newer.pop(number, None)
-        self._older.pop(number, None)
-
-    def clear(self) -> None:
-        self._newer, self._older = {}, {}
+        self._places.pop(number, None)
 
 
 class EdgeIndex:
@@ -226,18 +238,16 @@ class EdgeIndex:
                 cosine |= scores(asked.dense(without_cosine))
             if without_terms:
                 shared |= scores(asked.terms(without_terms))
-            known = self._facets(shard, list(cosine))
-        return candidates(cosine, shared, known)
-
-    def _facets(self, shard: q.EdgeShard, numbers: Sequence[int]) -> list[tuple[str, Facets]]:
-        """Reading payloads is the larger part of a search, so the last ones read are kept."""
-        found = self._known.of(numbers)
-        if None in found:
-            unknown = [number for number, one in zip(numbers, found, strict=True) if one is None]
-            read = retrieve(shard, unknown)
-            self._known.keep(read)
-            found = [one or read[number] for number, one in zip(numbers, found, strict=True)]
-        return cast("list[tuple[str, Facets]]", found)
+            # Reading payloads is the larger part of a search, so the last ones read are kept.
+            self._known.keep(retrieve(shard, self._known.lacking(list(cosine))))
+            names, seen, speakers = self._known.of(list(cosine))
+        return Candidates(
+            names,
+            np.array(list(cosine.values()), np.float64),
+            np.array([shared.get(number, 0.0) for number in cosine], np.float64),
+            seen,
+            speakers,
+        )
 
     def _count(self) -> int:
         with self._using("counting the index") as shard:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...decisions.retrieval.candidates import Candidates
+from ...decisions.retrieval.candidates import Candidates, columns
 from ...decisions.text.lexical import SparseVector
 from .base import IndexQuery
 from .payload import unpacked
@@ -61,7 +61,7 @@ def search(table: str, types: str, query: IndexQuery) -> tuple[str, Bound]:
 def candidates(rows: Iterable[Sequence[Any]]) -> Candidates:
     """The candidates that the rows of a search are."""
     ids, cosine, shared, facets = tuple(zip(*rows, strict=True)) or ((), (), (), ())
-    return Candidates(ids, np.array(cosine), np.array(shared), [unpacked(one) for one in facets])
+    return Candidates(ids, np.array(cosine), np.array(shared), *columns(map(unpacked, facets)))
 
 
 def folded(vector: SparseVector) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""From two rankings to one set of candidates, each with both scores. Pure.
+"""What two rankings lack to be one set of candidates, each with both scores. Pure.
 
 A search by vector and one by terms each return their best `limit`. A candidate of one that the other did not
 return lacks a score, unless the other returned everything that it had.
@@ -6,12 +6,9 @@ return lacks a score, unless the other returned everything that it had.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeVar
 
-import numpy as np
-
-from ...decisions.retrieval.candidates import Candidates, Facets
 from .base import IndexQuery
 
 Id = TypeVar("Id", int, str)
@@ -25,17 +22,4 @@ def missing(
     complete = len(shared) < query.limit
     return [at for at in shared if at not in cosine], (
         [] if complete else [at for at in cosine if at not in shared]
-    )
-
-
-def candidates(
-    cosine: Mapping[Id, float], shared: Mapping[Id, float], known: Sequence[tuple[str, Facets]]
-) -> Candidates:
-    """Both scores of the points that have a cosine, with their names and facets in the same order."""
-    names, facets = zip(*known, strict=True) if known else ((), ())
-    return Candidates(
-        names,
-        np.array(list(cosine.values()), np.float64),
-        np.array([shared.get(at, 0.0) for at in cosine], np.float64),
-        facets,
     )
