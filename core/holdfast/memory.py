@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from os import PathLike
 from typing import IO as IO_
@@ -134,8 +133,10 @@ class Memory(OpenMemory):
         explain: fill `parts` of each hit with what its score is made of.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
-        asked = self._door.asked(query, scope, limit, filters, as_of, threshold, session_id, wait)
-        return await self._recalling.search(io, replace(asked, explain=explain))
+        asked = self._door.asked(
+            query, scope, limit, filters, as_of, threshold, session_id, wait, explain=explain
+        )
+        return await self._recalling.search(io, asked)
 
     asearch = search.twin
 

@@ -171,6 +171,8 @@ class Door:
         threshold: float | None,
         session_id: str | None,
         wait: float,
+        *,
+        explain: bool = False,
     ) -> Asked:
         return Asked(
             self.text("query", query, QUERY_BYTES),
@@ -179,6 +181,7 @@ class Door:
             self.filters(filters),
             instant_of(as_of),
             share_of("threshold", threshold),
+            explain=explain,
             session=self.session(session_id),
             wait=seconds_of("wait", wait),
         )

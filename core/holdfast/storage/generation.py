@@ -35,11 +35,11 @@ class Basis:
         return Followed(self.embedder.name, self.generation, self.joined.write if self.joined else None)
 
     @asynccontextmanager
-    async def held(self, io: IO) -> AsyncIterator[None]:
+    async def held(self, io: IO) -> AsyncIterator[Basis]:
         with self._guard:
             self._held += 1
         try:
-            yield
+            yield self
         finally:
             ending = self._left()
             if ending is not None:

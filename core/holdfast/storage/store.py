@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -152,12 +152,9 @@ class Store:
         time."""
         return self.exclusive and self.quiet_since is self.news and not self.at_work
 
-    @asynccontextmanager
-    async def using(self, io: IO) -> AsyncIterator[Basis]:
+    def using(self, io: IO) -> AbstractAsyncContextManager[Basis]:
         """The current embedder and index, which both stay open within the block."""
-        basis = self.basis
-        async with basis.held(io):
-            yield basis
+        return self.basis.held(io)
 
     def at(self, step: str) -> None:
         """A step of the work begins or is done: "journal", "leased", "committed", "look", "compact". Nothing happens
