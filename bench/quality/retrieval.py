@@ -235,7 +235,7 @@ class _Table:
         self.absent = np.zeros((len(group), most))
         for at, (one, columns) in enumerate(zip(group, found, strict=True)):
             size = len(one.candidates)
-            self.matrix[at, :size] = np.stack(list(columns.values()), axis=1)
+            self.matrix[at, :size] = np.stack([signal.values for signal in columns.values()], axis=1)
             self.absent[at, size:] = -np.inf
             for row, candidate in enumerate(one.candidates):
                 ids = one.entries[candidate.id].ids

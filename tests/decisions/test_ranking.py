@@ -80,18 +80,46 @@ def test_the_parts_add_up_to_the_score() -> None:
 
 # --- the conversation around a candidate ---
 
+ABOUT_ONE_THING = [0.1] * 30 + [0.5, 0.6, 0.7, 0.6, 0.5] + [0.1] * 30
+
+
+def conversation(scores: list[float]) -> list[Candidate]:
+    return [candidate(f"{at:02}", dense, 0.0, e=77, p=at) for at, dense in enumerate(scores)]
+
+
+def among_turns(candidates: list[Candidate]) -> list[str]:
+    """Their order, in a scope where turns next to each other are alike."""
+    hits = rank(RankQuery(), [*conversation(ABOUT_ONE_THING), *candidates], limit=99)
+    return [hit.id for hit in hits if not hit.id.isdigit()]
+
 
 def test_a_turn_next_to_a_strong_one_is_lifted() -> None:
     strong = candidate("strong", 0.9, 9.0, e=1, p=10)
-    turns = [candidate("next", 0.3, e=1, p=11), candidate("lonely", 0.3, e=1, p=19)]
-    assert order([strong, *turns]) == ["strong", "next", "lonely"]
+    turns = [candidate("next", 0.3, e=1, p=11), candidate("zero", 0.3, e=1, p=19)]
+    assert among_turns([strong, *turns]) == ["strong", "next", "zero"]
+
+
+def test_neighbours_count_as_far_as_turns_next_to_each_other_are_alike() -> None:
+    def lift(scores: list[float]) -> float:
+        """What being next to a strong turn gives, beside a conversation whose turns score so."""
+        strong = candidate("strong", 0.7, 0.0, e=2, p=100)
+        tested = [candidate("next", 0.3, 0.0, e=2, p=101), candidate("lonely", 0.3, 0.0, e=2, p=900)]
+        hits = rank(RankQuery(), [*conversation(scores), strong, *tested], limit=99)
+        found = {hit.id: hit.parts["nearby"] for hit in hits}
+        return found["next"] - found["lonely"]
+
+    of_which_one_speaks = [0.1] * 30 + [0.6, 0.1, 0.7, 0.1, 0.6] + [0.1] * 30
+    unrelated = [0.1, 0.1, 0.6, 0.1, 0.1] * 13
+    assert 0 <= lift(unrelated) < 0.5 * lift(of_which_one_speaks)
+    assert lift(of_which_one_speaks) < lift(ABOUT_ONE_THING)
 
 
 def test_the_longer_a_text_the_less_its_neighbours_count() -> None:
     def lift(words: int) -> float:
         strong = candidate("strong", 0.9, 9.0, e=1, p=10)
         turns = [candidate("next", e=1, p=11, w=words), candidate("lonely", e=1, p=19, w=words)]
-        scores = {hit.id: hit.score for hit in rank(RankQuery(), [strong, *turns], limit=3)}
+        hits = rank(RankQuery(), [*conversation(ABOUT_ONE_THING), strong, *turns], limit=99)
+        scores = {hit.id: hit.score for hit in hits}
         return scores["next"] - scores["lonely"]
 
     assert 0 < lift(400) < 0.2 * lift(20)
@@ -111,7 +139,7 @@ def test_positions_of_another_scope_are_no_neighbours() -> None:
     strong = candidate("strong", 0.9, 9.0, e=1, p=10)
     other = candidate("other", 0.3, e=1, p=11, u="bob")
     mine = candidate("mine", 0.3, e=1, p=11)
-    assert order([strong, other, mine])[1] == "mine"
+    assert among_turns([strong, other, mine])[1] == "mine"
 
 
 def test_a_good_turn_lifts_the_others_of_its_episode() -> None:

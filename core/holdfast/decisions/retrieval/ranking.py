@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from .candidates import UNKNOWN, Candidates
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Table = npt.NDArray[np.void]  # of `candidates.TABLE`
+Pairs = tuple[Integers, Integers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Weights:
     """
 
     keyword: float = 0.7
-    nearby: float = 0.15  # the turn before, and the turn after, each
+    nearby: float = 0.2  # the turn before, and the turn after, each: as far as such turns are alike
     episode: float = 0.8
     speaker: float = 0.5
     date: float = 1.0
@@ -49,8 +51,8 @@ ALONE = Weights(nearby=0.0, episode=0.0, speaker=0.0, date=0.0)  # by a memory's
 # their number, the best dense score counts in full only if it is that far above the floor.
 _FEW = 10
 _LEAST_SPREAD = 0.25
-# The best keyword score counts in full from here on: one rare term in a hundred memories, or several common ones.
-_LEAST_KEYWORD = 4.0
+# The best keyword score counts in full from here on: a very rare term, or several others.
+_LEAST_KEYWORD = 6.0
 
 # If the best cosine is below the first and no shared word is rare, at most a few memories are relevant to the
 # query; if it is below the second and no word is shared, none is ("hi", "thanks"). Almost none of the sets'
@@ -59,7 +61,9 @@ _NEAR, _FAR, _FEW_SHOWN = 0.3, 0.15, 5
 _RARE = 2.5
 
 _WEAK = 0.25  # the quantile of the scores of all candidates at which one is called weak
-_SHORT = 40  # terms; the longer a text, the less it needs the turns next to it
+_SHORT = 50  # terms; the longer a text, the less it needs the turns next to it
+_ALIKE = 0.25  # an autocorrelation of scores from which on turns next to each other are alike
+_FEW_PAIRS = 30  # of neighbours, with which it is believed by half
 _YEAR_ALONE = 0.2  # of a date, if the query names a day or nothing else
 
 
@@ -82,6 +86,13 @@ class Ranked:
     id: str
     score: float
     parts: Mapping[str, float]
+
+
+class Signal(NamedTuple):
+    """values: per candidate, in [0, most]. most: 0 if the query does not ask for it."""
+
+    values: Floats
+    most: float
 
 
 # --- texts and queries ------------------------------------------------------------------------------------
@@ -145,8 +156,8 @@ def rank(
     if not candidates or limit < 1:
         return []
     found = signals(query, candidates, keyword=weights.keyword)
-    most = sum(_reach(query, weights).values())
-    parts = {name: found[name] * (weight / most) for name, weight in _weights(weights).items()}
+    most = sum(weight * found[name].most for name, weight in _weights(weights).items())
+    parts = {name: found[name].values * (weight / most) for name, weight in _weights(weights).items()}
     scores = np.clip(sum(parts.values()), 0.0, 1.0)
     order = sorted(_best(scores, limit), key=lambda at: (scores[at], candidates.ids[at]), reverse=True)
     return [
@@ -166,35 +177,30 @@ def _best(scores: Floats, limit: int) -> list[int]:
 
 def signals(
     query: RankQuery, candidates: Candidates, *, keyword: float = WEIGHTS.keyword
-) -> dict[str, Floats]:
-    """What is weighed, per candidate: "dense" and the names of `Weights`. All are in [0, 1] except "nearby", which
-    goes up to twice 1 + `keyword`, the weight of keywords in the score of a candidate alone."""
+) -> dict[str, Signal]:
+    """What is weighed: "dense" and the names of `Weights`.
+
+    keyword: its weight in the score of a candidate alone, of which "nearby" and "episode" are made.
+    """
     seen = candidates.seen
     dense = _normalised_dense(candidates.dense)
     words = _normalised_keyword(candidates.sparse)
-    alone = dense + keyword * words
-    around = _Surroundings(seen, alone)
+    around = _Surroundings(seen, dense + keyword * words)
+    alike = around.alike()
+    nearby = alike * (around.before() + around.after()) * _shortness(seen["words"])
     return {
-        "dense": dense,
-        "keyword": words,
-        "nearby": (around.before() + around.after()) * _shortness(seen["words"]),
-        "episode": around.episode() / (1.0 + keyword),
-        "speaker": _spoken_by(query.speakers, candidates),
-        "date": _dated(query.dates, seen["happened"]),
+        "dense": Signal(dense, 1.0),
+        "keyword": Signal(words, 1.0),
+        "nearby": Signal(nearby, 2 * (1.0 + keyword) * alike),
+        "episode": Signal(around.episode() / (1.0 + keyword), 1.0),
+        "speaker": Signal(_spoken_by(query.speakers, candidates), float(len(query.speakers) == 1)),
+        "date": Signal(_dated(query.dates, seen["happened"]), float(bool(query.dates))),
     }
 
 
 @cache
 def _weights(weights: Weights) -> Mapping[str, float]:
     return {"dense": 1.0} | asdict(weights)
-
-
-def _reach(query: RankQuery, weights: Weights) -> dict[str, float]:
-    """The most that each signal can add for this query."""
-    reach = dict(_weights(weights))
-    reach["nearby"] *= 2 * (1.0 + weights.keyword)
-    asked = {"speaker": len(query.speakers) == 1, "date": bool(query.dates)}
-    return {name: most for name, most in reach.items() if asked.get(name, True)}
 
 
 def _normalised_dense(dense: Floats) -> Floats:
@@ -253,23 +259,46 @@ class _Surroundings:
         self._episode_of, self._place_of = np.cumsum(episode_begins) - 1, np.cumsum(place_begins) - 1
         self._best_of_episode = np.maximum.reduceat(scores[order], np.flatnonzero(episode_begins))
         self._best = np.maximum.reduceat(scores[order], starts)
-        # Of places that are next to the one before them in the list.
-        adjoining = ~episode_begins[starts] & (np.diff(positions[starts], prepend=0) == 1)
-        self._adjoining = np.flatnonzero(adjoining)
+        self._place = self._episode_of[starts], positions[starts]
+        self._adjoining = self._apart(1)
         self._weak = _weak(scores)
+        self._mean, self._variance = float(scores.mean()), float(scores.var())
 
     def before(self) -> Floats:
         """The best score at the position before; that of a weak candidate if there is none, so that the first and the
         last of an episode, and those without a neighbour among the candidates, are not penalised."""
         found = np.full(len(self._best), self._weak)
-        found[self._adjoining] = self._best[self._adjoining - 1]
+        earlier, later = self._adjoining
+        found[later] = self._best[earlier]
         return self._of(found[self._place_of])
 
     def after(self) -> Floats:
         """As `before`, at the position after."""
         found = np.full(len(self._best), self._weak)
-        found[self._adjoining - 1] = self._best[self._adjoining]
+        earlier, later = self._adjoining
+        found[earlier] = self._best[later]
         return self._of(found[self._place_of])
+
+    def alike(self) -> float:
+        """How far turns next to each other are alike in this search, in [0, 1]: the autocorrelation of their scores,
+        near 0 if neighbours are unrelated. Where two take turns, the last but one may be more alike."""
+        found = max(self._correlation(self._adjoining), self._correlation(self._apart(2)))
+        return min(1.0, max(0.0, found / _ALIKE))
+
+    def _correlation(self, pairs: Pairs) -> float:
+        earlier, later = (self._best[places] - self._mean for places in pairs)
+        return float(earlier @ later) / (max(self._variance, 1e-9) * (len(earlier) + _FEW_PAIRS))
+
+    def _apart(self, distance: int) -> Pairs:
+        """The places that are `distance` positions apart in an episode: the earlier and the later of each pair."""
+        episodes, positions = self._place
+        earlier, later = [], []
+        for back in range(1, distance + 1):  # in the list, as places between them may be missing
+            same = episodes[back:] == episodes[:-back]
+            found = np.flatnonzero(same & (positions[back:] - positions[:-back] == distance))
+            earlier.append(found)
+            later.append(found + back)
+        return np.concatenate(earlier), np.concatenate(later)
 
     def episode(self) -> Floats:
         """The best score in each candidate's episode."""
