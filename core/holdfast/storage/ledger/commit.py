@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from ...errors import NotFoundError, UndoError
 from ...types import Change, Changes, Metadata, Operation, Scope
 from ..times import FOREVER, from_micros, to_micros
 from .database import scope_key
 from .ids import new_id
+from .prepared import insert_rows
 from .schema import changes, evidence, vectors, versions
 
 # Ordinals are microseconds with room for the memories of one commit: 4,096 each from 1970 to 2027 and 4
@@ -23,8 +24,6 @@ from .schema import changes, evidence, vectors, versions
 ROOM_SINCE = to_micros(datetime(2027, 1, 1, tzinfo=UTC))
 ROOM_BITS_BEFORE, ROOM_BITS = 12, 2
 
-
-_VERSIONS, _VECTORS, _CHANGES, _EVIDENCE = map(insert, (versions, vectors, changes, evidence))
 
 Changed = Callable[[Connection, Iterable[str]], None]
 
@@ -239,16 +238,14 @@ class Commit:
 
     def _insert_versions(self) -> None:
         if self._versions:
-            self._db.execute(_VERSIONS, self._versions)
-            self._db.execute(_VECTORS, self._vectors)
+            insert_rows(self._db, versions, self._versions)
+            insert_rows(self._db, vectors, self._vectors)
             self._versions, self._vectors = [], []
 
     def _insert(self) -> None:
         self._insert_versions()
-        if self._changes:
-            self._db.execute(_CHANGES, self._changes)
-        if self._evidence:
-            self._db.execute(_EVIDENCE, self._evidence)
+        insert_rows(self._db, changes, self._changes)
+        insert_rows(self._db, evidence, self._evidence)
         self._changed(self._db, self._dirty)
         self._changes, self._evidence, self._dirty = [], [], []
 

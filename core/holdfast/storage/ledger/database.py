@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 import threading
@@ -20,7 +19,7 @@ from ...errors import InputError, StorageError
 from ...types import Scope
 from ..places import ROOM_TO_STORE, expect_room
 from . import dialects, migrations
-from .prepared import of_scope, scope_bound
+from .prepared import encoded, of_scope, scope_bound
 from .schema import metadata, scopes
 
 CACHE_MB = (
@@ -138,10 +137,6 @@ class Database:
             raise StorageError(f"the ledger failed: {error}; {_WHOLE}") from error
 
 
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
 def _url(place: str | Path) -> URL:
     if isinstance(place, Path):
         return URL.create("sqlite", database=str(place))
@@ -221,7 +216,7 @@ def _expect_open(connection: Any, *_: Any) -> None:
 
 def _engine(url: URL, **options: Any) -> Engine:
     return create_engine(
-        dialects.shared(url), json_serializer=_dumps, execution_options=dialects.SHARING, **options
+        dialects.shared(url), json_serializer=encoded, execution_options=dialects.SHARING, **options
     )
 
 

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Connection,
     Row,
     bindparam,
-    insert,
     not_,
     select,
     text,
@@ -25,7 +24,7 @@ from .database import Database, exactly, in_scope, lock_scope, scope_key
 from .edits import edited, give_up_ids, revise
 from .ids import new_id
 from .jobs import AddOptions, JobRecord, NewJob, insert_job, options_of, put_off, take_over
-from .prepared import of_scope, scope_bound
+from .prepared import insert_rows, of_scope, scope_bound
 from .schema import edits, jobs, messages, scopes
 
 # A pause longer than this ends an episode. Chats resume within minutes or come back hours later; LoCoMo's
@@ -45,7 +44,6 @@ _TRIED = select(jobs.c.seq, jobs.c.user_id, jobs.c.agent_id, jobs.c.run_id, jobs
 )
 
 
-_SAID = insert(messages)
 _OF_ADD = select(messages).where(messages.c.add_id == bindparam("add")).order_by(messages.c.seq)
 # Of a scope's row -> of the message that was said last.
 _COUNTERS = {
@@ -107,8 +105,8 @@ class Journal:
             known = {name: message for name, message in known.items() if message.id not in told}
             adopted = _adopted(db, scope, session_id, job, known, now) if job is not None else {}
             rows = _rows(scope, fresh, session_id, job.id if job else "", counters, now)
+            insert_rows(db, messages, rows)
             if rows:
-                db.execute(_SAID, rows)
                 last = rows[-1]
                 said_last = {f"new_{name}": last[key] for name, key in _COUNTERS.items()}
                 db.execute(_COUNTED, {**scope_bound(scope), **said_last})

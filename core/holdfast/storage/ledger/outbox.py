@@ -32,6 +32,7 @@ from ..points import Point
 from ..times import FOREVER, SKEW, Clock
 from .commit import Conflict
 from .database import Database, exactly
+from .prepared import insert_rows
 from .schema import meta, outbox, vectors, versions
 
 PointOf = Callable[[Row[Any], npt.NDArray[np.float32]], Point]
@@ -324,8 +325,7 @@ class Outbox:
 
 
 def _note(db: Connection, ids: Sequence[str]) -> None:
-    if ids:
-        db.execute(_NOTED, [{"version_id": name} for name in ids])
+    insert_rows(db, outbox, [{"version_id": name, "claimed_until": 0} for name in ids])
 
 
 def _generation(db: Connection) -> str:
@@ -336,7 +336,6 @@ def _version_ids(db: Connection) -> set[str]:
     return set(db.execute(select(versions.c.id)).scalars())
 
 
-_NOTED = insert(outbox)
 _GENERATION = select(meta.c.value).where(meta.c.key == "generation")
 _NOW = bindparam("now", type_=BigInteger)
 _LIMIT = bindparam("limit", type_=Integer)
