@@ -12,8 +12,9 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
@@ -54,29 +55,28 @@ class _Known:
         self._seen = np.empty(room, TABLE)
         self._speakers: list[tuple[str, ...]] = []
 
-    def lacking(self, numbers: Sequence[int]) -> list[int]:
-        """Those of these points that are not known; all of them where there is no room for the rest."""
-        unknown = [number for number in numbers if number not in self._places]
-        if len(self._names) + len(unknown) <= len(self._seen):
-            return unknown
-        self.clear(max(KNOWN, len(numbers)))
-        return list(numbers)
+    def of(
+        self, numbers: Sequence[int], read: Callable[[Sequence[int]], Mapping[int, tuple[str, Facets]]]
+    ) -> tuple[list[str], npt.NDArray[np.void], list[tuple[str, ...]]]:
+        """The names of these points, what ranking reads of them, their speakers. read: tells of those not known."""
+        places: list[Any] = list(map(self._places.get, numbers))
+        if None in places:
+            unknown = [number for number, at in zip(numbers, places, strict=True) if at is None]
+            if len(self._names) + len(unknown) > len(self._seen):
+                self.clear(max(KNOWN, len(numbers)))
+                unknown = list(numbers)
+            self._keep(read(unknown))
+            places = [self._places[number] for number in numbers]
+        names, speakers = self._names, self._speakers
+        return [names[at] for at in places], self._seen[places], [speakers[at] for at in places]
 
-    def keep(self, read: Mapping[int, tuple[str, Facets]]) -> None:
-        if not read:
-            return
+    def _keep(self, read: Mapping[int, tuple[str, Facets]]) -> None:
         names, facets = zip(*read.values(), strict=True)
         start, end = len(self._names), len(self._names) + len(names)
         self._seen[start:end], speakers = columns(facets)
         self._names += names
         self._speakers += speakers
         self._places.update(zip(read, range(start, end), strict=True))
-
-    def of(self, numbers: Sequence[int]) -> tuple[list[str], npt.NDArray[np.void], list[tuple[str, ...]]]:
-        """Their names, what ranking reads of them, and their speakers."""
-        places = [self._places[number] for number in numbers]
-        names, speakers = self._names, self._speakers
-        return [names[at] for at in places], self._seen[places], [speakers[at] for at in places]
 
     def forget(self, number: int) -> None:
         self._places.pop(number, None)
@@ -239,8 +239,7 @@ class EdgeIndex:
             if without_terms:
                 shared |= scores(asked.terms(without_terms))
             # Reading payloads is the larger part of a search, so the last ones read are kept.
-            self._known.keep(retrieve(shard, self._known.lacking(list(cosine))))
-            names, seen, speakers = self._known.of(list(cosine))
+            names, seen, speakers = self._known.of(list(cosine), partial(retrieve, shard))
         return Candidates(
             names,
             np.array(list(cosine.values()), np.float64),
