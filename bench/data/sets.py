@@ -14,7 +14,7 @@ import gzip
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
@@ -62,6 +62,27 @@ class Scene:
     name: str
     entries: tuple[Entry, ...]
     questions: tuple[Asked, ...]
+
+
+def together(scenes: Sequence[Scene]) -> Scene:
+    """All of them one after the other, as one user with more to remember: the others' memories are in the way."""
+
+    def own(at: int, ids: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"{at}:{one}" for one in ids)
+
+    return Scene(
+        "together",
+        tuple(
+            replace(one, ids=own(at, one.ids), session=1_000 * at + one.session)
+            for at, scene in enumerate(scenes)
+            for one in scene.entries
+        ),
+        tuple(
+            replace(one, evidence=own(at, one.evidence), newest=own(at, one.newest))
+            for at, scene in enumerate(scenes)
+            for one in scene.questions
+        ),
+    )
 
 
 def covered(asked: Asked, entries: Sequence[Entry]) -> float:

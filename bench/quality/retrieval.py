@@ -3,6 +3,7 @@
     python -m bench.quality.retrieval [--locomo locomo.json] [--beam beam.json.gz] [--minilm vectors.npz ...]
         --sets             turns observations beam chinese chats six (default: all whose data is given)
         --minilm           .npz files of stored all-MiniLM-L6-v2 vectors: instead of the bundled embedder
+        --together         the scenes of a set as one store of one user
         --ablation         what each signal is worth: the figures without it
         --sweep            what other weights would give, one at a time
         --cross-validate   weights fitted on all sets but one, measured on that one
@@ -328,6 +329,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--beam", type=Path)
     parser.add_argument("--minilm", type=Path, nargs="*", default=[])
     parser.add_argument("--sets", nargs="*", choices=(*FITTED, "chats", "six"))
+    parser.add_argument("--together", action="store_true")
 
 
 def scenes(args: Any) -> dict[str, list[Scene]]:
@@ -338,7 +340,8 @@ def scenes(args: Any) -> dict[str, list[Scene]]:
         found["beam"] = sets.beam(args.beam)
     if not args.minilm:
         found |= {"chinese": sets.chinese(), "chats": sets.chats(), "six": sets.six_languages()}
-    return {name: group for name, group in found.items() if name in (args.sets or found)}
+    chosen = {name: group for name, group in found.items() if name in (args.sets or found)}
+    return {name: [sets.together(group)] for name, group in chosen.items()} if args.together else chosen
 
 
 def measure(group: Sequence[Scene], embedder: Embedder, args: Any) -> tuple[list[Answered], dict[str, Any]]:
