@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 from ..decisions.extraction import Fact, statements
 from ..decisions.merging import Decision, Decisions
@@ -18,7 +19,7 @@ from ..types import JournaledMessage, MemoryItem, Metadata, Scope
 from .embed import Matrix
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """A fact, with the journaled messages that it came from."""
 
@@ -26,7 +27,7 @@ class Found:
     behind: tuple[JournaledMessage, ...]
     happened_at: datetime | None
 
-    @property
+    @cached_property
     def speakers(self) -> tuple[str, ...]:
         names = (speaker_of(said.message) for said in self.behind)
         return tuple(dict.fromkeys(name for name in names if name))

@@ -13,5 +13,7 @@ _ROLE_NAMES = frozenset({*ROLES, "human", "ai", "developer"})  # as frameworks c
 def speaker_of(message: Message) -> str | None:
     """The speaker's name on one line; None if there is none or it only repeats a role: whose words they
     are follows from the role, which a name cannot change."""
-    name = re.sub(r"[\s:：\[\]<>]+", " ", message.name or "").strip()[:NAME_LENGTH]
+    if not message.name:
+        return None
+    name = re.sub(r"[\s:：\[\]<>]+", " ", message.name).strip()[:NAME_LENGTH]
     return None if not name or name.casefold() in _ROLE_NAMES else name

@@ -196,16 +196,17 @@ class EdgeIndex:
                 yield self._shard
 
     def _upsert(self, points: Sequence[Point]) -> None:
+        numbers = [number_of(point.id) for point in points]
         made = [
             q.Point(
-                number_of(point.id),
+                number,
                 {"dense": point.vector.tolist(), "terms": sparse(point.sparse)},
                 stored_payload(point) | {NAME: point.id},
             )
-            for point in points
+            for number, point in zip(numbers, points, strict=True)
         ]
         with self._using("writing to the index", ROOM_TO_INDEX) as shard:
-            self._changing(number_of(point.id) for point in points)
+            self._changing(numbers)
             shard.update(q.UpdateOperation.upsert_points(made))
 
     def _delete(self, ids: Sequence[str]) -> None:
