@@ -199,8 +199,8 @@ class Remembering:
                 vectors = embedded[basis] = await self._embedded(io, basis, found)
             decisions, usage = await self._decided(io, basis, job, merger, found, vectors, new_ids)
             spent += usage
-            decided = writes_of(found, decisions, new_ids, job.options)
-            writes = await self._with_vectors(io, basis, decided, found, vectors)
+            decided = writes_of(found, vectors, decisions, new_ids, job.options)
+            writes = await self._with_vectors(io, basis, decided)
             whole = replace(step, usage=step.usage + spent)
             try:
                 return await self._commit(io, basis, job, writes, whole, revision)
@@ -308,24 +308,18 @@ class Remembering:
 
     # -- from decisions to writes -------------------------------------------------------------------------------
 
-    async def _with_vectors(
-        self, io: IO, basis: Basis, writes: Sequence[Write], found: Sequence[Found], vectors: Matrix
-    ) -> list[Write]:
-        """The vector of each text that is stored; only texts that merging composed are embedded here."""
-        known = {fact.indexed: vector for fact, vector in zip(found, vectors, strict=True)}
-        needed = {
-            indexed_text(write.text, write.speakers)
-            for write in writes
-            if write.operation in ("ADD", "UPDATE")
+    async def _with_vectors(self, io: IO, basis: Basis, writes: Sequence[Write]) -> list[Write]:
+        """With the vectors of the texts that merging composed."""
+        composed = {
+            at: indexed_text(write.text, write.speakers)
+            for at, write in enumerate(writes)
+            if write.operation in ("ADD", "UPDATE") and write.vector is None
         }
-        missing = sorted(needed - known.keys())
-        fresh = await embed_documents(io, basis.embedder, missing)
-        known |= dict(zip(missing, fresh, strict=True))
+        texts = sorted(set(composed.values()))
+        vectors = dict(zip(texts, await embed_documents(io, basis.embedder, texts), strict=True))
         return [
-            replace(write, vector=known[indexed_text(write.text, write.speakers)])
-            if write.operation in ("ADD", "UPDATE")
-            else write
-            for write in writes
+            replace(write, vector=vectors[composed[at]]) if at in composed else write
+            for at, write in enumerate(writes)
         ]
 
     async def _embedded(self, io: IO, basis: Basis, found: Sequence[Found]) -> Matrix:

@@ -73,9 +73,9 @@ def item_of(fact: Found, memory_id: str, scope: Scope, metadata: Metadata) -> Me
 
 
 def writes_of(
-    found: Sequence[Found], decisions: Decisions, new_ids: Sequence[str], options: AddOptions
+    found: Sequence[Found], vectors: Matrix, decisions: Decisions, new_ids: Sequence[str], options: AddOptions
 ) -> list[Write]:
-    """The changes that carry out the decisions, in order, still without vectors.
+    """The changes that carry out the decisions, in order; a text that merging composed is still without its vector.
 
     new_ids: ids of the memories that added facts become. options: give them their metadata and expiry.
     """
@@ -88,7 +88,7 @@ def writes_of(
                 target = _memory_of(decisions[decision.repeats][0], new_ids[decision.repeats])
             if decision.operation == "NOOP" and target not in changed:
                 decision = _kept_longer(decision, options)
-            write = _write(decision, fact, target, new_ids[at], options)
+            write = _write(decision, fact, vectors[at], target, new_ids[at], options)
             writes.append(replace(write, expected=None) if target in changed else write)
             if write.operation != "NOOP":
                 changed.add(target or new_ids[at])
@@ -99,9 +99,12 @@ def _memory_of(decision: Decision, new_id: str) -> str:
     return decision.target.id if decision.target is not None else new_id
 
 
-def _write(decision: Decision, fact: Found, target: str | None, new_id: str, options: AddOptions) -> Write:
+def _write(
+    decision: Decision, fact: Found, vector: Matrix, target: str | None, new_id: str, options: AddOptions
+) -> Write:
     known = decision.target
     episode, position = _place(fact)
+    speakers = tuple(dict.fromkeys((*(known.speakers if known else ()), *fact.speakers)))
     return Write(
         decision.operation,
         decision.reason,
@@ -109,8 +112,9 @@ def _write(decision: Decision, fact: Found, target: str | None, new_id: str, opt
         target=target,
         expected=known.version if known is not None else None,
         metadata={**known.metadata, **options.metadata} if known is not None else options.metadata,
+        vector=vector if (decision.text, speakers) == (fact.text, fact.speakers) else None,
         happened_at=_micros(fact, known),
-        speakers=tuple(dict.fromkeys((*(known.speakers if known else ()), *fact.speakers))),
+        speakers=speakers,
         sources=tuple(message.id for message in fact.behind),
         episode=episode,
         position=position,
