@@ -38,7 +38,7 @@ _log = logging.getLogger("holdfast")
 
 SLICE = 256  # points per update: the engine holds the interpreter for the length of a call
 PAGE = 2_000  # ids per scroll
-KNOWN = 50_000  # points whose names and facets are kept in memory, some 250 bytes each
+KNOWN = 200_000  # points whose names and facets are kept in memory, some 260 bytes each
 
 _SCORE = attrgetter("id", "score")
 
