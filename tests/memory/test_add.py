@@ -191,6 +191,28 @@ def test_a_repeated_fact_of_one_add_follows_what_became_of_the_first(open_memory
     assert len(item.sources) == 3
 
 
+def test_what_is_told_again_around_its_change_names_the_version_of_its_moment(open_memory: Opener) -> None:
+    def decide(fact: NewFact) -> tuple[Decision, ...]:
+        if not fact.neighbours:
+            return (Decision("ADD", fact.text, None, "new"),)
+        operation = "NOOP" if "still" in fact.text else "UPDATE"
+        return (Decision(operation, fact.text, fact.neighbours[0].memory, "told"),)
+
+    told = ["I still keep bees", "I still keep two bees", "I keep ten bees", "I still keep ten bees"]
+    memory = open_memory(
+        llm=ScriptedModel([facts("I keep bees"), facts(*told)]), merger=ScriptedMerger(decide)
+    )
+    memory.add("I keep bees", user_id="alice")
+    result = memory.add("My bees, year by year", user_id="alice")
+    assert [(change.operation, change.before) for change in result] == [
+        ("NOOP", "I keep bees"),
+        ("NOOP", "I keep bees"),
+        ("UPDATE", "I keep bees"),
+        ("NOOP", "I keep ten bees"),
+    ]
+    assert texts(memory, user_id="alice") == ["I keep ten bees"]
+
+
 def test_a_decision_about_a_version_that_is_not_there_fails_once_and_loses_nothing(
     open_memory: Opener,
 ) -> None:

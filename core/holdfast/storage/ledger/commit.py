@@ -80,6 +80,7 @@ class Commit:
         self._changes: list[dict[str, Any]] = []
         self._evidence: list[dict[str, Any]] = []
         self._dirty: list[str] = []
+        self._repeated: dict[str, Row[Any]] = {}  # what NOOPs found, and no change has touched since
         self._stored = Changes()
         self._opened = 0
         self.balance = 0
@@ -137,11 +138,17 @@ class Commit:
         if write.operation in ("ADD", "UPDATE"):
             new_id = self._open(write, before, at)
         self._record(write, before, new_id if after is None else after.id, at)
+        if after is not None:
+            self._repeated[after.memory_id] = after
+        elif before is not None:
+            self._repeated.pop(before.memory_id, None)
 
     def _current(self, write: Write) -> Row[Any]:
         assert write.target is not None
-        self._insert_versions()  # an earlier change of this commit may have opened the version we look for
-        row = self._last(write.target)
+        row = self._repeated.get(write.target)
+        if row is None:
+            self._insert_versions()  # an earlier change of this commit may have opened the version we look for
+            row = self._last(write.target)
         if row is None:
             raise NotFoundError(f"there is no memory {write.target!r}")
         if write.expected is not None and row.version != write.expected:
