@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from holdfast.app.access import Access, Grant
 from holdfast.app.server import Limits, Service, application
 from holdfast.types import Scope
 from tests.support.fakes import HashEmbedder, ScriptedModel
+from tests.support.processes import Child, holdfast
 
 ADMIN, ALICE, BOB = "the-admins-token", "the-token-of-alice", "the-token-of-bob-"
 GRANTS = {ADMIN: Grant(), ALICE: Grant(Scope("alice")), BOB: Grant(Scope("bob"))}
@@ -76,7 +76,7 @@ def http_over() -> Iterator[Callable[[ScriptedModel], Http]]:
 class Serving:
     """`holdfast serve` as a process of its own."""
 
-    process: subprocess.Popen[str]
+    process: Child
     home: Path
     url: str
     inspector: str
@@ -96,22 +96,14 @@ def command(*arguments: str) -> list[str]:
 
 
 def started(home: Path, *options: str) -> Serving:
-    arguments = command("serve", "--home", str(home), "--port", "0", "-o", "json", *options)
+    arguments = ("serve", "--home", str(home), "--port", "0", "-o", "json", *options)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
+    process = Child(holdfast, *arguments, environment=environment, printing=True)
     lines: list[str] = []
     while "}\n" not in lines:
         lines.append(process.stdout.readline())
         assert lines[-1], "it ended before it served"
     return Serving(process, home, **json.loads("".join(lines)))
-
-
-def ended(server: Serving) -> None:
-    server.process.kill()
-    server.process.wait()
-    assert server.process.stdout is not None
-    server.process.stdout.close()
 
 
 @pytest.fixture
@@ -125,7 +117,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
 
     yield start
     for server in running:
-        ended(server)
+        server.process.end()
 
 
 @pytest.fixture(scope="module")
@@ -136,4 +128,4 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]
     tokens.write_text(json.dumps([{"token": ALICE, "user_id": "alice"}, {"token": BOB, "user_id": "bob"}]))
     server = started(folder / "home", "--token-file", str(tokens))
     yield server
-    ended(server)
+    server.process.end()

@@ -20,6 +20,7 @@ from holdfast import Memory
 from holdfast.app.connections import Local
 from holdfast.app.mcp_server import mcp_server
 from tests.app.conftest import ALICE, BOB, Serving, command
+from tests.support.processes import holdfast, ran
 
 NAMES = {
     "add_memory",
@@ -237,8 +238,7 @@ async def test_the_first_client_of_a_folder_serves_the_others(tmp_path: Path) ->
         assert first.wait(30) == 0
         await used(second, "add_memory", messages="I play tennis")
         assert json.loads(file.read_text())["pid"] != first.pid
-        listing = command("list", "-u", "alice", "--home", str(home))
-        listed = await asyncio.to_thread(subprocess.run, listing, capture_output=True, check=True)
+        listed = await asyncio.to_thread(ran, holdfast, "list", "-u", "alice", "--home", str(home))
         assert json.loads(listed.stdout)["total"] == 2
     assert not file.exists()
 

@@ -20,11 +20,13 @@ import httpx
 from holdfast import Memory
 from tests.app.conftest import ADMIN, ALICE, BOB, Serving, command
 from tests.support.postgres import Cluster
+from tests.support.processes import holdfast, ran
 
 Serve = Callable[..., Serving]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """In an interpreter of its own."""
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -44,7 +46,7 @@ def test_a_server_is_found_by_its_folder_and_leaves_nothing_behind(serve: Serve)
 
 def test_a_second_server_says_where_the_first_one_is(serve: Serve) -> None:
     server = serve()
-    second = run("serve", "--home", str(server.home), "--port", "0")
+    second = ran(holdfast, "serve", "--home", str(server.home), "--port", "0")
     assert second.returncode == 4
     assert second.stderr.splitlines()[-1] == (
         f"holdfast: {server.home} is served already at {server.url}, by process {server.process.pid}"
@@ -54,25 +56,25 @@ def test_a_second_server_says_where_the_first_one_is(serve: Serve) -> None:
 
 def test_a_link_to_the_inspector_is_printed_and_another_one_is_given(serve: Serve, tmp_path: Path) -> None:
     server = serve()
-    given = json.loads(run("inspect", "--home", str(server.home)).stdout)["inspector"]
+    given = json.loads(ran(holdfast, "inspect", "--home", str(server.home)).stdout)["inspector"]
     for link in (server.inspector, given):
         with httpx.Client(follow_redirects=True, timeout=60) as browser:
             assert "Overview" in browser.get(link).text
         assert httpx.get(link).status_code == 401
-    refused = run("inspect", "--home", str(tmp_path / "nobody"))
+    refused = ran(holdfast, "inspect", "--home", str(tmp_path / "nobody"))
     assert refused.returncode == 1
     assert "start `holdfast serve`" in refused.stderr
 
 
 def test_a_port_that_is_taken_is_told(serve: Serve, tmp_path: Path) -> None:
     port = serve().url.rpartition(":")[2]
-    second = run("serve", "--home", str(tmp_path / "other"), "--port", port)
+    second = ran(holdfast, "serve", "--home", str(tmp_path / "other"), "--port", port)
     assert second.returncode == 4
     assert "pass --port" in second.stderr
 
 
 def test_another_address_needs_tokens(tmp_path: Path) -> None:
-    refused = run("serve", "--home", str(tmp_path / "home"), "--host", "0.0.0.0")
+    refused = ran(holdfast, "serve", "--home", str(tmp_path / "home"), "--host", "0.0.0.0")
     assert refused.returncode == 1
     assert "--token-file" in refused.stderr
 
@@ -83,7 +85,7 @@ def test_what_a_killed_server_left_behind_means_nothing(serve: Serve) -> None:
     server.process.kill()
     server.process.wait()
     assert (server.home / "serve.json").exists()
-    listed = run("list", "-u", "alice", "--home", str(server.home))
+    listed = ran(holdfast, "list", "-u", "alice", "--home", str(server.home))
     assert json.loads(listed.stdout)["total"] == 1
 
 
@@ -93,7 +95,7 @@ def test_a_token_is_not_sent_to_whoever_took_the_port(serve: Serve, tmp_path: Pa
     Memory(home, llm=None).close()
     told = {"url": other.url, "token": other.token, "instance": "another", "pid": os.getpid()}
     (home / "serve.json").write_text(json.dumps(told))
-    assert run("add", "I live in Berlin", "-u", "alice", "--home", str(home)).returncode == 0
+    assert ran(holdfast, "add", "I live in Berlin", "-u", "alice", "--home", str(home)).returncode == 0
     assert other.ask("count").json() == {"count": 0}
 
 

@@ -70,8 +70,8 @@ def warm_up() -> None:
     from holdfast import Memory
 
     with Memory(":memory:", llm=None, embedder=killed.EMBEDDERS[0]) as memory:
-        for text in ("I live in Rome. I like tea.", "I live in Oslo. I like tea and coffee."):
-            memory.add(text, user_id="nobody")
+        with tempfile.TemporaryDirectory() as folder:
+            killed.everything(memory, killed.Log(Path(folder, "log")), "nobody")
         memory.search("where?", user_id="nobody")
 
 
@@ -176,7 +176,7 @@ def spread(count: int, wanted: int, chance: random.Random) -> list[int]:
     return stops
 
 
-def main() -> None:
+def main(*given: str) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -187,7 +187,7 @@ def main() -> None:
         "--ledger", default="", help="on this PostgreSQL with pgvector, instead of in folders"
     )
     parser.add_argument("--quiet", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(given or None)
     killed.ledger = arguments.ledger
     began = time.monotonic()
     try:

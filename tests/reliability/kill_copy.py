@@ -20,8 +20,6 @@ from tests.reliability import kill, killed
 from tests.reliability.survived import Broken
 from tests.support.lives import lived_in, opened, rows, seen
 
-copying.CHUNK = 3  # so that a small store has many steps
-
 
 def source(folder: Path) -> dict[str, Any]:
     return {"path": folder / "source"}
@@ -85,14 +83,15 @@ def made(ledger: str, number: object) -> None:
         connection.execute(f"CREATE SCHEMA kill_{number}")
 
 
-def main() -> None:
+def main(*given: str) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--ledger", help="copy to this PostgreSQL, instead of folders")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    options = parser.parse_args()
+    options = parser.parse_args(given or None)
+    copying.CHUNK = 3  # so that a small store has many steps
     folder = Path(tempfile.mkdtemp(prefix="holdfast-kill-copy-", dir=kill.MEMORY))
     kill.warm_up()
     child(folder, lambda: lived_in(source(folder)).close())

@@ -176,25 +176,30 @@ class Script:
 
 
 def run_script(folder: Path, tag: str, at: int | None) -> int:
-    """Every kind of operation once, alone; killed at step `at`. Returns the number of steps."""
+    """Killed at step `at` of `everything`. Returns the number of steps."""
     stops = Stops(at)
     stops.install()
     log = Log(folder / "log")
     with open_store(folder) as memory:
-        alice, bob = Script(memory, log, "alice", tag), Script(memory, log, "bob", tag)
-        first = alice.add(2)
-        alice.state()
-        bob.add()
-        alice.undo(alice.update(first[0].memory_id))
-        alice.undo(alice.delete(first[1].memory_id))
-        alice.add(background=True)
-        memory.flush()
-        other = EMBEDDERS[memory.embedder.name == EMBEDDERS[0].name]
-        memory.index.rebuild(other)
-        bob.erase()
-        alice.add()
-        memory.index.rebuild()
+        everything(memory, log, tag)
     return stops.count
+
+
+def everything(memory: Memory, log: Log, tag: str) -> None:
+    """Every kind of operation once, alone."""
+    alice, bob = Script(memory, log, "alice", tag), Script(memory, log, "bob", tag)
+    first = alice.add(2)
+    alice.state()
+    bob.add()
+    alice.undo(alice.update(first[0].memory_id))
+    alice.undo(alice.delete(first[1].memory_id))
+    alice.add(background=True)
+    memory.flush()
+    other = EMBEDDERS[memory.embedder.name == EMBEDDERS[0].name]
+    memory.index.rebuild(other)
+    bob.erase()
+    alice.add()
+    memory.index.rebuild()
 
 
 def run_load(folder: Path, tag: str) -> None:

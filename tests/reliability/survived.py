@@ -20,6 +20,7 @@ from holdfast.storage.ledger.tally import recount
 from tests.reliability import killed
 from tests.reliability.killed import MARKER, USERS, open_store
 from tests.support import inside
+from tests.support.files import content
 
 
 class Broken(Exception):
@@ -234,7 +235,7 @@ def _check_closed(store: Path) -> None:
         raise Broken(f"vectors of {embedders}, settings {settings}")
     if not left:
         found = [
-            path.name for path in store.rglob("*") if path.is_file() and MARKER.encode() in path.read_bytes()
+            path.name for path in store.rglob("*") if path.is_file() and MARKER.encode() in content(path)
         ]
         if found:
             raise Broken(f"bytes of an erased user in {found}")

@@ -20,6 +20,7 @@ from holdfast.io import THREADS
 from holdfast.storage.lock import FolderLock
 from tests.support import children, inside
 from tests.support.fakes import HashEmbedder, ScriptedMerger, ScriptedModel, facts
+from tests.support.processes import Child
 
 WRITERS = 64
 
@@ -258,13 +259,13 @@ def test_a_listener_may_write_for_the_same_user(face: str) -> None:
 def test_a_second_process_is_refused_however_often_it_tries(tmp_path: Path) -> None:
     with opened(tmp_path) as memory:
         memory.add("fact 0", user_id="alice", infer=False)
-        other = children.start("opens", tmp_path, 100, stdout=subprocess.PIPE)
         written = 1
-        while other.poll() is None:
-            memory.add(f"fact {written}", user_id="alice", infer=False)
-            written += 1
-        said = other.communicate()[0].decode().splitlines()
-        assert other.returncode == 0
+        with Child(children.opens, tmp_path, 100, printing=True) as other:
+            while other.poll() is None:
+                memory.add(f"fact {written}", user_id="alice", infer=False)
+                written += 1
+            said = other.stdout.read().splitlines()
+            assert other.returncode == 0
         assert len(said) == 100
         assert all(f"process {os.getpid()}" in line for line in said)
         assert memory.count(user_id="alice") == written

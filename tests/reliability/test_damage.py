@@ -18,6 +18,7 @@ import pytest
 from holdfast import Memory, StorageError
 from tests.support import children, inside
 from tests.support.fakes import HashEmbedder
+from tests.support.processes import Child
 
 FACTS = [f"fact {at} about topic {at % 7}" for at in range(60)]
 
@@ -144,9 +145,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("room", [3_000_000, 400_000])
 def test_a_full_disk_gives_a_clear_error_and_loses_nothing(small_disk: Path, room: int) -> None:
     store = small_disk / "store"
-    child = children.start("fills", store, room, stdout=subprocess.PIPE)
-    answered = child.communicate(timeout=120)[0].decode().splitlines()
-    assert child.returncode == 0
+    with Child(children.fills, store, room, printing=True) as child:
+        answered = child.said(120).splitlines()
+        assert child.returncode == 0
     assert "disk is full" in answered[-1]
     (small_disk / "ballast").unlink()
     with opened(store) as memory:
@@ -162,9 +163,9 @@ def test_short_facts_on_a_full_disk_give_a_clear_error_and_lose_nothing(small_di
     """The engine maps its files: a page without a place on the disk would end the process."""
     subprocess.run(["mount", "-o", "remount,size=160M", str(small_disk)], check=True)
     store = small_disk / "store"
-    child = children.start("fills_with_short_facts", store, room, stdout=subprocess.PIPE)
-    answered = child.communicate(timeout=240)[0].decode().splitlines()
-    assert child.returncode == 0
+    with Child(children.fills_with_short_facts, store, room, printing=True) as child:
+        answered = child.said(240).splitlines()
+        assert child.returncode == 0
     assert any("disk is full" in line for line in answered)
     (small_disk / "ballast").unlink()
     with opened(store) as memory:
@@ -182,9 +183,9 @@ def test_a_store_on_a_small_disk_opens_or_says_why_not(small_disk: Path, room: i
     if known:
         with opened(small_disk / "store") as memory:
             memory.add("I like tea", user_id="alice")
-    child = children.start("is_opened", small_disk / "store", room, stdout=subprocess.PIPE)
-    said = child.communicate(timeout=120)[0].decode()
-    assert child.returncode == 0
+    with Child(children.is_opened, small_disk / "store", room, printing=True) as child:
+        said = child.said(120)
+        assert child.returncode == 0
     assert said.startswith((f"opened {int(known)}", "refused: "))
     assert said.startswith("opened") or room < 43_000_000
     (small_disk / "ballast").unlink()

@@ -15,6 +15,7 @@ from holdfast.io import Inline, run_inline
 from holdfast.storage.index import IndexQuery, Point
 from holdfast.storage.index.edge import EdgeIndex
 from holdfast.types import Scope
+from tests.support.files import content
 from tests.support.points import DIMENSIONS, point, vector
 
 ALICE = Scope("alice")
@@ -102,7 +103,7 @@ def test_compacting_removes_the_bytes_of_deleted_points(tmp_path: Path) -> None:
 
 
 def all_bytes(folder: Path) -> bytes:
-    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    return b"".join(content(file) for file in folder.rglob("*") if file.is_file())
 
 
 def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from holdfast import Erasure, Memory, Message, StorageError
 from tests.support import inside
 from tests.support.fakes import HashEmbedder
+from tests.support.files import content
 
 MARKER = "Qwyjibo"
 CHINESE = "魑魅魍魉"
@@ -43,8 +44,8 @@ def found_in(folder: Path, needles: list[bytes]) -> list[bytes]:
     found = set()
     for path in folder.rglob("*"):
         if path.is_file():
-            content = path.read_bytes().rstrip(b"\x00")  # the engine's files end in megabytes of nothing
-            found |= {needle for needle in needles if needle in content}
+            written = content(path)
+            found |= {needle for needle in needles if needle in written}
     return sorted(found)
 
 

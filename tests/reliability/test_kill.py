@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
-from tests.support.children import ROOT
+from tests.reliability import kill, kill_copy
+from tests.support.processes import ran
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
@@ -16,10 +16,10 @@ from tests.support.children import ROOT
 )
 def test_kills_lose_nothing(where: str, kills: int, request: pytest.FixtureRequest) -> None:
     """In a process of its own: it forks, which this one, with its threads, must not."""
-    command = [sys.executable, "-m", "tests.reliability.kill", "--kills", str(kills), "--seed", "20260304"]
+    options = ["--kills", kills, "--seed", 20260304]
     if where == "server":
-        command += ["--ledger", request.getfixturevalue("pgvector").database()]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+        options += ["--ledger", request.getfixturevalue("pgvector").database()]
+    done = ran(kill.main, *options, timeout=400)
     assert done.returncode == 0, done.stderr[-4000:]
     assert f"survived {kills} kills" in done.stdout
 
@@ -27,9 +27,9 @@ def test_kills_lose_nothing(where: str, kills: int, request: pytest.FixtureReque
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 @pytest.mark.parametrize("where", ["folder", pytest.param("server", marks=pytest.mark.postgres)])
 def test_a_copy_that_is_killed_is_made_whole(where: str, request: pytest.FixtureRequest) -> None:
-    command = [sys.executable, "-m", "tests.reliability.kill_copy", "--kills", "4", "--seed", "20261130"]
+    options = ["--kills", 4, "--seed", 20261130]
     if where == "server":
-        command += ["--ledger", request.getfixturevalue("pgvector").ledger()]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+        options += ["--ledger", request.getfixturevalue("pgvector").ledger()]
+    done = ran(kill_copy.main, *options, timeout=400)
     assert done.returncode == 0, done.stderr[-4000:]
     assert "survived 4 kills" in done.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from holdfast import Memory
 from tests.support import children
 from tests.support.fakes import HashEmbedder
+from tests.support.processes import Child
 
 DIMENSIONS, OTHERS, EACH = 1024, 28, 100  # 11 MB of vectors: the engine does nothing about less than 10
 EMBEDDER = HashEmbedder(DIMENSIONS)
@@ -124,10 +124,8 @@ def segments(store: Path) -> list[Path]:
 
 def optimizing_ends(folder: Path, kill_after: float | None) -> float:
     """Seconds that another process optimized for until it was done, or killed."""
-    child = children.start("optimizes", folder, DIMENSIONS, stdout=subprocess.PIPE)
-    with child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"ready\n"
+    with Child(children.optimizes, folder, DIMENSIONS, printing=True) as child:
+        assert child.stdout.readline() == "ready\n"
         began = time.monotonic()
         if kill_after is not None:
             time.sleep(kill_after)

@@ -27,6 +27,7 @@ from tests.support import children
 from tests.support.fakes import HashEmbedder
 from tests.support.points import point
 from tests.support.postgres import NO_VECTOR, Cluster
+from tests.support.processes import Child
 
 pytestmark = pytest.mark.postgres
 
@@ -302,7 +303,7 @@ def test_what_another_index_was_not_told_yet_is_told_to_this_one(url: str, pgvec
 
 def test_processes_that_write_to_one_user_lose_nothing(url: str) -> None:
     opened(url).close()
-    writers = [children.start("adds", url, number, 8, "pgvector") for number in range(2)]
+    writers = [Child(children.adds, url, number, 8, "pgvector") for number in range(2)]
     with opened(url) as reader:
         while any(writer.poll() is None for writer in writers):
             reader.search("fact", user_id="alice")

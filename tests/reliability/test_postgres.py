@@ -11,6 +11,7 @@ import pytest
 from holdfast import EmbedderMismatchError, Memory, Message, StorageError, StoreVersionError
 from tests.support import children, inside
 from tests.support.fakes import HashEmbedder
+from tests.support.processes import Child
 
 pytestmark = pytest.mark.postgres
 
@@ -97,7 +98,7 @@ def test_no_job_is_done_twice_by_several_processes(postgres_url: str) -> None:
             told = f"job {at} is something to remember"
             memory.add(told, user_id=f"user {at % 4}", infer=False, background=True)
         assert len(memory.jobs.pending()) == 20
-        workers = [children.start("works", postgres_url) for _ in range(2)]
+        workers = [Child(children.works, postgres_url) for _ in range(2)]
         assert [worker.wait(120) for worker in workers] == [0, 0]
         assert not memory.jobs.pending()
         found = [item for at in range(4) for item in memory.get_all(user_id=f"user {at}")]

@@ -13,6 +13,7 @@ import pytest
 from holdfast import Memory, StorageError
 from tests.support import children
 from tests.support.fakes import HashEmbedder
+from tests.support.processes import Child
 from tests.support.qdrant_http import Server, serving
 
 
@@ -123,7 +124,7 @@ def test_the_whole_of_it_on_servers(server: Server, postgres_url: str) -> None:
 def test_processes_share_ledger_and_index(server: Server, postgres_url: str) -> None:
     """No fact is lost, no statement is kept twice, and what one process wrote the others find."""
     children.opened(postgres_url, server.url).close()
-    writers = [children.start("adds", postgres_url, number, 8, server.url) for number in range(3)]
+    writers = [Child(children.adds, postgres_url, number, 8, server.url) for number in range(3)]
     assert [writer.wait(150) for writer in writers] == [0, 0, 0]
     with children.opened(postgres_url, server.url) as memory:
         texts = Counter(item.text for item in memory.get_all(user_id="alice"))

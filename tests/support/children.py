@@ -1,22 +1,15 @@
-"""Other processes for the tests: `python -m tests.support.children <what> <where> ...`, run in the root."""
+"""What other processes of the tests do: `with start(adds, url, 1, 8): ...`."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from holdfast import Memory
 from tests.support.fakes import HashEmbedder
 
 ROOT = Path(__file__).parents[2]
-
-
-def start(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.support.children", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, **options)
 
 
 def opened(ledger: str, index: str = ":memory:") -> Memory:
@@ -115,7 +108,3 @@ def optimizes(folder: str, dimensions: str) -> None:
     with Memory(folder, llm=None, embedder=HashEmbedder(int(dimensions))) as memory:
         print("ready", flush=True)
         assert memory.index.optimize()
-
-
-if __name__ == "__main__":
-    globals()[sys.argv[1]](*sys.argv[2:])
