@@ -14,7 +14,7 @@ from hypothesis import settings
 from holdfast import Memory
 from tests.support.endpoint import Endpoint
 from tests.support.fakes import HashEmbedder, Ticking
-from tests.support.postgres import pgvector, postgres, postgres_url
+from tests.support.postgres import binaries, pgvector, postgres, postgres_url
 
 __all__ = ["pgvector", "postgres", "postgres_url"]
 
@@ -24,9 +24,9 @@ settings.register_profile("here", deadline=None)
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
-# Face and store. The faces share every line but their driver, so each is tried where it differs: files and their
-# engine in both; a server, whose answers are awaited, in the async one. Other rooms use it in the sync one.
-COMBINATIONS = [("sync", "folder"), ("async", "folder"), ("async", "postgres")]
+# Face and store. The faces share every line but their driver, the stores every line above their databases: each is
+# tried once. `test_lives` holds the other pairs to them; what a database or an index has to do is in `contracts`.
+COMBINATIONS = [("sync", "folder"), ("async", "postgres" if binaries() else "folder")]
 # For what is decided before anything is stored: `@pytest.mark.parametrize("open_memory", FACES, indirect=True)`.
 FACES = [("sync", "in-memory"), ("async", "in-memory")]
 
@@ -48,7 +48,7 @@ def endpoint() -> Iterator[Endpoint]:
 class Face:
     """A `Memory` whose operations run in one of the faces: `face.add(...)` is `add` or an awaited `aadd`.
 
-    So do those of its `jobs` and its `index`.
+    So do those of its `jobs`, its `index`, its `documents` and its `memory_tool`.
     """
 
     def __init__(self, memory: Any, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -62,6 +62,13 @@ class Face:
     @property
     def index(self) -> Face:
         return Face(self.memory.index, self._loop)
+
+    @property
+    def documents(self) -> Face:
+        return Face(self.memory.documents, self._loop)
+
+    def memory_tool(self, **options: Any) -> Face:
+        return Face(self.memory.memory_tool(**options), self._loop)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if self._loop is None:

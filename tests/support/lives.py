@@ -7,7 +7,7 @@ from typing import Any
 
 from holdfast import Memory, Message
 from holdfast.storage.ledger.copying import TABLES, at_rest, key_of
-from holdfast.types import Put
+from holdfast.types import Get, Put
 from tests.support.fakes import HashEmbedder, Ticking
 
 USERS = ("alice", "bob")
@@ -23,6 +23,12 @@ def opened(place: dict[str, Any], **options: Any) -> Memory:
 def lived_in(place: dict[str, Any], **options: Any) -> Memory:
     """A store with a bit of everything."""
     memory = opened(place, **options)
+    live(memory)
+    return memory
+
+
+def live(memory: Any) -> None:
+    """A bit of everything."""
     said = [
         Message("I live in Lisbon. 我喜欢打网球。", id="m1"),
         Message("Noted.", role="assistant", id="m2"),
@@ -50,7 +56,34 @@ def lived_in(place: dict[str, Any], **options: Any) -> Memory:
     memory.memory_tool(user_id="bob").run(
         {"command": "create", "path": "/memories/plan.md", "file_text": "Learn the cello"}
     )
-    return memory
+
+
+def told(memory: Any) -> Any:
+    """What the public face tells, but for ids, times and scores, which no two stores have in common."""
+    return [
+        (
+            [
+                (item.text, item.version, item.speakers, dict(item.metadata), item.expires_at is None)
+                for item in memory.get_all(user_id=user)
+            ],
+            [
+                [(change.operation, change.before, change.after) for change in memory.history(item.id)]
+                for item in memory.get_all(user_id=user)
+            ],
+            [(change.operation, change.after) for change in memory.changes(user_id=user, limit=None)],
+            [
+                memory.search(query, user_id=user)[0].text
+                for query in ("Where do I live?", "tennis in Porto", "a cast", "nuts", "网球")
+            ],
+            [(it.message.content, it.message.role, it.message.data) for it in memory.messages(user_id=user)],
+            memory.recall("tennis", user_id=user).text,
+            memory.memory_tool(user_id=user).run({"command": "view", "path": "/memories"}).text,
+            memory.documents.batch([Get(("notes", "a/b"), "k%")])[0].value,
+            memory.count(user_id=user),
+            bool(memory.index.verify()),
+        )
+        for user in USERS
+    ]
 
 
 def seen(memory: Memory) -> Any:
