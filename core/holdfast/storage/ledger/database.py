@@ -171,7 +171,6 @@ def _sqlite(url: URL, shared: bool) -> Engine:
             "foreign_keys=ON",
             "secure_delete=ON",  # erased text leaves no bytes in freed pages
             f"cache_size={-1024 * CACHE_MB}",
-            f"mmap_size={2**31}",  # pages that are not cached are read without a call of the system and a copy
             f"busy_timeout={BUSY_SECONDS * 1000}",
         ):
             connection.execute(f"PRAGMA {pragma}")
