@@ -12,7 +12,7 @@ import qdrant_edge
 from holdfast.decisions.text.lexical import query_vector
 from holdfast.errors import StorageError
 from holdfast.io import Inline, run_inline
-from holdfast.storage.index import IndexQuery, Point
+from holdfast.storage.index import IndexQuery, Point, edge
 from holdfast.storage.index.edge import EdgeIndex
 from holdfast.types import Scope
 from tests.support.files import content
@@ -110,3 +110,17 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         EdgeIndex.open(tmp_path / "file" / "index", DIMENSIONS)
+
+
+def test_more_points_than_are_kept_known_are_found_with_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge, "KNOWN", 3)
+    index, _ = EdgeIndex.open(tmp_path / "index", DIMENSIONS)
+    bob = Scope("bob")
+    hers, his = [point(n, "tennis", ALICE) for n in (1, 2)], [point(n, "tennis", bob) for n in range(3, 8)]
+    put(index, *hers, *his)
+    for _ in range(2):
+        assert found(index, ALICE) == {one.id for one in hers}
+        assert found(index, bob) == {one.id for one in his}
+    index.close()

@@ -49,10 +49,10 @@ class _Known:
     def __init__(self) -> None:
         self.clear()
 
-    def clear(self, room: int = KNOWN) -> None:
+    def clear(self, room: int = 0) -> None:
         self._places: dict[int, int] = {}
         self._names: list[str] = []
-        self._seen = np.empty(room, TABLE)
+        self._seen = np.empty(max(KNOWN, room), TABLE)
         self._speakers: list[tuple[str, ...]] = []
 
     def of(
@@ -63,7 +63,7 @@ class _Known:
         if None in places:
             unknown = [number for number, at in zip(numbers, places, strict=True) if at is None]
             if len(self._names) + len(unknown) > len(self._seen):
-                self.clear(max(KNOWN, len(numbers)))
+                self.clear(len(numbers))
                 unknown = list(numbers)
             self._keep(read(unknown))
             places = [self._places[number] for number in numbers]
