@@ -133,9 +133,7 @@ class Memory(OpenMemory):
         explain: fill `parts` of each hit with what its score is made of.
         """
         scope = self._door.scope(user_id, agent_id, run_id, required=True)
-        asked = self._door.asked(
-            query, scope, limit, filters, as_of, threshold, session_id, wait, explain=explain
-        )
+        asked = self._door.asked(query, scope, limit, filters, as_of, threshold, session_id, wait, explain)
         return await self._recalling.search(io, asked)
 
     asearch = search.twin

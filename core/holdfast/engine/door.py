@@ -171,7 +171,6 @@ class Door:
         threshold: float | None,
         session_id: str | None,
         wait: float,
-        *,
         explain: bool = False,
     ) -> Asked:
         return Asked(
