@@ -28,9 +28,8 @@ PAIRS = {
     "English questions, Chinese memories": ("zh", "en"),
 }
 SOMETIME = datetime(2026, 3, 4, 12, tzinfo=UTC)
-ORDERS = (
-    3  # that unrelated facts are told in: which of them are neighbours is chance, and worth .015 of recall@5
-)
+# That unrelated facts are told in: which of them are neighbours is chance, and worth .015 of recall@5.
+ORDERS = 3
 
 
 @dataclass(frozen=True)
